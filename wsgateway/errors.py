@@ -1,0 +1,153 @@
+"""Everything the gateway reports on purpose.
+
+GatewayError                        a client sees it, in AWS's words
+├── ClientFault                     the caller can fix it
+│   ├── BadRequest                  400  BAD_REQUEST_PARAMETERS
+│   ├── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
+│   ├── MissingAuthenticationToken  403  MISSING_AUTHENTICATION_TOKEN
+│   ├── RequestTooLarge             413  REQUEST_TOO_LARGE
+│   └── Throttled                   429  THROTTLED
+├── BackendFault                    the integration failed
+│   ├── IntegrationFailure          500  unreachable: refused, DNS, TLS, egress policy
+│   ├── BadGateway                  502  INTEGRATION_FAILURE: its answer can't be trusted
+│   └── IntegrationTimeout          504  INTEGRATION_TIMEOUT
+├── ServiceUnavailable              503  a concurrency cap, drain, or doubt
+└── ApiConfigurationError           500  API_CONFIGURATION_ERROR: the definition failed at run time
+
+DefinitionError                     an operator sees it, at load or deploy; never a client
+StartError                          an operator sees it: the process can't start
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """A fault a client hears of; `reason` is for operators (and for clients in `wsgateway dev`).
+
+    `message` is AWS's text for it (API Gateway developer guide, "Gateway response types").
+    """
+
+    status: ClassVar[int] = 500
+    message: ClassVar[str] = "Internal server error"
+    response_type: ClassVar[str] = "DEFAULT_5XX"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason or self.message)
+        self.reason = reason
+
+
+class ClientFault(GatewayError):
+    """The caller can fix it."""
+
+    status = 400
+    message = "Bad Request"
+    response_type = "DEFAULT_4XX"
+
+
+class BadRequest(ClientFault):
+    """A required parameter is missing."""
+
+    response_type = "BAD_REQUEST_PARAMETERS"
+
+
+class AccessDenied(ClientFault):
+    """No route, API or stage answers to this."""
+
+    status = 403
+    message = "Forbidden"
+    response_type = "ACCESS_DENIED"
+
+
+class MissingAuthenticationToken(ClientFault):
+    """The call must be signed and is not."""
+
+    status = 403
+    message = "Missing Authentication Token"
+    response_type = "MISSING_AUTHENTICATION_TOKEN"
+
+
+class RequestTooLarge(ClientFault):
+    """The body is over its limit."""
+
+    status = 413
+    message = "Request Too Long"
+    response_type = "REQUEST_TOO_LARGE"
+
+
+class Throttled(ClientFault):
+    """Over a rate."""
+
+    status = 429
+    message = "Too Many Requests"
+    response_type = "THROTTLED"
+
+
+class BackendFault(GatewayError):
+    """The integration failed."""
+
+    response_type = "INTEGRATION_FAILURE"
+
+
+class IntegrationFailure(BackendFault):
+    """The backend can't be reached: refused, unknown host, TLS failure, or denied by the egress policy."""
+
+
+class BadGateway(BackendFault):
+    """The backend answered, but with something that is not one whole HTTP answer within its limits."""
+
+    status = 502
+
+
+class IntegrationTimeout(BackendFault):
+    """No whole answer within the integration's timeout."""
+
+    status = 504
+    message = "Endpoint request timed out"
+    response_type = "INTEGRATION_TIMEOUT"
+
+
+class ServiceUnavailable(GatewayError):
+    """A cap is reached, the node drains, or the state is in doubt."""
+
+    status = 503
+    message = "Service Unavailable"
+
+
+class ApiConfigurationError(GatewayError):
+    """The definition failed at run time."""
+
+    response_type = "API_CONFIGURATION_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a definition: where, and what would be right.
+
+    `path` is the key path from the file's root (`("apis", "chat", "routes")`); `line` counts from 1, 0 when unknown.
+    """
+
+    path: tuple[str | int, ...]
+    text: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        path = ".".join(str(part) for part in self.path)
+        return f"{where}{path}: {self.text}" if path else f"{where}{self.text}"
+
+
+class DefinitionError(Exception):
+    """A definition is invalid; `problems` holds every one found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class StartError(Exception):
+    """The process can't start; the text says what, where and how to mend it."""

@@ -1,0 +1,128 @@
+"""Values that cross layers: what a client sent, what goes back, and what a backend is asked and answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+Header = tuple[bytes, bytes]
+"""A header field as it stands on the wire: name as spelled, value without surrounding blanks."""
+
+
+class Message:
+    """One WebSocket message, in either direction.
+
+    `data` is the whole payload; text is UTF-8, already checked. The frame is built on first use, so a message that
+    goes to many sockets is encoded once.
+    """
+
+    __slots__ = ("_frame", "binary", "data")
+
+    def __init__(self, data: bytes, binary: bool = False) -> None:
+        self.data = data
+        self.binary = binary
+        self._frame = b""
+
+    def frame(self) -> bytes:
+        """The message as one unmasked server frame (RFC 6455 §5.2)."""
+        frame = self._frame
+        if not frame:
+            data = self.data
+            size = len(data)
+            first = b"\x82" if self.binary else b"\x81"
+            if size < 126:
+                frame = first + size.to_bytes(1, "big") + data
+            elif size < 65536:
+                frame = first + b"\x7e" + size.to_bytes(2, "big") + data
+            else:
+                frame = first + b"\x7f" + size.to_bytes(8, "big") + data
+            self._frame = frame
+        return frame
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and (self.data, self.binary) == (other.data, other.binary)
+
+    def __hash__(self) -> int:
+        return hash((self.data, self.binary))
+
+    def __repr__(self) -> str:
+        kind = "binary" if self.binary else "text"
+        return f"Message({kind}, {len(self.data)} bytes)"
+
+
+class ByteStream(Protocol):
+    """A body still arriving. It is read once, in order; reading it is what lets more of it arrive."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+Body = bytes | ByteStream
+
+
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
+    """One HTTP request head, checked, and its body.
+
+    `target` is the origin form as sent (`/path?query`), `host` the canonical Host (lower case, no port, no trailing
+    dot), `authority` the Host as sent. `source` is the client's address after `--trusted-proxies`, `scheme` http or
+    https and `port` the listener's port, both after the same rule. Header names keep their spelling.
+    """
+
+    method: str
+    target: str
+    host: str
+    headers: tuple[Header, ...] = ()
+    body: Body = b""
+    authority: str = ""
+    source: str = ""
+    scheme: str = "http"
+    port: int = 0
+
+    def header(self, name: bytes) -> bytes | None:
+        """The last value of `name` (lower case), or None."""
+        found = None
+        for key, value in self.headers:
+            if key.lower() == name:
+                found = value
+        return found
+
+
+class HttpResponse(msgspec.Struct, frozen=True, gc=False):
+    """One HTTP answer. Framing headers are the writer's: `headers` holds none.
+
+    `close` ends the connection after it.
+    """
+
+    status: int
+    headers: tuple[Header, ...] = ()
+    body: bytes = b""
+    close: bool = False
+
+
+class EndpointRequest(msgspec.Struct, frozen=True, gc=False):
+    """What a backend is asked: a whole HTTP/1.1 request, ready to be written but for its body's length.
+
+    `head` is the request line and all headers, each ended by CR LF, without the blank line and without framing
+    headers (Content-Length is added by the upstream; `Content-Length: 0` on an empty body).
+    """
+
+    head: bytes
+    body: bytes = b""
+    method: str = "POST"
+
+
+class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
+    """What a backend answered: header names as spelled, the body whole and unchunked.
+
+    `binary` says that a reply made of it is a binary frame; None leaves it to the Content-Type and the message's kind.
+    """
+
+    status: int
+    headers: tuple[Header, ...] = ()
+    body: bytes | None = b""
+    binary: bool | None = None
+
+
+Handler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
+"""Answers a request, at once where nothing has to be waited for (that spares a task on every push), else later."""
