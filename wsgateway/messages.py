@@ -61,6 +61,20 @@ class ByteStream(Protocol):
 Body = bytes | ByteStream
 
 
+async def collect(body: Body, limit: int) -> bytes | None:
+    """The whole body, or None where it is over `limit` bytes. *Raises* ConnectionResetError where the client left."""
+    if isinstance(body, bytes):
+        return body if len(body) <= limit else None
+    parts: list[bytes] = []
+    size = 0
+    async for part in body:
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request head, checked, and its body.
 

@@ -1,0 +1,278 @@
+"""The sample chat, as a newcomer runs it: real processes, real sockets."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import urllib.request
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+CHAT = ROOT / "examples" / "chat"
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Running:
+    """A process we started; what it prints, line by line."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.output: list[str] = []
+
+    async def prints(self, pattern: str) -> re.Match[str]:
+        """Wait for a line that matches. Fails, with all that was printed, if none comes."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(DEADLINE):
+            while line := (await self.process.stdout.readline()).decode():
+                self.output.append(line)
+                if match := re.search(pattern, line):
+                    return match
+        raise AssertionError(f"ended without printing {pattern!r}:\n{''.join(self.output)}")
+
+    async def ends(self) -> int:
+        """Wait for the end of the process: its exit code."""
+        async with asyncio.timeout(DEADLINE):
+            rest, _ = await self.process.communicate()
+        self.output.append(rest.decode())
+        return self.process.returncode or 0
+
+
+@asynccontextmanager
+async def running(*command: str, **environment: str) -> AsyncIterator[Running]:
+    """Run this Python with a command line; end the process afterwards, if it hasn't."""
+    variables = {**os.environ, **environment}
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, env=variables, stdout=PIPE, stderr=STDOUT)
+    run = Running(process)
+    try:
+        yield run
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await run.ends()
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody at a WebSocket."""
+
+    connection: ClientConnection
+
+    async def sends(self, **message: str) -> None:
+        await self.connection.send(json.dumps(message))
+
+    async def hears(self, **expected: object) -> dict[str, Any]:
+        """Wait for a message with these fields, passing over others."""
+        heard = []
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while True:
+                    message = json.loads(await self.connection.recv())
+                    heard.append(message)
+                    if expected.items() <= message.items():
+                        return dict(message)
+        except TimeoutError:
+            raise AssertionError(f"waited for {expected}, heard {heard}") from None
+
+    async def joins(self, room: str, name: str) -> list[str]:
+        """Join a room; who is there."""
+        await self.sends(action="join", room=room, name=name)
+        return list((await self.hears(type="welcome", room=room, name=name))["here"])
+
+
+@asynccontextmanager
+async def visiting(gateway: str) -> AsyncIterator[Visitor]:
+    async with connect(gateway, proxy=None, open_timeout=DEADLINE) as connection:
+        yield Visitor(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The sample, running: where its page and its gateway are."""
+
+    launcher: Running
+    page: str
+    gateway: str
+
+
+@asynccontextmanager
+async def sample(directory: Path) -> AsyncIterator[Sample]:
+    """The one command that starts it all."""
+    ports = ("--port", "0", "--internal-port", "0", "--backend-port", "0")
+    async with running(str(CHAT), *ports, "--database", str(directory / "chat.sqlite3")) as launcher:
+        match = await launcher.prints(r"The chat is at (http://\S+)\?gateway=(ws://\S+)$")
+        yield Sample(launcher, match[1], match[2])
+
+
+def backend(port: int, directory: Path) -> Any:
+    """The backend alone."""
+    database = str(directory / "chat.sqlite3")
+    return running(str(CHAT / "backend.py"), "--port", str(port), "--database", database)
+
+
+@asynccontextmanager
+async def gateway(backend_port: int) -> AsyncIterator[str]:
+    """The gateway alone, with the shipped definition: its URL."""
+    command = ("-m", "wsgateway", "dev", str(ROOT / "routes.yaml"), "--port", "0", "--internal-port", "0")
+    async with running(*command, CHAT_BACKEND=f"127.0.0.1:{backend_port}") as process:
+        match = await process.prints(r"ready public=http(\S+)")
+        yield f"ws{match[1]}/dev"
+
+
+def fetch(url: str) -> tuple[str, str]:
+    """GET a page: its content type and text."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=DEADLINE) as response:
+        return response.headers["Content-Type"], response.read().decode()
+
+
+async def test_two_people_chat(tmp_path: Path) -> None:
+    async with sample(tmp_path) as chat, visiting(chat.gateway) as ada:
+        assert await ada.joins("lobby", "Ada") == ["Ada"]
+
+        async with visiting(chat.gateway) as bob:
+            assert await bob.joins("lobby", "Bob") == ["Ada", "Bob"]
+            assert (await ada.hears(type="joined", name="Bob"))["here"] == ["Ada", "Bob"]
+
+            await ada.sends(action="say", text="<b>Grüße</b>, 世界 \U0001f44b")
+            await bob.hears(type="said", name="Ada", text="<b>Grüße</b>, 世界 \U0001f44b")
+            await ada.hears(type="said", name="Ada", you=True)
+
+            await bob.sends(action="who")
+            assert (await bob.hears(type="here"))["here"] == ["Ada", "Bob"]
+
+        assert (await ada.hears(type="left", name="Bob"))["here"] == ["Ada"]
+
+
+async def test_rooms_are_apart(tmp_path: Path) -> None:
+    async with sample(tmp_path) as chat, visiting(chat.gateway) as ada, visiting(chat.gateway) as bob:
+        await ada.joins("lobby", "Ada")
+        assert await bob.joins("kitchen", "Bob") == ["Bob"]
+        await bob.sends(action="say", text="only in the kitchen")
+        await bob.hears(type="said", text="only in the kitchen")
+
+        assert await bob.joins("lobby", "Bob") == ["Ada", "Bob"]
+        first = json.loads(await ada.connection.recv())
+        assert (first["type"], first["name"]) == ("joined", "Bob")
+
+
+@pytest.mark.parametrize(
+    ("message", "reply"),
+    [
+        pytest.param('{"action": "ping"}', {"pong": True}, id="a ping is answered by the gateway"),
+        pytest.param("hello", "Send a JSON object whose action is", id="not JSON"),
+        pytest.param('{"action": "sing"}', "Send a JSON object whose action is", id="an unknown action"),
+        pytest.param('{"action": "say", "text": "hi"}', "Join a room first", id="talking outside a room"),
+        pytest.param('{"action": "join", "room": 7}', "room must be a string", id="a room that is no string"),
+    ],
+)
+async def test_a_message_gets_a_direct_reply(shared_chat: Sample, message: str, reply: dict[str, bool] | str) -> None:
+    async with visiting(shared_chat.gateway) as ada:
+        await ada.connection.send(message)
+
+        heard = json.loads(await ada.connection.recv())
+        assert heard == reply if isinstance(reply, dict) else heard["message"].startswith(reply)
+
+
+@pytest.fixture
+async def shared_chat(tmp_path: Path) -> AsyncIterator[Sample]:
+    async with sample(tmp_path) as chat:
+        yield chat
+
+
+async def test_the_chat_goes_on_across_a_restart_of_its_backend(tmp_path: Path) -> None:
+    async with backend(0, tmp_path) as first:
+        port = int((await first.prints(r"ready http://127\.0\.0\.1:(\d+)"))[1])
+        async with gateway(port) as url, visiting(url) as ada, visiting(url) as bob:
+            await ada.joins("lobby", "Ada")
+            async with visiting(url) as eve:
+                await eve.joins("lobby", "Eve")
+                await bob.joins("lobby", "Bob")
+
+                first.process.kill()
+                await first.ends()
+                await ada.sends(action="say", text="is anybody there?")
+                await ada.hears(message="Internal server error")
+
+            # Eve left while nobody could be told; the others find out.
+            async with backend(port, tmp_path) as second:
+                await second.prints("ready")
+                await ada.sends(action="say", text="and now?")
+                await ada.hears(type="said", text="and now?", you=True)
+                await bob.hears(type="said", text="and now?", name="Ada")
+                await bob.sends(action="say", text="yes")
+                await ada.hears(type="said", text="yes", name="Bob")
+                await bob.sends(action="who")
+                assert (await bob.hears(type="here"))["here"] == ["Ada", "Bob"]
+
+
+async def test_the_page_is_served(tmp_path: Path) -> None:
+    async with sample(tmp_path) as chat:
+        content_type, page = await asyncio.to_thread(fetch, chat.page)
+
+        assert content_type == "text/html; charset=utf-8"
+        assert "<!doctype html>" in page
+        assert "innerHTML" not in page, "what people write is text, never HTML"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+async def test_a_signal_ends_both_parts(tmp_path: Path, number: signal.Signals) -> None:
+    async with sample(tmp_path) as chat, visiting(chat.gateway) as ada:
+        await ada.joins("lobby", "Ada")
+
+        chat.launcher.process.send_signal(number)
+
+        async with asyncio.timeout(DEADLINE):
+            await ada.connection.wait_closed()
+        assert await chat.launcher.ends() == 0
+        for url in (chat.page, chat.gateway):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address(url), timeout=DEADLINE)
+
+
+async def test_a_dead_backend_ends_the_launcher_with_an_error(tmp_path: Path) -> None:
+    async with sample(tmp_path) as chat:
+        found = re.search(r"chat backend ready \S+ pid=(\d+)", "".join(chat.launcher.output))
+        assert found is not None
+
+        os.kill(int(found[1]), signal.SIGKILL)
+
+        assert await chat.launcher.ends() == 1
+        assert "chat: the backend ended with exit code -9" in chat.launcher.output[-1]
+
+
+async def test_a_port_in_use_is_one_clear_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        database = str(tmp_path / "chat.sqlite3")
+        async with running(str(CHAT), "--backend-port", str(port), "--port", "0", "--database", database) as launcher:
+            assert await launcher.ends() == 1
+
+    output = "".join(launcher.output)
+    assert f"chat backend: can't listen on 127.0.0.1 port {port}: " in output
+    assert "--backend-port N, or 0 for any" in output
+    assert "Traceback" not in output
+
+
+def address(url: str) -> tuple[str, int]:
+    """Host and port of a URL."""
+    match = re.match(r"\w+://([^:/]+):(\d+)", url)
+    assert match is not None
+    return match[1], int(match[2])

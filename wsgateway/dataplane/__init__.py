@@ -1,0 +1,1 @@
+"""What happens to a handshake, a message and a push. Opens no socket."""

@@ -1,0 +1,49 @@
+"""What this node has counted: plain integers on the hot path, turned into samples when `/metrics` is read."""
+
+from __future__ import annotations
+
+
+class Counters:
+    """Counts since the process started. Nothing resets them."""
+
+    __slots__ = (
+        "close_codes",
+        "connections_refused",
+        "connects",
+        "disconnect_failures",
+        "handshakes_malformed",
+        "messages_in",
+        "messages_out",
+        "pong_timeouts",
+        "pushes",
+        "requests_malformed",
+        "route_errors",
+        "slow_clients",
+        "stalled_writes",
+        "unexpected_errors",
+    )
+
+    def __init__(self) -> None:
+        self.connects: dict[int, int] = {}
+        """Handshakes by the status they were answered with; 101 is a connection."""
+        self.close_codes: dict[int, int] = {}
+        self.messages_in = 0
+        self.messages_out = 0
+        """Replies, error frames and pushes that were queued for a client."""
+        self.pushes: dict[int, int] = {}
+        """POSTs to `@connections` by the status they were answered with."""
+        self.route_errors: dict[str, int] = {}
+        """Messages that ended in an error frame, by its gateway response type."""
+        self.disconnect_failures = 0
+        self.slow_clients = 0
+        """Connections closed because a reply did not fit their outbox."""
+        self.stalled_writes = 0
+        self.pong_timeouts = 0
+        self.connections_refused = 0
+        self.handshakes_malformed = 0
+        self.requests_malformed = 0
+        self.unexpected_errors = 0
+
+
+def count(table: dict[int, int], key: int) -> None:
+    table[key] = table.get(key, 0) + 1

@@ -1,0 +1,242 @@
+"""One message or request on its way to an integration, and its `$context`: one table names every variable.
+
+Names and meanings: API Gateway developer guide, "WebSocket API mapping template reference" and "Set up WebSocket API
+logging". Identifiers and times are made on first use, so a message that maps none of them pays for none.
+"""
+
+from __future__ import annotations
+
+import time
+from binascii import b2a_base64
+from collections.abc import Callable, Mapping
+from enum import Enum
+from os import urandom
+from typing import Any
+from urllib.parse import parse_qsl
+
+from wsgateway.messages import HttpRequest, Message
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class EventType(Enum):
+    """What happened, in AWS's words (`$context.eventType`)."""
+
+    CONNECT = "CONNECT"
+    MESSAGE = "MESSAGE"
+    DISCONNECT = "DISCONNECT"
+
+
+class _Randomness:
+    """Random bytes cut from blocks of 4 KiB: a call of urandom costs as much as all else an id needs."""
+
+    __slots__ = ("block", "position")
+
+    def __init__(self) -> None:
+        self.block = b""
+        self.position = 0
+
+    def take(self, size: int) -> bytes:
+        start = self.position
+        if start + size > len(self.block):
+            self.block = urandom(4096)
+            start = 0
+        self.position = start + size
+        return self.block[start : start + size]
+
+
+_randomness = _Randomness()
+random_bytes = _randomness.take
+
+
+def new_request_id() -> str:
+    """16 characters of URL-safe base64 ending `=`, the form of AWS's extended request ids."""
+    return b2a_base64(random_bytes(11), newline=False).translate(_URL_SAFE).decode()
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def new_trace_id() -> bytes:
+    """The value of an `X-Amzn-Trace-Id` header that starts a trace (AWS X-Ray developer guide, "Tracing header")."""
+    return b"Root=1-%08x-%s" % (int(time.time()), random_bytes(12).hex().encode())
+
+
+def request_time(epoch_millis: int) -> str:
+    """Common Log Format time in UTC: `25/Sep/2026:00:03:04 +0000`."""
+    at = time.gmtime(epoch_millis // 1000)
+    return (
+        f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
+    )
+
+
+class Client:
+    """What is pinned to a connection when it opens: who it is, where it came in, how to reach it.
+
+    `connected_at` is in milliseconds since the epoch; `domain_name` is the Host the client used, port included, so
+    that `http://{domainName}/{stage}` works as a callback endpoint.
+    """
+
+    __slots__ = (
+        "api_id",
+        "callback_url",
+        "connected_at",
+        "connection_id",
+        "domain_name",
+        "forwarded",
+        "source_ip",
+        "stage",
+        "user_agent",
+    )
+
+    def __init__(
+        self,
+        *,
+        api_id: str,
+        stage: str,
+        connection_id: str,
+        connected_at: int,
+        domain_name: str,
+        source_ip: str,
+        user_agent: str | None,
+        callback_url: str,
+        forwarded: bytes,
+    ) -> None:
+        self.api_id = api_id
+        self.stage = stage
+        self.connection_id = connection_id
+        self.connected_at = connected_at
+        self.domain_name = domain_name
+        self.source_ip = source_ip
+        self.user_agent = user_agent
+        self.callback_url = callback_url
+        self.forwarded = forwarded
+        """The X-Forwarded-* lines of calls made for this connection, ready to be written."""
+
+
+class Invocation:
+    """One event of one connection: CONNECT (with its `request`), MESSAGE (with its `message`) or DISCONNECT."""
+
+    __slots__ = (
+        "_epoch",
+        "_message_id",
+        "_query",
+        "_request_id",
+        "client",
+        "document",
+        "event_type",
+        "message",
+        "reason",
+        "request",
+        "route_key",
+        "stage_variables",
+        "status_code",
+    )
+
+    def __init__(
+        self,
+        client: Client,
+        event_type: EventType,
+        route_key: str,
+        stage_variables: Mapping[str, str],
+        *,
+        message: Message | None = None,
+        request: HttpRequest | None = None,
+        status_code: int = 0,
+        reason: str = "",
+    ) -> None:
+        self.client = client
+        self.event_type = event_type
+        self.route_key = route_key
+        self.stage_variables = stage_variables
+        self.message = message
+        self.request = request
+        self.status_code = status_code
+        self.reason = reason
+        self.document: Any = None
+        """The parsed body, kept by whoever parsed it first; None before."""
+        self._request_id = ""
+        self._message_id = ""
+        self._epoch = 0
+        self._query: dict[str, list[str]] | None = None
+
+    @property
+    def request_id(self) -> str:
+        """The id of this event; the same on a retry."""
+        value = self._request_id
+        if not value:
+            value = self._request_id = new_request_id()
+        return value
+
+    @property
+    def message_id(self) -> str:
+        value = self._message_id
+        if not value:
+            value = self._message_id = new_request_id()
+        return value
+
+    @property
+    def epoch(self) -> int:
+        """When the event was first asked for its time, in milliseconds since the epoch."""
+        value = self._epoch
+        if not value:
+            value = self._epoch = time.time_ns() // 1_000_000
+        return value
+
+    def body(self) -> bytes:
+        """The message's payload; empty where the event has none."""
+        return b"" if self.message is None else self.message.data
+
+    def text(self) -> str:
+        """The message's payload as text; undecodable bytes become U+FFFD."""
+        return self.body().decode("utf-8", "replace")
+
+    def context(self, name: str) -> str | None:
+        """`$context.NAME` as text, or None where this event has no such variable."""
+        variable = CONTEXT.get(name)
+        value = None if variable is None else variable(self)
+        return None if value is None else str(value)
+
+    def stage_variable(self, name: str) -> str | None:
+        return self.stage_variables.get(name)
+
+    def header(self, name: str) -> list[str]:
+        """All values of a header of the handshake, in order; names in any case."""
+        if self.request is None:
+            return []
+        wanted = name.lower().encode("latin-1", "replace")
+        return [value.decode("latin-1") for key, value in self.request.headers if key.lower() == wanted]
+
+    def querystring(self, name: str) -> list[str]:
+        """All values of a query parameter of the handshake, in order, decoded."""
+        if self.request is None:
+            return []
+        if self._query is None:
+            _, _, text = self.request.target.partition("?")
+            self._query = {}
+            for key, value in parse_qsl(text, keep_blank_values=True):
+                self._query.setdefault(key, []).append(value)
+        return self._query.get(name, [])
+
+
+CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {
+    "apiId": lambda i: i.client.api_id,
+    "stage": lambda i: i.client.stage,
+    "domainName": lambda i: i.client.domain_name,
+    "domainPrefix": lambda i: i.client.domain_name.partition(".")[0],
+    "routeKey": lambda i: i.route_key,
+    "eventType": lambda i: i.event_type.value,
+    "messageDirection": lambda i: "IN",
+    "connectionId": lambda i: i.client.connection_id,
+    "connectedAt": lambda i: i.client.connected_at,
+    "messageId": lambda i: i.message_id if i.event_type is EventType.MESSAGE else None,
+    "requestId": lambda i: i.request_id,
+    "extendedRequestId": lambda i: i.request_id,
+    "requestTime": lambda i: request_time(i.epoch),
+    "requestTimeEpoch": lambda i: i.epoch,
+    "disconnectStatusCode": lambda i: i.status_code if i.event_type is EventType.DISCONNECT else None,
+    "disconnectReason": lambda i: i.reason if i.event_type is EventType.DISCONNECT else None,
+    "identity.sourceIp": lambda i: i.client.source_ip,
+    "identity.userAgent": lambda i: i.client.user_agent,
+    "callbackUrl": lambda i: i.client.callback_url,  # ours: always directly usable
+}

@@ -1,0 +1,102 @@
+"""What is wrong with a value, in a sentence that also says what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+SHOWN = 80
+"""At most this many characters of a value are repeated in a problem."""
+
+
+def escaped(text: str) -> str:
+    """`text` without anything a terminal would act on (controls, bidirectional marks, half surrogates)."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(value: object) -> str:
+    """A value as a problem repeats it: one line, escaped and clipped."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() if abs(value) >= 10**SHOWN:
+            return "a huge number"
+        case str():
+            text = escaped(value[: SHOWN + 1])
+            text = text if re.fullmatch(r"[^\s'\"]+", text) else f'"{text}"'
+        case Mapping():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            text = escaped(str(value))
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def wrong_kind(expected: str, value: object) -> str:
+    """`value` is not of the kind `expected` names ("a string")."""
+    match value:
+        case None | Mapping() | list() | tuple():
+            return f"expected {expected}, got {shown(value)}"
+        case str():
+            return f"expected {expected}, got the string {shown(value)}"
+    quote = "; write it in quotes" if expected.startswith("a string") else ""
+    return f"expected {expected}, got {shown(value)}{quote}"
+
+
+def none_of(value: object, known: Iterable[str]) -> str:
+    return f"{shown(value)} is none of {', '.join(known)}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X?`, or nothing when no known word is near."""
+    close = get_close_matches(word, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def fault(text: str) -> PydanticCustomError:
+    """A problem found by one of our own checks; `text` is the finished sentence."""
+    return PydanticCustomError("definition", "{text}", {"text": text})
+
+
+def sentence(error: ErrorDetails) -> str:
+    """pydantic's finding in our words; those of our own checks as they are."""
+    said = SENTENCES.get(error["type"])
+    if said is not None:
+        return said(error["input"], error.get("ctx", {}))
+    return error["msg"][:1].lower() + escaped(error["msg"][1:])
+
+
+def _entries(count: object) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+SENTENCES: dict[str, Callable[[object, Mapping[str, object]], str]] = {
+    "definition": lambda _value, ctx: str(ctx["text"]),
+    "string_type": lambda value, _: wrong_kind("a string", value),
+    "int_type": lambda value, _: wrong_kind("a whole number", value),
+    "int_from_float": lambda value, _: wrong_kind("a whole number", value),
+    "float_type": lambda value, _: wrong_kind("a number", value),
+    "bool_type": lambda value, _: wrong_kind("true or false", value),
+    "dict_type": lambda value, _: wrong_kind("a mapping", value),
+    "mapping_type": lambda value, _: wrong_kind("a mapping", value),
+    "list_type": lambda value, _: wrong_kind("a list", value),
+    "tuple_type": lambda value, _: wrong_kind("a list", value),
+    "finite_number": lambda value, _: wrong_kind("a finite number", value),
+    "literal_error": lambda value, ctx: none_of(value, re.findall(r"'([^']*)'", str(ctx["expected"]))),
+    "greater_than": lambda value, ctx: f"{shown(value)} is too small; it must be more than {ctx['gt']}",
+    "greater_than_equal": lambda value, ctx: f"{shown(value)} is too small; it must be at least {ctx['ge']}",
+    "less_than": lambda value, ctx: f"{shown(value)} is too large; it must be less than {ctx['lt']}",
+    "less_than_equal": lambda value, ctx: f"{shown(value)} is too large; it must be at most {ctx['le']}",
+    "string_too_short": lambda value, ctx: f"{shown(value)} is too short; at least {ctx['min_length']} characters",
+    "string_too_long": lambda value, ctx: f"{shown(value)} is too long; at most {ctx['max_length']} characters",
+    "too_short": lambda _value, ctx: f"needs at least {_entries(ctx['min_length'])}",
+    "too_long": lambda _value, ctx: f"has {ctx['actual_length']} entries; at most {ctx['max_length']} are allowed",
+}

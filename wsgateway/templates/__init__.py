@@ -1,0 +1,1 @@
+"""Small languages in definitions, compiled at deploy and run per message: selection, JSONPath, parameter mapping."""

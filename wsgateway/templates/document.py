@@ -1,0 +1,174 @@
+"""JSON documents whose numbers keep the text they were written in.
+
+RFC 8259, strictly: UTF-8 (§8.1), no byte order mark, no NaN, no comments. What its grammar allows is taken: the last of
+equal names wins (§4), half a surrogate pair (§8.2) stands for U+FFFD, so that every string here can be encoded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from enum import Enum
+from itertools import accumulate
+from typing import Any, Final, NoReturn, TypeAlias
+
+import msgspec
+
+MAX_DEPTH: Final = 512
+"""Deeper nesting is not JSON to us (RFC 8259 §9 leaves the limit to the parser); Python's stack carries twice this."""
+
+_LONGEST_INT: Final = 400
+"""Digits of an integer that is computed with exactly; Python refuses 4,300 and spends quadratic time before."""
+
+
+class Missing(Enum):
+    """The one value of "not there", which JSON's null is not."""
+
+    MISSING = "missing"
+
+
+MISSING: Final = Missing.MISSING
+
+
+class Number:
+    """A JSON number as written: `7.0` is not `7` where text counts. Equality is that of the values."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def value(self) -> int | float:
+        """What to compute with. Never raises: what is too large is infinite."""
+        return number_value(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return self.value() == other.value() if isinstance(other, Number) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.value())
+
+    def __repr__(self) -> str:
+        return f"Number({self.text!r})"
+
+
+Json: TypeAlias = "None | bool | str | Number | list[Json] | dict[str, Json]"
+
+
+def decode(data: bytes) -> Json | Missing:
+    """The document in `data`, or MISSING where that is not JSON. Never raises."""
+    return _decode(data, _DECODER)
+
+
+def decode_with(data: bytes, number: Callable[[str], object]) -> Any | Missing:
+    """As `decode`, each number being what `number` makes of its text."""
+    return _decode(data, _decoder(number))
+
+
+def number_value(text: str) -> int | float:
+    """The value of a JSON number's text: an int where it is written as one and not huge. Never raises."""
+    if len(text) > _LONGEST_INT or not text.lstrip("-").isdigit():
+        return float(text)
+    return int(text)
+
+
+def too_deep(data: bytes) -> bool:
+    """Whether `data` nests deeper than MAX_DEPTH. Linear in its size, and next to nothing for a short message."""
+    if len(data) <= MAX_DEPTH or data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return False
+    steps = _STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
+    return max(accumulate(memoryview(steps).cast("b")), default=0) > MAX_DEPTH
+
+
+def to_json(value: Json) -> str:
+    """`value` as JSON without blanks, numbers as written."""
+    return _ENCODER.encode(value).decode()
+
+
+def to_text(value: Any, number: Callable[[Any], str] = lambda number: number.text) -> str:
+    """`value` as Java prints it: `{k=v, k2=v2}`, `[a, b]`, strings bare; null and MISSING alone are an empty string.
+
+    AWS (API Gateway developer guide, "Route selection expressions") says `[a, b]` for arrays; it doesn't say the rest.
+    `number` prints what is none of JSON's other kinds.
+    """
+    if value is None or value is MISSING:
+        return ""
+    if isinstance(value, str):
+        return value
+    parts: list[str] = []
+    _print(value, parts.append, number)
+    return "".join(parts)
+
+
+def _print(value: Any, out: Callable[[str], None], number: Callable[[Any], str]) -> None:
+    # Plain loops: a comprehension would cost a second stack frame per level.
+    match value:
+        case str():
+            out(value)
+        case None:
+            out("null")
+        case True:
+            out("true")
+        case False:
+            out("false")
+        case dict():
+            before = "{"
+            for key, item in value.items():
+                out(before)
+                out(key)
+                out("=")
+                _print(item, out, number)
+                before = ", "
+            out("}" if value else "{}")
+        case list():
+            before = "["
+            for item in value:
+                out(before)
+                _print(item, out, number)
+                before = ", "
+            out("]" if value else "[]")
+        case _:
+            out(number(value))
+
+
+def _decode(data: bytes, decoder: json.JSONDecoder) -> Any | Missing:
+    if too_deep(data):
+        return MISSING
+    try:
+        text = data.decode()
+        if "\\ud" in text or "\\uD" in text:
+            text = _ESCAPE.sub(_whole, text)
+        return decoder.decode(text)
+    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        return MISSING
+
+
+def _decoder(number: Callable[[str], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(parse_int=number, parse_float=number, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return escape[0] if escape[1] is None else "\\ufffd"
+
+
+def _raw_number(number: object) -> msgspec.Raw:
+    if isinstance(number, Number):
+        return msgspec.Raw(number.text.encode())
+    raise TypeError(f"{type(number).__name__} is not JSON")
+
+
+_DECODER = _decoder(Number)
+_ENCODER = msgspec.json.Encoder(enc_hook=_raw_number)
+# Any escape, so that `\\ud800` is seen as a backslash and letters; only half a pair is captured.
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+# Possessive, and content with a missing end, hence linear whatever the message holds.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))

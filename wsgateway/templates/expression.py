@@ -1,0 +1,62 @@
+"""Reading an expression from left to right, and saying where it is wrong."""
+
+from __future__ import annotations
+
+import re
+
+
+class ExpressionError(ValueError):
+    """An expression in a definition is wrong.
+
+    `position` counts characters from 0; `problem` says what is wrong there and what would be right.
+    """
+
+    def __init__(self, problem: str, expression: str, position: int = 0) -> None:
+        super().__init__(f"{problem} (at character {position + 1} of {expression!r})")
+        self.problem = problem
+        self.expression = expression
+        self.position = position
+
+
+class Cursor:
+    """A place in an expression. What is taken is behind it."""
+
+    __slots__ = ("position", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+
+    def at(self, literal: str) -> bool:
+        """Whether `literal` comes next."""
+        return self.text.startswith(literal, self.position)
+
+    def at_end(self) -> bool:
+        return self.position >= len(self.text)
+
+    def take(self, literal: str) -> bool:
+        """Step over `literal` if it comes next."""
+        if not self.at(literal):
+            return False
+        self.position += len(literal)
+        return True
+
+    def match(self, pattern: re.Pattern[str]) -> str:
+        """Step over what `pattern` matches here and return it; an empty string where it doesn't match."""
+        found = pattern.match(self.text, self.position)
+        if found is None:
+            return ""
+        self.position = found.end()
+        return found[0]
+
+    def expect(self, literal: str, problem: str) -> None:
+        """Step over `literal`.
+
+        Raises ExpressionError with `problem` where something else comes next.
+        """
+        if not self.take(literal):
+            raise self.error(problem)
+
+    def error(self, problem: str, position: int | None = None) -> ExpressionError:
+        """`problem` at `position`, or here; the caller raises it."""
+        return ExpressionError(problem, self.text, self.position if position is None else position)

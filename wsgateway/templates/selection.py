@@ -1,0 +1,203 @@
+"""Selection expressions: the text a message selects, and the route of that name.
+
+API Gateway developer guide, "Selection expressions" and "Route selection expressions": `$` marks a variable, braces
+delimit it, `\\$` is a dollar sign, variables and literals are joined, and what a variable holds is never read as an
+expression again. Where AWS is silent, an unwrapped variable ends at a character outside `A-Za-z0-9_.[]'"*?@()`;
+brackets hold anything. Ours beside it: `jmespath:body.type || body.action`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from wsgateway.templates import jmes, jsonpath
+from wsgateway.templates.document import MAX_DEPTH, MISSING, decode, to_text, too_deep
+from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.steps import Path
+
+T = TypeVar("T")
+
+RESERVED: Final = frozenset({"$connect", "$disconnect", "$default"})
+"""Routes chosen by what happens, never by what a message says."""
+
+JMESPATH: Final = "jmespath:"
+
+_IN_PATH: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.[]'\"*?@()")
+_BODY = re.compile(r"request\.body(?![^.\[])")
+_VARIABLE = re.compile(r"[A-Za-z0-9_.-]*")
+_JSON_WORD = re.compile(r"true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+def compile_selection(expression: str) -> Callable[[bytes], str | None]:
+    """What `expression` selects from a message; None where that isn't JSON, even for a constant expression.
+
+    The function never raises. Raises ExpressionError, naming the position and what is allowed there.
+    """
+    if expression.startswith(JMESPATH):
+        return _shifted(jmes.compile, expression, len(JMESPATH))
+    parts = parse(expression)
+
+    def select(data: bytes) -> str | None:
+        document = decode(data)
+        if document is MISSING:
+            return None
+        try:
+            return "".join([part if isinstance(part, str) else to_text(part(document)) for part in parts])
+        except RecursionError:
+            return None
+
+    return select
+
+
+def route_table(expression: str, routes: Mapping[str, T], default: T) -> Callable[[bytes], T]:
+    """The route a message selects: called for every message, and never raises.
+
+    The reserved routes are no destination, whatever `routes` holds; a message that names one gets `default`, as does
+    one that isn't JSON. Raises ExpressionError.
+    """
+    custom = {key: route for key, route in routes.items() if key not in RESERVED}
+    parts = () if expression.startswith(JMESPATH) else parse(expression)
+    if len(parts) == 1 and isinstance(parts[0], Path) and parts[0].member is not None:
+        table = _member_table(parts[0].member, custom, default)
+        if table is not None:
+            return table
+    return _general_table(compile_selection(expression), custom, default)
+
+
+def static(expression: str) -> str | None:
+    """The text of a constant expression; None for one that reads the message. Raises ExpressionError."""
+    if expression.startswith(JMESPATH):
+        return None
+    parts = parse(expression)
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
+
+
+def parse(expression: str) -> tuple[str | Path, ...]:
+    """The literals and variables of `expression`, no two literals in a row. Raises ExpressionError."""
+    if not expression:
+        raise ExpressionError("a selection expression may not be empty; use $request.body.action", expression)
+    parts: list[str | Path] = []
+    literal = ""
+    position = 0
+    while position < len(expression):
+        if expression.startswith("\\$", position):
+            literal += "$"
+            position += 2
+        elif expression[position] == "$":
+            if literal:
+                parts.append(literal)
+            literal = ""
+            path, position = _variable(expression, position)
+            parts.append(path)
+        else:
+            literal += expression[position]
+            position += 1
+    if literal:
+        parts.append(literal)
+    return tuple(parts)
+
+
+def _variable(expression: str, position: int) -> tuple[Path, int]:
+    """The variable at the dollar sign at `position`, and where the rest begins."""
+    wrapped = expression.startswith("${", position)
+    start = position + (2 if wrapped else 1)
+    end = _end_of_variable(expression, start, wrapped)
+    if wrapped and end == len(expression):
+        raise ExpressionError("this ${ has no closing }", expression, position)
+    text = expression[start:end]
+    body = _BODY.match(text)
+    if body is None:
+        name = _VARIABLE.match(expression, start)
+        raise ExpressionError(
+            f"${name[0] if name else ''} is not allowed in a route selection expression: "
+            "only $request.body is, and \\$ for a dollar sign",
+            expression,
+            position,
+        )
+    tail = start + body.end()
+    try:
+        path = jsonpath.compile("$" + text[body.end() :])
+    except ExpressionError as error:
+        hint = "" if wrapped else "; text right behind a variable needs braces around it, ${request.body…}"
+        raise ExpressionError(error.problem + hint, expression, tail + error.position - 1) from error
+    return path, end + (1 if wrapped else 0)
+
+
+def _end_of_variable(expression: str, start: int, wrapped: bool) -> int:
+    depth = 0
+    quote = ""
+    position = start
+    while position < len(expression):
+        character = expression[position]
+        if quote:
+            if character == "\\":
+                position += 1
+            elif character == quote:
+                quote = ""
+        elif depth:
+            quote = character if character in "'\"" else ""
+            depth += (character == "[") - (character == "]")
+        elif character == "[":
+            depth = 1
+        elif character == "}" if wrapped else character not in _IN_PATH:
+            return position
+        position += 1
+    return len(expression)
+
+
+def _shifted(
+    compile: Callable[[str], Callable[[bytes], str | None]], expression: str, prefix: int
+) -> Callable[[bytes], str | None]:
+    try:
+        return compile(expression[prefix:])
+    except ExpressionError as error:
+        raise ExpressionError(error.problem, expression, prefix + error.position) from error
+
+
+def _general_table(select: Callable[[bytes], str | None], custom: dict[str, T], default: T) -> Callable[[bytes], T]:
+    def choose(data: bytes) -> T:
+        key = select(data)
+        return default if key is None else custom.get(key, default)
+
+    return choose
+
+
+def _member_table(member: str, custom: dict[str, T], default: T) -> Callable[[bytes], T] | None:
+    """The table for `$request.body.member`, which decodes that member's raw bytes and skips the rest of the message.
+
+    None where msgspec can't read such a member. It is the general table otherwise, only faster: the raw bytes decide at
+    once unless they hold an escape, an object or an array.
+    """
+    try:
+        field = msgspec.field(default=msgspec.Raw(b""), name=member)
+        head = msgspec.defstruct("Head", [("key", msgspec.Raw, field)], frozen=True, gc=False)
+    except ValueError:  # a name with quotes, backslashes or control characters
+        return None
+    read = msgspec.json.Decoder(head).decode
+    general = _general_table(compile_selection(f"${{request.body[{_quoted(member)}]}}"), custom, default)
+
+    empty = custom.get("", default)
+    routes = {b"": empty, b"null": empty}
+    for key, route in custom.items():
+        routes[msgspec.json.encode(key)] = route
+        if _JSON_WORD.fullmatch(key):
+            routes[key.encode()] = route
+
+    def choose(data: bytes) -> T:
+        if not data.isascii() or len(data) > MAX_DEPTH:
+            if too_deep(data) or not _is_utf8(data):
+                return default
+        try:
+            raw = bytes(read(data).key)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            return general(data)
+        route = routes.get(raw, unknown)
+        if route is not unknown:
+            return route
+        ...
+
+    return choose

@@ -1,0 +1,179 @@
+"""What a JSONPath does, step by step: each takes one node to those it selects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from wsgateway.templates.document import MISSING, Json, Missing, Number
+
+WORK: Final = 100_000
+"""Nodes one evaluation may look at: each of a 128 KiB message once; what needs more is MISSING."""
+
+
+class OutOfWork(Exception):
+    """The evaluation has looked at WORK nodes."""
+
+
+class Scope:
+    """One evaluation: its document, which filters may refer to, and the work left."""
+
+    __slots__ = ("left", "root")
+
+    def __init__(self, root: Json) -> None:
+        self.root = root
+        self.left = WORK
+
+    def spend(self, nodes: int) -> None:
+        """Account for `nodes`. Raises OutOfWork."""
+        self.left -= nodes
+        if self.left < 0:
+            raise OutOfWork
+
+
+Step: TypeAlias = Callable[[Json, Scope], Iterator[Json]]
+Predicate: TypeAlias = Callable[[Json, Scope], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A compiled JSONPath, called with a document.
+
+    A definite path (one that can name one value only) gives that value or MISSING; any other gives the list of what it
+    found, as Jayway JsonPath does. Evaluation never raises; one that would look at more than WORK nodes is MISSING.
+    `member` is the name where the path is just one name at the top level.
+    """
+
+    text: str
+    steps: tuple[Step, ...] = field(compare=False, repr=False)
+    definite: bool = field(compare=False, repr=False)
+    member: str | None = field(compare=False, repr=False)
+
+    def __call__(self, document: Json) -> Json | Missing:
+        try:
+            return self.within(document, Scope(document))
+        except OutOfWork:
+            return MISSING
+
+    def within(self, node: Json, scope: Scope) -> Json | Missing:
+        """As a call, `node` being the start and the work `scope`'s. Raises OutOfWork."""
+        nodes = walk(self.steps, node, scope)
+        if self.definite:
+            return nodes[0] if nodes else MISSING
+        return nodes
+
+
+def walk(steps: Sequence[Step], node: Json, scope: Scope) -> list[Json]:
+    """What `steps` select from `node`, in document order. Raises OutOfWork."""
+    nodes = [node]
+    for step in steps:
+        scope.spend(len(nodes))
+        nodes = [found for start in nodes for found in step(start, scope)]
+    return nodes
+
+
+def member(name: str) -> Step:
+    """`.name`, `['name']`"""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        if isinstance(node, dict) and name in node:
+            yield node[name]
+
+    return step
+
+
+def each_member(names: Sequence[str]) -> Step:
+    """`['a','b']` on the way: the value of each."""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        if isinstance(node, dict):
+            scope.spend(len(names))
+            for name in names:
+                if name in node:
+                    yield node[name]
+
+    return step
+
+
+def some_members(names: Sequence[str]) -> Step:
+    """`['a','b']` at the end: one object of those, as Jayway JsonPath has it."""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        if isinstance(node, dict):
+            scope.spend(len(names))
+            yield {name: node[name] for name in names if name in node}
+
+    return step
+
+
+def elements(indexes: Sequence[int]) -> Step:
+    """`[n]`, `[0,2]`; a negative index counts from the end."""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        if isinstance(node, list):
+            scope.spend(len(indexes))
+            for index in indexes:
+                if -len(node) <= index < len(node):
+                    yield node[index]
+
+    return step
+
+
+def piece(start: int | None, stop: int | None) -> Step:
+    """`[a:b]`"""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        if isinstance(node, list):
+            found = node[start:stop]
+            scope.spend(len(found))
+            yield from found
+
+    return step
+
+
+def children(node: Json, scope: Scope) -> Iterator[Json]:
+    """`.*`, `[*]`"""
+    if isinstance(node, dict | list):
+        scope.spend(len(node))
+        yield from node.values() if isinstance(node, dict) else node
+
+
+def descendants(node: Json, scope: Scope) -> Iterator[Json]:
+    """`..`: the node itself, then all below it, parents before children."""
+    waiting: list[Json] = [node]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        if isinstance(found, dict | list):
+            scope.spend(len(found))
+            waiting.extend(reversed(found.values() if isinstance(found, dict) else found))
+
+
+def those_where(predicate: Predicate) -> Step:
+    """`[?(…)]`: elements of an array, or an object itself, as Jayway JsonPath has it."""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        candidates = node if isinstance(node, list) else [node] if isinstance(node, dict) else []
+        scope.spend(len(candidates))
+        for candidate in candidates:
+            if predicate(candidate, scope):
+                yield candidate
+
+    return step
+
+
+def itself_where(predicate: Predicate) -> Step:
+    """`[?(…)]` behind `..`: every node for which it holds, once."""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        if predicate(node, scope):
+            yield node
+
+    return step
+
+
+def length(node: Json, scope: Scope) -> Iterator[Json]:
+    """`.length()` of an array or object."""
+    if isinstance(node, dict | list):
+        yield Number(str(len(node)))

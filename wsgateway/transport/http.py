@@ -1,0 +1,519 @@
+"""One HTTP/1.1 connection of a listener: strict heads, bounded bodies, answers in order, and the way to a WebSocket.
+
+llhttp (in httptools) refuses what can be read two ways: bare LF, obsolete folding, blanks before a colon, two lengths,
+a length beside a coding, odd chunks. What it leaves open is checked here (RFC 9112 §2.2, §3.2, §6.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from wsgateway import http1
+from wsgateway.messages import Header, HttpRequest, HttpResponse
+from wsgateway.transport import handshake
+from wsgateway.transport.body import BodyStream
+from wsgateway.transport.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from wsgateway.dataplane.websocket import Accepted
+    from wsgateway.transport.listener import Listener
+
+MAX_HEADERS = 128
+MAX_LINE_BYTES = 8192
+MAX_HEAD_BYTES = 10_240
+"""All header fields together (API Gateway quotas)."""
+MAX_URL_BYTES = 10_240
+IDLE_SECONDS = 75.0
+"""How long a connection may wait for its next request."""
+BODY_GRACE_SECONDS = 10.0
+BODY_BYTES_PER_SECOND = 500
+DISCARD_BYTES = 1 << 20
+DISCARD_SECONDS = 5.0
+"""How much of a refused body is read, so that the caller gets to read the refusal."""
+
+_host = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]*)?").fullmatch
+
+
+class _Refused(Exception):
+    """The head breaks a rule of ours; ends parsing."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class _Incoming:
+    """A request whose head is complete."""
+
+    __slots__ = ("behind", "body", "complete", "keep_alive", "request", "stream", "upgrade", "version")
+
+    def __init__(self, request: HttpRequest, version: str, keep_alive: bool, upgrade: bool) -> None:
+        self.request = request
+        self.version = version
+        self.keep_alive = keep_alive
+        self.upgrade = upgrade
+        self.body: list[bytes] = []
+        self.stream: BodyStream | None = None
+        self.complete = False
+        self.behind = b""
+
+
+class HttpConnection(asyncio.Protocol):
+    """Reads requests and writes their answers, one at a time and in order."""
+
+    __slots__ = (
+        "_answering",
+        "_blocked",
+        "_discard_until",
+        "_discarded",
+        "_headers",
+        "_headers_bytes",
+        "_incoming",
+        "_lost",
+        "_parser",
+        "_paused",
+        "_peer",
+        "_queue",
+        "_refusal",
+        "_task",
+        "_transport",
+        "_unparsed",
+        "_url",
+        "_waiting_since",
+        "listener",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: list[Header] = []
+        self._headers_bytes = 0
+        self._unparsed = 0
+        """Bytes fed since a head began that is not complete."""
+        self._incoming: _Incoming | None = None
+        """The request whose body is being read."""
+        self._queue: deque[_Incoming] = deque()
+        self._answering: _Incoming | None = None
+        self._refusal: _Refused | None = None
+        self._task: asyncio.Future[None] | None = None
+        self._paused = False
+        self._blocked = False
+        """The client does not take our answers."""
+        self._lost = False
+        self._discard_until = 0.0
+        self._discarded = 0
+        self._waiting_since = listener.clock()
+        self._peer = ""
+        self._transport = cast(asyncio.Transport, None)  # set by connection_made, before anything else runs
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        if not self.listener.admit(self, self._peer):
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        answering = self._answering
+        if answering is not None and answering.upgrade:
+            self._wait_behind(answering, data)
+            return
+        if self._incoming is None:
+            if not self._unparsed and self._answering is None:
+                self._waiting_since = self.listener.clock()
+            self._unparsed += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, _Refused) else _Refused(400, f"malformed request: {error}"))
+        else:
+            if self._incoming is None and self._unparsed > MAX_HEAD_BYTES + MAX_URL_BYTES:
+                self._refuse(_Refused(431, f"the request head is over {MAX_HEAD_BYTES} bytes"))
+        self._next()
+
+    def eof_received(self) -> bool:
+        # A client may half-close behind its last request and still read the answer (RFC 9112 §9.6).
+        if self._incoming is not None:
+            return False
+        busy = self._answering is not None or bool(self._queue)
+        if busy:
+            self._refusal = self._refusal or _Refused(400, "")
+        return busy
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._queue.clear()
+        if self._incoming is not None and self._incoming.stream is not None:
+            self._incoming.stream.abort()
+        # A handshake goes on: its $connect integration may have said yes, and then $disconnect must run.
+        if self._task is not None and not (self._answering is not None and self._answering.upgrade):
+            self._task.cancel()
+        self.listener.forget(self)
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+        self._pause(True)
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._next()
+
+    # httptools
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        if len(self._url) > MAX_URL_BYTES:
+            raise _Refused(414, f"the URL is over {MAX_URL_BYTES} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._incoming is not None:
+            return  # a trailer: dropped, never merged into the headers (RFC 9110 §6.5.1)
+        size = len(name) + len(value) + 4
+        self._headers_bytes += size
+        if size > MAX_LINE_BYTES or self._headers_bytes > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
+            raise _Refused(
+                431, f"at most {MAX_HEADERS} header fields, {MAX_LINE_BYTES} bytes each, {MAX_HEAD_BYTES} bytes together"
+            )
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        version = parser.get_http_version()
+        request = self._checked(parser.get_method().decode(), version)
+        upgrade = parser.should_upgrade() or handshake.wants_websocket(request)
+        self._incoming = _Incoming(request, version, parser.should_keep_alive(), upgrade)
+        self._url = b""
+        self._headers = []
+        self._headers_bytes = 0
+        self._unparsed = 0
+
+    def on_body(self, data: bytes) -> None:
+        incoming = self._incoming
+        assert incoming is not None
+        stream = incoming.stream
+        if stream is None:
+            incoming.body.append(data)
+        elif not stream.closed:
+            stream.feed(data)
+        else:
+            self._discarded += len(data)
+            if self._discarded > DISCARD_BYTES:
+                self._close()
+
+    def on_message_complete(self) -> None:
+        incoming = self._incoming
+        assert incoming is not None
+        self._incoming = None
+        incoming.complete = True
+        if incoming.stream is not None:
+            incoming.stream.finish()
+            if incoming.stream.closed:
+                self._close()
+        else:
+            self._queue.append(incoming)
+
+    # Requests
+
+    def _checked(self, method: str, version: str) -> HttpRequest:
+        """The request, after the checks that llhttp leaves to us. *Raises* _Refused."""
+        hosts: list[bytes] = []
+        codings: list[bytes] = []
+        for name, value in self._headers:
+            key = name.lower()
+            if key == b"host":
+                hosts.append(value)
+            elif key == b"transfer-encoding":
+                codings.append(value)
+        if version not in ("1.1", "1.0"):
+            raise _Refused(505, "HTTP/1.1 is spoken here")
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            raise _Refused(400, "there must be one Host")
+        if codings and (version == "1.0" or not http1.chunked_alone(codings)):
+            raise _Refused(400, "the only Transfer-Encoding is chunked, in HTTP/1.1")
+        if method == "CONNECT":
+            raise _Refused(400, "this is no proxy")
+        target = self._url.decode("ascii", "strict") if self._url.isascii() else ""
+        authority = hosts[0].decode("latin-1") if hosts else ""
+        scheme_end = target.find("://")
+        if 0 < scheme_end and not target.startswith("/"):
+            # Absolute form: its authority wins over Host (RFC 9112 §3.2.2).
+            authority, slash, rest = target[scheme_end + 3 :].partition("/")
+            target = slash + rest if slash else "/"
+        if not target.startswith("/") or "#" in target:
+            raise _Refused(400, "the request target must be a path")
+        match = _host(authority)
+        if match is None:
+            raise _Refused(400, "Host is malformed")
+        host = match[1].lower().removesuffix(".")
+        source, scheme, forwarded_host = self.listener.proxies.origin_of(self._peer, self._headers)
+        return HttpRequest(
+            method,
+            target,
+            host,
+            tuple(self._headers),
+            authority=forwarded_host or authority,
+            source=source,
+            scheme=scheme or "http",
+            port=self.listener.port,
+        )
+
+    def _upgraded(self, behind: bytes) -> None:
+        """llhttp stopped at an `Upgrade`: a handshake, or an offer of another protocol that is ignored."""
+        incoming = self._queue[-1]
+        if handshake.wants_websocket(incoming.request):
+            incoming.behind = behind
+            return
+        # RFC 9110 §7.8: a server may ignore the offer (Java's HttpClient makes one of h2c with every cleartext
+        # request). The same head is read again without it.
+        self._queue.pop()
+        request = incoming.request
+        head = [b"%s %s HTTP/%s\r\n" % (request.method.encode(), request.target.encode(), incoming.version.encode())]
+        for name, value in request.headers:
+            key = name.lower()
+            if key == b"connection":
+                kept = [item for item in http1.list_items([value]) if item in (b"close", b"keep-alive")]
+                value = b", ".join(kept)
+            if key not in (b"upgrade", b"http2-settings"):
+                head.append(b"%s: %s\r\n" % (name, value))
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join(head) + b"\r\n" + behind)
+
+    def _wait_behind(self, answering: _Incoming, data: bytes) -> None:
+        """Frames that arrive during $connect: up to one message, then TCP back-pressure."""
+        answering.behind += data
+        if len(answering.behind) >= self.listener.behind_bytes:
+            self._pause(True)
+
+    def _next(self) -> None:
+        """Answer the next request that is ready, unless one is being answered."""
+        while self._answering is None and not self._lost and not self._blocked:
+            if self._queue:
+                incoming = self._queue.popleft()
+                if incoming.body:
+                    incoming.request = _with_body(incoming.request, b"".join(incoming.body))
+            elif self._incoming is not None and self._incoming.stream is None:
+                # The head is here and the body is not: it is read as the handler asks for it.
+                incoming = self._incoming
+                incoming.stream = BodyStream(self._transport, self._continue_for(incoming))
+                for chunk in incoming.body:
+                    incoming.stream.feed(chunk)
+                incoming.request = _with_body(incoming.request, incoming.stream)
+            else:
+                if self._refusal is not None and self._refusal.status and not self._discard_until:
+                    self._write_refusal(self._refusal)
+                break
+            self._answer(incoming)
+        # Requests sent ahead wait in the socket, not here; and so do all while answers are not taken.
+        self._pause(self._blocked or (self._answering is not None and bool(self._queue)))
+
+    def _answer(self, incoming: _Incoming) -> None:
+        self._answering = incoming
+        self.listener.head_read(self)
+        if incoming.upgrade and handshake.wants_websocket(incoming.request):
+            self._answer_handshake(incoming)
+            return
+        answer = self.listener.handler(incoming.request)
+        if type(answer) is HttpResponse:
+            self._respond(incoming, answer)
+        else:
+            self._task = asyncio.ensure_future(self._answer_later(incoming, cast("Awaitable[HttpResponse]", answer)))
+
+    async def _answer_later(self, incoming: _Incoming, answer: Awaitable[HttpResponse]) -> None:
+        response = await answer
+        self._task = None
+        self._respond(incoming, response)
+        self._next()
+
+    def _respond(self, incoming: _Incoming, response: HttpResponse) -> None:
+        """Write the answer and be ready for what comes next."""
+        if self._lost:
+            return
+        stream = incoming.stream
+        unread = stream is not None and not incoming.complete
+        close = response.close or not incoming.keep_alive or unread or self.listener.draining
+        try:
+            data = http1.response(
+                response.status,
+                response.headers,
+                response.body,
+                close=close,
+                head_only=incoming.request.method == "HEAD",
+                now=time.time(),
+            )
+        except http1.UnsafeHeader as error:
+            self.listener.unexpected(error, incoming.request)
+            data = http1.response(500, _JSON, b'{"message":"Internal server error"}', close=True)
+            close = True
+        self._transport.write(data)
+        if unread and stream is not None:
+            # What is still coming is read and dropped for a while: closing on it would reset the connection before
+            # the caller has read the answer.
+            stream.close()
+            self._discard_until = self.listener.clock() + DISCARD_SECONDS
+            self._answering = None
+            return
+        self._answering = None
+        self._waiting_since = self.listener.clock()
+        if close:
+            self._close()
+
+    # Handshakes
+
+    def _answer_handshake(self, incoming: _Incoming) -> None:
+        request = incoming.request
+        announces_body = any(
+            name.lower() == b"transfer-encoding" or (name.lower() == b"content-length" and value != b"0")
+            for name, value in request.headers
+        )
+        refusal = handshake.refuse(request, incoming.version, announces_body)
+        if refusal is not None:
+            self.listener.counters.handshakes_malformed += 1
+            self._respond(incoming, refusal)
+            return
+        answer = self.listener.upgrade(request)
+        if isinstance(answer, HttpResponse) or not hasattr(answer, "__await__"):
+            self._finish_handshake(incoming, cast("HttpResponse | Accepted", answer))
+        else:
+            self._task = asyncio.ensure_future(
+                self._finish_later(incoming, cast("Awaitable[HttpResponse | Accepted]", answer))
+            )
+            self.listener.own(self._task)
+
+    async def _finish_later(self, incoming: _Incoming, answer: Awaitable[HttpResponse | Accepted]) -> None:
+        self._finish_handshake(incoming, await answer)
+
+    def _finish_handshake(self, incoming: _Incoming, answer: HttpResponse | Accepted) -> None:
+        """Switch to the WebSocket, or say why not."""
+        self._task = None
+        if isinstance(answer, HttpResponse):
+            self._respond(incoming, http_close(answer))
+            return
+        connection = answer.connection
+        if self._lost or self._transport.is_closing():
+            connection.abandoned()
+            return
+        try:
+            head = handshake.accept(incoming.request, answer.subprotocol)
+        except http1.UnsafeHeader as error:
+            self.listener.unexpected(error, incoming.request)
+            connection.abandoned()
+            self._respond(incoming, HttpResponse(500, _JSON, b'{"message":"Internal server error"}', close=True))
+            return
+        transport = self._transport
+        socket = WebSocket(self.listener, transport, connection)
+        transport.set_protocol(socket)
+        self.listener.replace(self, socket)
+        # Addressable before the client can have read the 101.
+        connection.opened(socket)
+        transport.write(head)
+        if self._paused:
+            transport.resume_reading()
+        if incoming.behind:
+            socket.data_received(incoming.behind)
+
+    # Ends
+
+    def _refuse(self, refusal: _Refused) -> None:
+        """A malformed request: answered behind what is being answered, then the connection ends."""
+        self.listener.counters.requests_malformed += 1
+        self._refusal = refusal
+        incoming = self._incoming
+        if incoming is not None:
+            if incoming.stream is not None:
+                incoming.stream.abort()
+            self._incoming = None
+
+    def _write_refusal(self, refusal: _Refused) -> None:
+        if str(refusal):
+            why = str(refusal).replace("\\", "\\\\").replace('"', "'")
+            body = b'{"message":"%s"}' % why.encode("ascii", "replace")
+            self._transport.write(http1.response(refusal.status, _JSON, body, close=True, now=time.time()))
+        self._discard_until = self.listener.clock() + DISCARD_SECONDS
+        self._close()
+
+    def _close(self) -> None:
+        if not self._lost:
+            self._transport.close()
+
+    def _pause(self, pause: bool) -> None:
+        if pause == self._paused or self._lost or self._transport.is_closing():
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _continue_for(self, incoming: _Incoming) -> bytes:
+        """What is written when the handler begins to read: an interim answer if the client waits for one."""
+        expect = incoming.request.header(b"expect")
+        waits = expect is not None and expect.lower() == b"100-continue" and incoming.version == "1.1"
+        return b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b""
+
+    # The sweep
+
+    def sweep(self, now: float) -> None:
+        """Called about once a second: slow heads, slow bodies, idle connections. `now` is loop time."""
+        if self._discard_until:
+            if now >= self._discard_until:
+                self._transport.abort()
+        elif self._incoming is not None:
+            stream = self._incoming.stream
+            if stream is not None and stream.too_slow(now, BODY_GRACE_SECONDS, BODY_BYTES_PER_SECOND):
+                stream.abort()
+                self._transport.abort()
+        elif self._answering is None:
+            patience = self.listener.head_seconds if self._unparsed or self.listener.is_new(self) else IDLE_SECONDS
+            if now - self._waiting_since >= patience:
+                self._transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being read or answered, so that a drain may end it at once."""
+        return self._answering is None and self._incoming is None and not self._queue
+
+    def close_idle(self) -> None:
+        """End an idle connection."""
+        self._close()
+
+    def abort(self) -> None:
+        """Cut the TCP connection."""
+        self._transport.abort()
+
+
+def http_close(response: HttpResponse) -> HttpResponse:
+    """The same answer, ending the connection."""
+    return HttpResponse(response.status, response.headers, response.body, close=True)
+
+
+def _with_body(request: HttpRequest, body: bytes | BodyStream) -> HttpRequest:
+    return HttpRequest(
+        request.method,
+        request.target,
+        request.host,
+        request.headers,
+        body,
+        request.authority,
+        request.source,
+        request.scheme,
+        request.port,
+    )
+
+
+_JSON = ((b"Content-Type", b"application/json"),)

@@ -1,0 +1,213 @@
+"""One listening address and the TCP connections it accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from wsgateway import http1
+from wsgateway.dataplane.counters import Counters
+from wsgateway.errors import StartError
+from wsgateway.transport.http import HttpConnection
+from wsgateway.transport.websocket import Outbox
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.websocket import Accepted
+    from wsgateway.messages import Handler, Header, HttpRequest, HttpResponse
+    from wsgateway.transport.websocket import WebSocket
+
+UNFINISHED_PER_ADDRESS = 1000
+"""TCP connections of one source address that have not sent a whole request head yet; loopback is not counted."""
+
+BACKLOG = 4096
+
+Upgrade = Callable[["HttpRequest"], "HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Report(Protocol):
+    """Where faults of our own are told to the operator."""
+
+    def __call__(self, error: BaseException, request: HttpRequest) -> None: ...
+
+
+class TrustedProxies:
+    """Decides who may say, by `X-Forwarded-*`, where a request came from (`--trusted-proxies`)."""
+
+    def __init__(self, networks: Sequence[Network] = ()) -> None:
+        self.networks = tuple(networks)
+
+    def trusts(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        return any(parsed in network for network in self.networks if network.version == parsed.version)
+
+    def origin_of(self, peer: str, headers: list[Header]) -> tuple[str, str, str]:
+        """`(source address, scheme, host)` of a request; scheme and host are empty where no trusted proxy says."""
+        if not self.networks or not self.trusts(peer):
+            return peer, "", ""
+        source, scheme, host = peer, "", ""
+        chain = http1.list_items(value for name, value in headers if name.lower() == b"x-forwarded-for")
+        # From the nearest hop back: the first address that is no proxy of ours is the client's.
+        for item in reversed(chain):
+            try:
+                source = str(ipaddress.ip_address(item.decode("ascii", "replace")))
+            except ValueError:
+                break
+            if not self.trusts(source):
+                break
+        for name, value in headers:
+            key = name.lower()
+            if key == b"x-forwarded-proto" and value.lower() in (b"http", b"https", b"ws", b"wss"):
+                scheme = "https" if value.lower() in (b"https", b"wss") else "http"
+            elif key == b"x-forwarded-host":
+                host = value.decode("latin-1").strip()
+        return source, scheme, host
+
+
+class Listener:
+    """Accepts on one address; every connection speaks HTTP/1.1 to `handler` and may become a WebSocket by `upgrade`."""
+
+    def __init__(
+        self,
+        *,
+        handler: Handler,
+        upgrade: Upgrade,
+        report: Report,
+        counters: Counters,
+        proxies: TrustedProxies | None = None,
+        head_seconds: float = 10.0,
+        behind_bytes: int = 1 << 20,
+    ) -> None:
+        self.handler = handler
+        self.upgrade = upgrade
+        self.unexpected = report
+        self.counters = counters
+        self.proxies = proxies or TrustedProxies()
+        self.head_seconds = head_seconds
+        self.behind_bytes = behind_bytes
+        """Frames kept while `$connect` runs: about one message."""
+        self.port = 0
+        self.draining = False
+        loop = asyncio.get_running_loop()
+        self.clock = loop.time
+        self.outbox = Outbox(loop)
+        self._connections: set[HttpConnection | WebSocket] = set()
+        self._unfinished: dict[HttpConnection, str] = {}
+        self._per_address: dict[str, int] = {}
+        self._handshakes: set[asyncio.Future[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int, *, name: str) -> None:
+        """Begin to accept. *Raises* StartError where the address can't be had."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(lambda: HttpConnection(self), host, port, backlog=BACKLOG)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise StartError(
+                f"the {name} listener can't have {host}:{port}: {why}; "
+                f"end what uses it or choose another port (0 = any)"
+            ) from error
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop_accepting(self) -> None:
+        """Let no new TCP connection in."""
+        if self._server is not None:
+            self._server.close()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    # Called by connections
+
+    def admit(self, connection: HttpConnection, address: str) -> bool:
+        """Take a new TCP connection, unless its address has too many that have said nothing yet."""
+        self._connections.add(connection)
+        counted = "" if _is_loopback(address) else address
+        if counted:
+            count = self._per_address.get(counted, 0) + 1
+            if count > UNFINISHED_PER_ADDRESS:
+                self.counters.connections_refused += 1
+                return False
+            self._per_address[counted] = count
+        self._unfinished[connection] = counted
+        return True
+
+    def head_read(self, connection: HttpConnection) -> None:
+        """The first request head is complete."""
+        address = self._unfinished.pop(connection, "")
+        if address:
+            left = self._per_address[address] - 1
+            if left:
+                self._per_address[address] = left
+            else:
+                del self._per_address[address]
+
+    def is_new(self, connection: HttpConnection) -> bool:
+        return connection in self._unfinished
+
+    def replace(self, connection: HttpConnection, socket: WebSocket) -> None:
+        self._connections.discard(connection)
+        self._connections.add(socket)
+
+    def forget(self, connection: HttpConnection | WebSocket) -> None:
+        self._connections.discard(connection)
+        if isinstance(connection, HttpConnection):
+            self.head_read(connection)
+
+    def own(self, handshake: asyncio.Future[None]) -> None:
+        """Keep a handshake that outlives its TCP connection, until it is through."""
+        self._handshakes.add(handshake)
+        handshake.add_done_callback(self._handshakes.discard)
+
+    # Called by the node
+
+    def sweep(self, now: float) -> None:
+        """Run the timers of every connection; `now` is loop time."""
+        for connection in list(self._connections):
+            connection.sweep(now)
+
+    def drain(self) -> None:
+        """Answer what is being asked, end what is idle, keep no connection alive."""
+        self.draining = True
+        for connection in list(self._connections):
+            if isinstance(connection, HttpConnection) and connection.idle:
+                connection.close_idle()
+
+    def abort(self) -> None:
+        """Cut every connection."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a WebSocket, a request or a handshake is left."""
+        return bool(self._handshakes) or any(not connection.idle for connection in self._connections)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a bind address is reachable from this machine alone."""
+    try:
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return all(_is_loopback(str(info[4][0])) for info in infos)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback

@@ -1,0 +1,257 @@
+"""One WebSocket on one TCP connection: the lane inside, the transport outside, and all timers of the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from wsgateway.dataplane.hub import Sent
+from wsgateway.transport.lane import Lane
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.websocket import Connection
+    from wsgateway.messages import Message
+    from wsgateway.transport.listener import Listener
+
+CLOSE_SECONDS = 5.0
+"""How long the peer has to finish the close handshake (and to take what was written) before the TCP connection is cut."""
+
+FLOW = 1  # the data plane holds enough of this client's messages
+WRITE = 2  # the client does not take what we write
+
+CLOSE_REASONS = {
+    1005: "Client-side close frame status not set",
+    1006: "Connection closed abnormally",
+}
+"""API Gateway's `disconnectReason` where the close frame brings none."""
+
+
+class Outbox:
+    """Sockets with something gathered in this loop turn; each gets one `writelines` at its end."""
+
+    __slots__ = ("_dirty", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dirty: list[WebSocket] = []
+
+    def add(self, socket: WebSocket) -> None:
+        if not self._dirty:
+            self._loop.call_soon(self.flush)
+        self._dirty.append(socket)
+
+    def flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for socket in dirty:
+            socket.flush()
+
+
+class WebSocket(asyncio.Protocol):
+    """Carries messages between one client and its Connection; implements `hub.Socket`."""
+
+    __slots__ = (
+        "_abort_at",
+        "_connection",
+        "_ended",
+        "_flushed",
+        "_gathered",
+        "_gathered_bytes",
+        "_lane",
+        "_listener",
+        "_messages",
+        "_paused_for",
+        "_ping_at",
+        "_pongs",
+        "_stalled_since",
+        "_transport",
+        "_written",
+    )
+
+    def __init__(self, listener: Listener, transport: asyncio.Transport, connection: Connection) -> None:
+        self._listener = listener
+        self._transport = transport
+        self._connection = connection
+        self._lane = Lane(connection.quotas, connection.on_message, listener.clock)
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._messages = 0
+        """Messages written since the outbox was last empty."""
+        self._written = 0
+        self._flushed = 0
+        self._stalled_since = 0.0
+        self._paused_for = 0
+        self._ping_at = 0.0
+        """When the ping now unanswered was sent; 0 when none is."""
+        self._pongs = 0
+        self._abort_at = 0.0
+        self._ended = False
+
+    # hub.Socket
+
+    def send(self, message: Message) -> Sent:
+        """Put the message into this turn's write."""
+        transport = self._transport
+        if self._ended or transport.is_closing():
+            return Sent.GONE
+        frame = message.frame()
+        size = len(frame)
+        waiting = self._gathered_bytes + transport.get_write_buffer_size()
+        if waiting:
+            quotas = self._connection.quotas
+            if waiting + size > quotas.outbox_bytes or self._messages >= quotas.outbox_messages:
+                return Sent.FULL
+            self._messages += 1
+        else:
+            self._messages = 1
+        if not self._gathered:
+            self._listener.outbox.add(self)
+        self._gathered.append(frame)
+        self._gathered_bytes += size
+        return Sent.QUEUED
+
+    def close(self, code: int, reason: str) -> None:
+        self._lane.close(code, reason)
+        self._after_lane()
+
+    def pause(self) -> None:
+        self._pause_for(FLOW)
+        self._lane.holding = True
+
+    def resume(self) -> None:
+        self._resume_from(FLOW)
+        self._lane.release()
+        if self._lane.protocol is not None:
+            self._after_lane()
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        lane = self._lane
+        lane.receive(data)
+        if lane.protocol is not None:
+            self._after_lane()
+
+    def eof_received(self) -> None:
+        self._lane.receive_eof()
+        self._after_lane()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lane.receive_eof()
+        self._lane.output()
+        self._end()
+        self._listener.forget(self)
+
+    def pause_writing(self) -> None:
+        self._pause_for(WRITE)
+
+    def resume_writing(self) -> None:
+        self._resume_from(WRITE)
+
+    # Writing
+
+    def flush(self) -> None:
+        """Write what this turn gathered. Nothing else writes data frames."""
+        gathered = self._gathered
+        if not gathered:
+            return
+        self._gathered = []
+        self._written += self._gathered_bytes
+        self._gathered_bytes = 0
+        if len(gathered) == 1:
+            self._transport.write(gathered[0])
+        else:
+            self._transport.writelines(gathered)
+
+    def _after_lane(self) -> None:
+        """Write what the protocol wants written, behind what was sent before it; notice a close that began."""
+        chunks = self._lane.output()
+        if chunks:
+            self.flush()
+            end = not chunks[-1]  # websockets' mark for the end of the stream
+            data = b"".join(chunks)
+            if data and not self._transport.is_closing():
+                self._written += len(data)
+                self._transport.write(data)
+            if end and not self._transport.is_closing():
+                self._transport.write_eof()
+        if not self._lane.open:
+            self._end()
+
+    def _end(self) -> None:
+        """A close has begun, or the connection is lost: tell the data plane, once."""
+        if self._ended:
+            return
+        self._ended = True
+        self._abort_at = self._listener.clock() + CLOSE_SECONDS
+        self._lane.holding = False
+        if self._paused_for and not self._transport.is_closing():
+            # Whatever the client still sends is read and dropped, so that its close frame or FIN is seen.
+            self._paused_for = 0
+            self._transport.resume_reading()
+        close = self._lane.outcome()
+        code = int(close.code)
+        self._connection.on_close(code, close.reason or CLOSE_REASONS.get(code, ""))
+
+    # Timers
+
+    def sweep(self, now: float) -> None:
+        """Called about once a second: pings, dead peers, stalled writes, unfinished closes. `now` is loop time."""
+        if self._ended:
+            if now >= self._abort_at:
+                self._transport.abort()
+            return
+        quotas = self._connection.quotas
+        waiting = self._transport.get_write_buffer_size()
+        flushed = self._written - waiting
+        if not waiting or flushed != self._flushed:
+            self._flushed = flushed
+            self._stalled_since = now
+        elif now - self._stalled_since >= quotas.stalled_write:
+            # It takes no byte, so it can't be told: 1008 goes behind what waits, and the connection is cut.
+            self._listener.counters.stalled_writes += 1
+            self._lane.close(1008, "Client does not read")
+            self._after_lane()
+            self._transport.abort()
+            return
+        if self._paused_for:
+            # We don't read, so neither pong nor message can be seen: the clocks stop.
+            self._ping_at = 0.0
+            self._connection.last_heard = now
+            return
+        lane = self._lane
+        if lane.control_frames and quotas.profile == "open":
+            # On AWS only messages count; here a client that answers pings is not idle.
+            lane.control_frames = 0
+            self._connection.last_heard = now
+        if not quotas.ping_interval:
+            return
+        if lane.pongs != self._pongs:
+            self._pongs = lane.pongs
+            self._ping_at = 0.0
+        if self._ping_at:
+            if now - self._ping_at >= quotas.pong_timeout:
+                self._listener.counters.pong_timeouts += 1
+                self._transport.abort()
+        elif now - self._connection.last_heard >= quotas.ping_interval:
+            self._ping_at = now
+            lane.ping()
+            self._after_lane()
+
+    def abort(self) -> None:
+        """Cut the TCP connection."""
+        self._transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """A WebSocket is never idle to a drain: it must be closed."""
+        return False
+
+    def _pause_for(self, why: int) -> None:
+        if not self._paused_for and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._paused_for |= why
+
+    def _resume_from(self, why: int) -> None:
+        if self._paused_for == why and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._paused_for &= ~why

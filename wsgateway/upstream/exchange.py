@@ -1,0 +1,95 @@
+"""One request and the answer it waits for, and the gate it may have to pass."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from wsgateway.errors import GatewayError, IntegrationTimeout
+from wsgateway.messages import EndpointRequest, EndpointResponse
+
+
+class Gate:
+    """At most `limit` exchanges at a time: the share of a backend one integration may hold.
+
+    There is no queue behind it. What finds it full fails at once, so a slow backend holds no more than its share.
+    """
+
+    __slots__ = ("in_flight", "limit", "refused")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.in_flight = 0
+        self.refused = 0
+
+
+class Place(Protocol):
+    """Where an exchange is: in an origin's queue or on a connection."""
+
+    @property
+    def stage(self) -> str:
+        """What is being waited for there, as a timeout tells it."""
+
+    def leave(self, exchange: Exchange) -> None:
+        """Forget `exchange`, which is over; a connection that carried it can't be used again."""
+
+
+class Exchange(asyncio.Future[EndpointResponse]):
+    """The answer to `request`, later. Ends in a response, a GatewayError or, when the caller loses interest, cancelled.
+
+    It is its own future and its own key among the deadlines: one object a call.
+    """
+
+    __slots__ = ("gate", "max_body", "pending", "place", "request")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        request: EndpointRequest,
+        max_body: int,
+        gate: Gate | None,
+        pending: dict[Exchange, float],
+        place: Place,
+    ) -> None:
+        super().__init__(loop=loop)
+        self.request = request
+        self.max_body = max_body
+        self.gate = gate
+        self.pending = pending
+        self.place = place
+
+    def answer(self, response: EndpointResponse) -> None:
+        """End in `response`."""
+        self._release()
+        self.set_result(response)
+
+    def fail(self, error: BaseException) -> None:
+        """End in `error`."""
+        self._release()
+        self.set_exception(error)
+
+    def expire(self, timeout: float) -> None:
+        """End for want of time."""
+        place = self.place
+        self.fail(IntegrationTimeout(f"{place.stage} took longer than {timeout:g} s"))
+        place.leave(self)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """End because nobody waits any more; a connection in use is dropped."""
+        if not super().cancel(msg):
+            return False
+        self._release()
+        self.place.leave(self)
+        return True
+
+    def _release(self) -> None:
+        del self.pending[self]
+        if self.gate is not None:
+            self.gate.in_flight -= 1
+
+
+def refused(loop: asyncio.AbstractEventLoop, error: GatewayError) -> asyncio.Future[EndpointResponse]:
+    """An exchange that ended before it began."""
+    future: asyncio.Future[EndpointResponse] = loop.create_future()
+    future.set_exception(error)
+    return future
