@@ -77,7 +77,9 @@ class Definition(BaseModel):
                 if each["loc"] in refused:
                     continue
                 missing = each["type"] == "missing"
-                problems.append(Problem(each["loc"], _required(fields[str(each["loc"][0])]) if missing else sentence(each)))
+                problems.append(
+                    Problem(each["loc"], _required(fields[str(each["loc"][0])]) if missing else sentence(each))
+                )
         else:
             problems += definition.check()
         if problems:
@@ -159,7 +161,7 @@ class Among:
             if value not in self.known:
                 raise fault(none_of(value, self.known) if isinstance(value, str) else wrong_kind("a string", value))
             if value not in built:
-                raise fault(f"{value} is {NOT_YET}; {' and '.join(built)} work" )
+                raise fault(f"{value} is {NOT_YET}; {' and '.join(built)} work")
             return value
 
         return no_info_before_validator_function(check, handler(source))

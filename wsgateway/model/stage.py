@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from annotated_types import MaxLen
+from pydantic import Field
 
 from wsgateway.model.base import Definition, Matches
 
@@ -27,7 +28,7 @@ class Stage(Definition):
 
     description: Annotated[str, MaxLen(1024)] | None = None
     """What the stage is for."""
-    stage_variables: Annotated[Mapping[VariableName, VariableValue], MaxLen(100)] = {}
+    stage_variables: Annotated[Mapping[VariableName, VariableValue], MaxLen(100)] = Field(default_factory=dict)
     """Values that integrations name as `${stageVariables.NAME}`."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(

@@ -1,0 +1,45 @@
+"""All that one file defines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import MinLen
+
+from wsgateway.errors import Problem
+from wsgateway.model.base import Definition, Matches
+from wsgateway.model.explain import did_you_mean, shown
+from wsgateway.model.websocket import WebSocketApi
+
+ApiId = Annotated[
+    str,
+    Matches(r"[a-z0-9][a-z0-9-]{0,62}", "an API id is 1 to 63 lower-case letters, digits and -, not beginning with -"),
+]
+
+
+class Definitions(Definition):
+    """What a gateway serves."""
+
+    default_api: ApiId | None = None
+    """The API served where host and path name none."""
+    apis: Annotated[Mapping[ApiId, WebSocketApi], MinLen(1)]
+    """The APIs by apiId."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {"apiKeys", "credentials", "domains", "egress", "functions", "usagePlans", "vpcLinks"}
+    )
+
+    def default(self, protocol: str) -> str | None:
+        """The apiId served where a request names none: `defaultApi` if it has that protocol, else the only API that has."""
+        having = [api_id for api_id, api in self.apis.items() if api.protocol_type == protocol]
+        if self.default_api in having:
+            return self.default_api
+        return having[0] if len(having) == 1 else None
+
+    @classmethod
+    def check_names(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        name, apis = data.get("defaultApi"), data.get("apis")
+        if isinstance(name, str) and isinstance(apis, dict) and apis and name not in apis:
+            near = did_you_mean(name, apis) or f"; there are {', '.join(shown(api) for api in list(apis)[:10])}"
+            yield Problem(("defaultApi",), f"no API is named {shown(name)}{near}")

@@ -1,0 +1,262 @@
+"""YAML text as plain values, with the line of each. One document, no tags, no merge keys, bounded (T24)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionStartEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from wsgateway.errors import DefinitionError, Problem
+from wsgateway.model.base import Path
+from wsgateway.model.explain import shown
+
+MAX_BYTES = 2 * 1024 * 1024
+MAX_NODES = 10_000
+MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar as written; `plain` when it stands without quotes, so that `8` may be a number."""
+
+    text: str
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and its line. A mapping's keys come with their own lines."""
+
+    line: int
+    value: Scalar | list[Node] | dict[str, tuple[int, Node]]
+
+
+@dataclass(slots=True)
+class Document:
+    """A file's values before expansion, and what is wrong with its structure."""
+
+    root: Node | None
+    problems: list[Problem]
+
+
+def compose(text: str) -> Document:
+    """Read one YAML document.
+
+    Raises DefinitionError where reading can't go on: bad syntax, several documents, over a bound.
+    """
+    composer = _Composer(_events(text))
+    return Document(composer.document(), composer.problems)
+
+
+def stop(text: str, line: int = 0) -> DefinitionError:
+    """The one problem behind which nothing can be read."""
+    return DefinitionError([Problem((), text, line=line)])
+
+
+def _events(text: str) -> Iterator[Event]:
+    try:
+        yield from YAML(typ="safe", pure=True).parse(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise stop(f"not valid YAML: {_one_line(said)}", mark.line + 1 if mark else 0) from error
+    except YAMLError as error:
+        raise stop(f"not valid YAML: {_one_line(str(error))}") from error
+    # ruamel.yaml lets these out on escapes beyond Unicode and the like ("\U99999999").
+    except (ValueError, OverflowError, LookupError, AttributeError, TypeError, AssertionError) as error:
+        raise stop(f"not valid YAML: {_one_line(str(error)) or type(error).__name__}") from error
+
+
+def _one_line(text: str) -> str:
+    return shown(" ".join(text.split())).strip('"')
+
+
+def _line(event: Event) -> int:
+    return int(event.start_mark.line) + 1
+
+
+class _Composer:
+    """Events to nodes. An alias is the very node of its anchor: copies are made, and counted, only when expanded."""
+
+    def __init__(self, events: Iterator[Event]) -> None:
+        self.problems: list[Problem] = []
+        self._events = events
+        self._anchors: dict[str, Node] = {}
+        self._left = MAX_NODES
+
+    def document(self) -> Node | None:
+        next(self._events)  # the stream's start
+        start = next(self._events)
+        if isinstance(start, StreamEndEvent):
+            return None
+        assert isinstance(start, DocumentStartEvent)
+        if start.version not in (None, (1, 2)):
+            raise stop("YAML 1.2 is read here; remove the %YAML line", _line(start))
+        root = self._node(next(self._events), (), 0)
+        end = next(self._events)
+        assert isinstance(end, DocumentEndEvent)
+        more = next(self._events)
+        if not isinstance(more, StreamEndEvent):
+            raise stop("a second document begins; one file holds one document", _line(more))
+        return root
+
+    def _node(self, event: Event, path: Path, depth: int) -> Node:
+        line = _line(event)
+        self._left -= 1
+        if self._left < 0:
+            raise stop(f"more than {MAX_NODES} values", line)
+        if depth > MAX_DEPTH:
+            raise stop(f"nested deeper than {MAX_DEPTH}", line)
+        if isinstance(event, AliasEvent):
+            if event.anchor not in self._anchors:
+                raise stop(f"*{shown(event.anchor)} stands for nothing written before it", line)
+            return self._anchors[event.anchor]
+        assert isinstance(event, (ScalarEvent, CollectionStartEvent))
+        if event.tag is not None and event.tag != "!":
+            self.problems.append(Problem(path, f"tags such as {shown(event.tag)} are not read; remove it", line=line))
+        node = Node(line, self._value(event, path, depth))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _value(self, event: Event, path: Path, depth: int) -> Scalar | list[Node] | dict[str, tuple[int, Node]]:
+        if isinstance(event, ScalarEvent):
+            return Scalar(event.value, bool(event.implicit[0]))
+        if isinstance(event, SequenceStartEvent):
+            items: list[Node] = []
+            while not isinstance(item := next(self._events), SequenceEndEvent):
+                items.append(self._node(item, (*path, len(items)), depth + 1))
+            return items
+        entries: dict[str, tuple[int, Node]] = {}
+        while not isinstance(event := next(self._events), MappingEndEvent):
+            line = _line(event)
+            key = self._key(event, path, depth + 1)
+            value = self._node(next(self._events), (*path, key), depth + 1)
+            if key in entries:
+                text = f"stands here and on line {entries[key][0]}; a key may stand once"
+                self.problems.append(Problem((*path, key), text, line=line))
+            else:
+                entries[key] = (line, value)
+        return entries
+
+    def _key(self, event: Event, path: Path, depth: int) -> str:
+        """A key is text, whatever it looks like: `200:` is "200"."""
+        node = self._node(event, path, depth)
+        if not isinstance(node.value, Scalar):
+            raise stop("a key must be text, not a list or a mapping", _line(event))
+        if node.value == Scalar("<<", plain=True):
+            text = "merge keys are not read; write the entries out, or use an alias for the whole value"
+            self.problems.append(Problem((*path, "<<"), text, line=_line(event)))
+        return node.value.text
+
+
+VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}")
+"""`${NAME}` or `${NAME:-default}`. Every other `${…}` is AWS's and left as written."""
+
+
+@dataclass(slots=True)
+class Expansion:
+    """Nodes to plain values: aliases copied, variables of the environment put in, plain scalars typed."""
+
+    environ: Mapping[str, str]
+    lines: dict[Path, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    nodes: int = 0
+    size: int = 0
+
+    def value(self, node: Node, path: Path = (), line: int = 0) -> object:
+        """The value of `node`, standing at `path`."""
+        self.lines[path] = line or node.line
+        self._count(1, path)
+        match node.value:
+            case Scalar():
+                return self._scalar(node.value, path)
+            case list():
+                return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            case dict():
+                self._count(len(node.value), path)
+                return {key: self.value(item, (*path, key), at) for key, (at, item) in node.value.items()}
+
+    def _count(self, nodes: int, path: Path) -> None:
+        self.nodes += nodes
+        if self.nodes > MAX_NODES:
+            raise stop(f"more than {MAX_NODES} values, aliases counted each time they are used", self.lines[path])
+        if len(path) > MAX_DEPTH:
+            raise stop(f"nested deeper than {MAX_DEPTH}", self.lines[path])
+
+    def _scalar(self, scalar: Scalar, path: Path) -> object:
+        text = self._expanded(scalar.text, path)
+        self.size += len(text)
+        if self.size > MAX_BYTES:
+            raise stop(f"more than {MAX_BYTES} characters once variables are put in", self.lines[path])
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self._problem(path, "holds half of a surrogate pair; write the character itself")
+            return ""
+        if not scalar.plain:
+            return text
+        try:
+            return typed(text)
+        except ValueError:
+            self._problem(path, f"{shown(text)} has too many digits")
+            return 0
+
+    def _expanded(self, text: str, path: Path) -> str:
+        if "${" not in text:
+            return text
+
+        def put_in(found: re.Match[str]) -> str:
+            name, default = found[1], found[2]
+            value = self.environ.get(name, default)
+            if value is None:
+                self._problem(path, f"${{{name}}} is not set in the environment; set it or write ${{{name}:-default}}")
+                return ""
+            self.size += len(value)
+            if self.size > MAX_BYTES:
+                raise stop(f"more than {MAX_BYTES} characters once variables are put in", self.lines[path])
+            return value
+
+        return VARIABLE.sub(put_in, text)
+
+    def _problem(self, path: Path, text: str) -> None:
+        self.problems.append(Problem(path, text, line=self.lines[path]))
+
+
+# YAML 1.2 §10.3.2, the core schema.
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+def typed(text: str) -> object:
+    """What a plain scalar stands for. Raises ValueError on an integer beyond Python's own limit (4,300 digits)."""
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _SPECIAL.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text

@@ -1,0 +1,133 @@
+"""An integration: the backend a route hands its messages to, and how it is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, MaxLen
+from pydantic import Field
+
+from wsgateway.errors import Problem
+from wsgateway.model import mock
+from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
+from wsgateway.model.explain import shown
+from wsgateway.model.quotas import IntegrationMillis
+from wsgateway.model.uri import uri_fault
+
+IntegrationType = Annotated[Literal["HTTP_PROXY", "MOCK"], Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"))]
+
+Method = Annotated[
+    str, Matches(r"(?!CONNECT$)[A-Z][A-Z0-9_-]{0,63}", "an HTTP method in capitals, such as POST, or ANY; not CONNECT")
+]
+
+MappedValue = Annotated[str, Matches(r"[\s\S]{1,512}", "a mapped value has 1 to 512 characters")]
+
+Template = Annotated[str, MaxLen(300 * 1024)]  # WA §8
+
+Templates = Mapping[str, Template]
+
+
+class IntegrationResponse(Definition):
+    """What goes back to the client for one status of the backend."""
+
+    response_templates: Templates = Field(default_factory=dict)
+    """The text sent, under `$default` or `application/json`."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {"contentHandlingStrategy", "responseParameters", "templateSelectionExpression"}
+    )
+
+
+class Integration(Definition):
+    """A backend and how it is asked. HTTP_PROXY passes messages to a URL as they came; MOCK answers by itself."""
+
+    integration_type: IntegrationType
+    """The kind of backend: HTTP_PROXY or MOCK."""
+    integration_uri: Annotated[str, MaxLen(2048)] | None = None
+    """The backend's URL, http or https; `${stageVariables.NAME}` stands for a stage's value."""
+    integration_method: Method = "POST"
+    """The HTTP method used; POST. ANY is the client's own on $connect."""
+    description: Annotated[str, MaxLen(1024)] | None = None
+    """What the integration is for."""
+    connection_type: Annotated[Literal["INTERNET"], Among(("INTERNET", "VPC_LINK"))] = "INTERNET"
+    """How the backend is reached: INTERNET, that is directly."""
+    request_parameters: Mapping[str, MappedValue] = Field(default_factory=dict)
+    """What the backend is sent beside the body: `integration.request.header.NAME: context.connectionId`."""
+    timeout_in_millis: IntegrationMillis | None = None
+    """How long the backend may take; 50 to 29000, in the open profile to 300000; 29000."""
+    max_concurrency: Annotated[int, Ge(1)] | None = None
+    """At most this many calls at a time; no limit. (Ours.)"""
+    payload_format_version: Annotated[Literal["1.0"], Among(("1.0",))] = "1.0"
+    """AWS's version of the payload: 1.0, in quotes."""
+    passthrough_behavior: Annotated[
+        Literal["WHEN_NO_MATCH"], Among(("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"))
+    ] = "WHEN_NO_MATCH"
+    """What happens when no request template fits: WHEN_NO_MATCH passes the body on."""
+    request_templates: Templates = Field(default_factory=dict)
+    """For MOCK: the static JSON with its statusCode, under `$default` or `application/json`."""
+    integration_responses: Mapping[str, IntegrationResponse] = Field(default_factory=dict)
+    """For MOCK: what goes back, by `$default` or by a status such as `/200/`."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {
+            "connectionId",
+            "contentHandlingStrategy",
+            "credentialsArn",
+            "integrationSubtype",
+            "responseParameters",
+            "templateSelectionExpression",
+            "tlsConfig",
+        }
+    )
+
+    def check(self) -> Iterator[Problem]:
+        match self.integration_type:
+            case "HTTP_PROXY":
+                yield from _check_http_proxy(self)
+            case "MOCK":
+                yield from _check_mock(self)
+
+
+def _check_http_proxy(integration: Integration) -> Iterator[Problem]:
+    uri = integration.integration_uri
+    if uri is None:
+        yield Problem(("integrationUri",), "is required: the URL of the backend HTTP_PROXY calls")
+    else:
+        fault = uri_fault(uri)
+        if fault:
+            yield Problem(("integrationUri",), f"{shown(uri)}: {fault}")
+    yield from _without(
+        "HTTP_PROXY passes messages and answers on as they came",
+        requestTemplates=integration.request_templates,
+        integrationResponses=integration.integration_responses,
+    )
+
+
+def _check_mock(integration: Integration) -> Iterator[Problem]:
+    yield from _without(
+        "MOCK calls no backend",
+        integrationUri=integration.integration_uri,
+        requestParameters=integration.request_parameters,
+        maxConcurrency=integration.max_concurrency,
+    )
+    yield from _under(("requestTemplates",), mock.check_request(integration.request_templates))
+    for key, response in integration.integration_responses.items():
+        path = ("integrationResponses", key)
+        if key.startswith("/") and key.endswith("/") and not re.fullmatch(r"/[1-5][0-9][0-9]/", key):
+            yield Problem(path, f"patterns are {NOT_YET}; write one status, such as /200/, or $default")
+        elif key != "$default" and not key.startswith("/"):
+            yield Problem(path, "is neither $default nor a status between slashes, such as /200/")
+        yield from _under((*path, "responseTemplates"), mock.check_templates(response.response_templates))
+
+
+def _without(why: str, **fields: object) -> Iterator[Problem]:
+    for key, value in fields.items():
+        if value:
+            yield Problem((key,), f"has no effect: {why}; remove it")
+
+
+def _under(path: Path, problems: Iterator[Problem]) -> Iterator[Problem]:
+    for problem in problems:
+        yield Problem((*path, *problem.path), problem.text)

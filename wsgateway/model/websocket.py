@@ -1,0 +1,246 @@
+"""A WebSocket API: its routes, integrations and stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import MaxLen, MinLen
+from pydantic import Field, PlainValidator, TypeAdapter
+
+from wsgateway.errors import Problem
+from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
+from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
+from wsgateway.model.integration import Integration
+from wsgateway.model.quotas import Limits, Profile, Quotas, resolve
+from wsgateway.model.stage import Stage, StageName
+
+TARGET = "integrations/"
+
+IntegrationName = Annotated[
+    str, Matches(r"[A-Za-z0-9_.-]{1,64}", "an integration's name is 1 to 64 letters, digits and _.-")
+]
+
+RouteKey = Annotated[
+    str,
+    Matches(
+        r"\$(?:connect|disconnect|default)|[^$\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,127}",
+        "a route key is $connect, $disconnect, $default, or 1 to 128 characters not beginning with $",
+    ),
+]
+
+ParameterName = Annotated[
+    str,
+    Matches(
+        r"route\.request\.(?:querystring|header)\.[A-Za-z0-9._$-]+",
+        "a parameter is written route.request.querystring.NAME or route.request.header.NAME",
+    ),
+]
+
+_name: TypeAdapter[str] = TypeAdapter(IntegrationName)
+
+
+class Parameter(Definition):
+    """A parameter of the upgrade request, AWS's long form."""
+
+    required: bool
+    """Whether a request without it is refused."""
+
+
+class RouteResponse(Definition):
+    """A route's way back to the client. That it is there makes the route two-way."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset({"modelSelectionExpression", "responseModels", "responseParameters"})
+
+
+def _named_or_inline(value: object) -> str | Integration:
+    match value:
+        case str():
+            return _name.validate_python(value)
+        case dict() | Integration():
+            return Integration.model_validate(value)
+    raise fault(wrong_kind("the name of an integration, or an integration", value))
+
+
+def _is_required(value: object) -> bool:
+    match value:
+        case bool():
+            return value
+        case dict() | Parameter():
+            return Parameter.model_validate(value).required
+    raise fault(wrong_kind("true, false or {required: true}", value))
+
+
+def _no_api_key(value: object) -> Literal[False]:
+    if value is True:
+        raise fault(f"API keys are {NOT_YET}; write false or remove it")
+    if value is not False:
+        raise fault(wrong_kind("false", value))
+    return False
+
+
+class Route(Definition):
+    """What happens to the messages that select this route. Without an integration they are answered with an error."""
+
+    integration: (
+        Annotated[
+            str | Integration, PlainValidator(_named_or_inline, json_schema_input_type=IntegrationName | Integration)
+        ]
+        | None
+    ) = None
+    """The integration that gets the messages: a name from `integrations`, or the integration itself."""
+    target: (
+        Annotated[str, Matches(r"integrations/[A-Za-z0-9_.-]{1,64}", "a target is written integrations/NAME")] | None
+    ) = None
+    """AWS's form of `integration`: `integrations/NAME`."""
+    route_response: bool | None = None
+    """true makes the route two-way: what the integration answers goes back to the client."""
+    route_responses: Annotated[Mapping[Literal["$default"], RouteResponse], MinLen(1)] | None = None
+    """AWS's form of `routeResponse: true`: `{$default: {}}`."""
+    route_response_selection_expression: Annotated[Literal["$default"], Among(("$default",))] | None = None
+    """AWS's only value is $default; it doesn't make a route two-way, `routeResponse` does."""
+    operation_name: Annotated[str, MinLen(1), MaxLen(64)] | None = None
+    """A label for people."""
+    description: Annotated[str, MaxLen(1024)] | None = None
+    """What the route is for. (Ours.)"""
+    authorization_type: Annotated[Literal["NONE"], Among(("NONE", "AWS_IAM", "CUSTOM", "JWT"))] = "NONE"
+    """Who may use the route: NONE, that is everyone."""
+    api_key_required: Annotated[Literal[False], PlainValidator(_no_api_key, json_schema_input_type=Literal[False])] = (
+        False
+    )
+    """Whether an API key is asked for: false."""
+    request_parameters: Mapping[
+        ParameterName, Annotated[bool, PlainValidator(_is_required, json_schema_input_type=bool | Parameter)]
+    ] = Field(default_factory=dict)
+    """On $connect: parameters of the upgrade request that integrations map, and whether each is required."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {
+            "authorizationScopes",
+            "authorizer",
+            "authorizerId",
+            "modelSelectionExpression",
+            "requestModels",
+            "responseModels",
+        }
+    )
+
+    def check(self) -> Iterator[Problem]:
+        if self.integration is not None and self.target is not None:
+            yield Problem(("target",), "says what integration says; keep one of the two")
+        if self.route_response is not None and self.route_responses is not None:
+            yield Problem(("routeResponses",), "says what routeResponse says; keep one of the two")
+
+    @property
+    def two_way(self) -> bool:
+        """Whether what the integration answers goes back to the client. Only messages have a way back."""
+        return bool(self.route_response or self.route_responses)
+
+    @property
+    def integration_name(self) -> str | None:
+        """The name of the integration, None where it is written in the route or there is none."""
+        if self.target is not None:
+            return self.target.removeprefix(TARGET)
+        return self.integration if isinstance(self.integration, str) else None
+
+
+class WebSocketApi(Definition):
+    """A WebSocket API."""
+
+    protocol_type: Annotated[Literal["WEBSOCKET"], Among(("WEBSOCKET", "REST", "HTTP"))]
+    """The kind of API: WEBSOCKET."""
+    route_selection_expression: Annotated[str, MinLen(1), MaxLen(1024)]
+    """Picks a message's route, such as $request.body.action."""
+    name: Annotated[str, MinLen(1), MaxLen(128)] | None = None
+    """A name for people."""
+    description: Annotated[str, MaxLen(1024)] | None = None
+    """What the API is for."""
+    version: Annotated[str, MinLen(1), MaxLen(64)] | None = None
+    """A label for people."""
+    profile: Annotated[Profile, Among(("aws", "open"))] = "open"
+    """Which limits hold: `aws` has AWS's quotas exactly, `open` larger messages, binary frames and server pings."""
+    limits: Limits = Limits()
+    """Limits that differ from the profile's."""
+    message_ordering: Annotated[Literal["CONCURRENT", "SEQUENTIAL"], Among(("CONCURRENT", "SEQUENTIAL"))] = "CONCURRENT"
+    """SEQUENTIAL runs the messages of one connection one at a time. (Ours.)"""
+    stages: Annotated[Mapping[StageName, Stage], MinLen(1)]
+    """The stages by name; clients connect to `/{stage}`."""
+    integrations: Mapping[IntegrationName, Integration] = Field(default_factory=dict)
+    """Integrations that routes name."""
+    routes: Annotated[Mapping[RouteKey, Route], MinLen(1)]
+    """The routes by route key: $connect, $disconnect, $default, or what routeSelectionExpression gives."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {
+            "apiKeySelectionExpression",
+            "authorizers",
+            "binaryMediaTypes",
+            "corsConfiguration",
+            "disableExecuteApiEndpoint",
+            "disableSchemaValidation",
+            "gatewayResponses",
+            "ipAddressType",
+            "models",
+            "paths",
+            "policy",
+            "tags",
+        }
+    )
+
+    @property
+    def quotas(self) -> Quotas:
+        """Every limit of this API, with the profile's defaults filled in."""
+        return resolve(self.profile, self.limits)
+
+    def integration_of(self, route: Route) -> Integration | None:
+        """The integration a route hands its messages to; None when it names none."""
+        if isinstance(route.integration, Integration):
+            return route.integration
+        name = route.integration_name
+        return None if name is None else self.integrations[name]
+
+    def integration_path(self, route_key: str) -> Path:
+        """Where the integration of a route is written, from this API on."""
+        name = self.routes[route_key].integration_name
+        return ("routes", route_key, "integration") if name is None else ("integrations", name)
+
+    @classmethod
+    def check_names(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
+        integrations = data.get("integrations") or {}
+        routes = data.get("routes")
+        if not isinstance(routes, dict) or not isinstance(integrations, dict):
+            return
+        for key, route in routes.items():
+            for field, prefix in (("integration", ""), ("target", TARGET)):
+                written = route.get(field) if isinstance(route, dict) else None
+                if not isinstance(written, str) or not written.startswith(prefix):
+                    continue
+                name = written.removeprefix(prefix)
+                if name not in integrations:
+                    near = did_you_mean(name, integrations) or "; define it under integrations"
+                    yield Problem(("routes", key, field), f"no integration is named {shown(name)}{near}")
+
+    def check(self) -> Iterator[Problem]:
+        quotas = self.quotas
+        if quotas.max_frame_bytes > quotas.max_message_bytes:
+            text = f"{quotas.max_frame_bytes} is more than a message may have ({quotas.max_message_bytes})"
+            yield Problem(("limits", "maxFrameBytes"), text)
+        for key, route in self.routes.items():
+            if route.request_parameters and key != "$connect":
+                text = "only $connect has a query string and headers; declare parameters there"
+                yield Problem(("routes", key, "requestParameters"), text)
+        yield from self._check_timeouts(int(quotas.max_integration_timeout * 1000))
+
+    def _check_timeouts(self, most: int) -> Iterator[Problem]:
+        places: list[tuple[Path, int | None]] = [
+            (("limits", "integrationTimeoutMillis"), self.limits.integration_timeout_millis)
+        ]
+        for name, integration in self.integrations.items():
+            places.append((("integrations", name, "timeoutInMillis"), integration.timeout_in_millis))
+        for key, route in self.routes.items():
+            if isinstance(route.integration, Integration):
+                inline: Path = ("routes", key, "integration", "timeoutInMillis")
+                places.append((inline, route.integration.timeout_in_millis))
+        for path, millis in places:
+            if millis is not None and millis > most:
+                yield Problem(path, f"{millis} is too large; the {self.profile} profile allows at most {most}")
