@@ -53,7 +53,7 @@ class Number:
         return f"Number({self.text!r})"
 
 
-Json: TypeAlias = "None | bool | str | Number | list[Json] | dict[str, Json]"
+Json: TypeAlias = None | bool | str | Number | list["Json"] | dict[str, "Json"]
 
 
 def decode(data: bytes) -> Json | Missing:

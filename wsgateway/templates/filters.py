@@ -1,7 +1,8 @@
 """JSONPath filters, `[?(@.price < 10 && @.name)]`, in Jayway JsonPath's syntax.
 
-Built: == != < <= > >=, a path alone (it exists), && || ! and parentheses. Values of different kinds are unequal and not
-in order; Jayway also compares a number with a string holding one. A regular expression on data from clients is left out.
+Built: == != < <= > >=, a path alone (it exists), && || ! and parentheses. Values of different kinds are unequal and
+not in order; Jayway also compares a number with a string holding one. Regular expressions are left out: they would let
+a client spend our time.
 """
 
 from __future__ import annotations

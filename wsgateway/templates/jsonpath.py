@@ -31,14 +31,15 @@ def compile(path: str) -> Path:
     cursor = Cursor(path)
     if not path:
         raise cursor.error("a JSONPath may not be empty; $ is the whole document")
-    found = _Reader(cursor, _NAME).path(bare=not cursor.take("$") and not cursor.at("[") and not cursor.at("."))
+    rooted = cursor.take("$") or cursor.at("[") or cursor.at(".")
+    found = _Reader(cursor, _NAME).path(0, bare=not rooted)
     if not cursor.at_end():
         raise cursor.error("expected . or [; a name with other characters is written ['…']")
     return found
 
 
 def _read_path_in_filter(cursor: Cursor) -> Path:
-    return _Reader(cursor, _NAME_IN_FILTER).path(bare=False)
+    return _Reader(cursor, _NAME_IN_FILTER).path(cursor.position - 1, bare=False)
 
 
 def read_string(cursor: Cursor) -> str:
@@ -64,14 +65,15 @@ class _Reader:
         self.name = name
         self.steps: list[Step] = []
         self.definite = True
+        self.deep = False
+        """Whether `..` stands before the step being read."""
         self.names: list[str] | None = None
         """The names of the last step where it is `['a','b']`: what it means depends on whether a step follows."""
         self.member: str | None = None
 
-    def path(self, *, bare: bool) -> Path:
-        """The path from here on; a `bare` one begins with a name without its dot."""
-        start = self.cursor.position
-        more = self.bare_step(deep=False) if bare else self.next_step()
+    def path(self, start: int, *, bare: bool) -> Path:
+        """The path written from `start`, read from here on; a `bare` one goes on with a name without its dot."""
+        more = self.bare_step() if bare else self.next_step()
         while more:
             more = self.next_step()
         self.close_names(last=True)
@@ -83,20 +85,18 @@ class _Reader:
         cursor = self.cursor
         if cursor.at("["):
             self.close_names(last=False)
-            self.bracket(deep=False)
+            self.bracket()
             return True
         if not cursor.take("."):
             return False
         self.close_names(last=False)
-        deep = cursor.take(".")
-        if deep:
-            self.add(steps.descendants, definite=False)
+        self.deep = cursor.take(".")
         if cursor.at("["):
-            self.bracket(deep)
+            self.bracket()
             return True
-        return self.bare_step(deep)
+        return self.bare_step()
 
-    def bare_step(self, deep: bool) -> bool:
+    def bare_step(self) -> bool:
         """Read a name, `*` or `length()`; False behind what ends a path."""
         cursor = self.cursor
         if cursor.take("*"):
@@ -112,12 +112,12 @@ class _Reader:
             return True
         if name != "length" or not cursor.take("()"):
             raise cursor.error(f"the function {name}() is not supported yet; length() is", start)
-        if deep or not self.definite:
+        if self.deep or not self.definite:
             raise cursor.error("length() behind a path that can find several values is not supported yet", start)
         self.add(steps.length)
         return False
 
-    def bracket(self, deep: bool) -> None:
+    def bracket(self) -> None:
         """Read `[…]`."""
         cursor = self.cursor
         cursor.expect("[", "expected [")
@@ -127,7 +127,8 @@ class _Reader:
         elif cursor.take("?"):
             cursor.match(_BLANK)
             predicate = read_filter(cursor, _read_path_in_filter, read_string)
-            self.add((steps.itself_where if deep else steps.those_where)(predicate), definite=False)
+            where, self.deep = steps.any_where if self.deep else steps.those_where, False
+            self.add(where(predicate), definite=False)
         elif cursor.at("'") or cursor.at('"'):
             self.quoted_names()
         else:
@@ -149,7 +150,8 @@ class _Reader:
 
     def close_names(self, *, last: bool) -> None:
         if self.names is not None:
-            self.add((steps.some_members if last else steps.each_member)(self.names), definite=last)
+            step = steps.some_members(self.names, every=self.deep) if last else steps.each_member(self.names)
+            self.add(step, definite=last)
             self.names = None
 
     def indexes(self) -> None:
@@ -184,5 +186,8 @@ class _Reader:
         return found
 
     def add(self, step: Step, *, definite: bool = True) -> None:
+        if self.deep:
+            self.steps.append(steps.branches)
         self.steps.append(step)
-        self.definite = self.definite and definite
+        self.definite = self.definite and definite and not self.deep
+        self.deep = False

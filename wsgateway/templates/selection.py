@@ -1,7 +1,7 @@
-"""Selection expressions: the text a message selects, and the route of that name.
+r"""Selection expressions: the text a message selects, and the route of that name.
 
 API Gateway developer guide, "Selection expressions" and "Route selection expressions": `$` marks a variable, braces
-delimit it, `\\$` is a dollar sign, variables and literals are joined, and what a variable holds is never read as an
+delimit it, `\$` is a dollar sign, variables and literals are joined, and what a variable holds is never read as an
 expression again. Where AWS is silent, an unwrapped variable ends at a character outside `A-Za-z0-9_.[]'"*?@()`;
 brackets hold anything. Ours beside it: `jmespath:body.type || body.action`.
 """
@@ -9,8 +9,8 @@ brackets hold anything. Ours beside it: `jmespath:body.type || body.action`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ JMESPATH: Final = "jmespath:"
 _IN_PATH: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.[]'\"*?@()")
 _BODY = re.compile(r"request\.body(?![^.\[])")
 _VARIABLE = re.compile(r"[A-Za-z0-9_.-]*")
+_NESTED: Final = (b"{", b"[")
 _JSON_WORD = re.compile(r"true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -60,12 +61,14 @@ def route_table(expression: str, routes: Mapping[str, T], default: T) -> Callabl
     one that isn't JSON. Raises ExpressionError.
     """
     custom = {key: route for key, route in routes.items() if key not in RESERVED}
-    parts = () if expression.startswith(JMESPATH) else parse(expression)
-    if len(parts) == 1 and isinstance(parts[0], Path) and parts[0].member is not None:
-        table = _member_table(parts[0].member, custom, default)
-        if table is not None:
-            return table
-    return _general_table(compile_selection(expression), custom, default)
+    general = _general_table(compile_selection(expression), custom, default)
+    if expression.startswith(JMESPATH):
+        return general
+    match parse(expression):
+        case (Path(member=str(member)),):
+            return _member_table(member, custom, default, general)
+        case _:
+            return general
 
 
 def static(expression: str) -> str | None:
@@ -166,38 +169,52 @@ def _general_table(select: Callable[[bytes], str | None], custom: dict[str, T], 
     return choose
 
 
-def _member_table(member: str, custom: dict[str, T], default: T) -> Callable[[bytes], T] | None:
-    """The table for `$request.body.member`, which decodes that member's raw bytes and skips the rest of the message.
+def _member_table(member: str, custom: dict[str, T], default: T, general: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """`general` for an expression that is just `$request.body.member`, only faster.
 
-    None where msgspec can't read such a member. It is the general table otherwise, only faster: the raw bytes decide at
-    once unless they hold an escape, an object or an array.
+    It decodes that member's raw bytes and skips the rest of the message. They decide at once, unless they hold an
+    escape, an object or an array.
     """
     try:
         field = msgspec.field(default=msgspec.Raw(b""), name=member)
         head = msgspec.defstruct("Head", [("key", msgspec.Raw, field)], frozen=True, gc=False)
-    except ValueError:  # a name with quotes, backslashes or control characters
-        return None
-    read = msgspec.json.Decoder(head).decode
-    general = _general_table(compile_selection(f"${{request.body[{_quoted(member)}]}}"), custom, default)
-
-    empty = custom.get("", default)
-    routes = {b"": empty, b"null": empty}
-    for key, route in custom.items():
-        routes[msgspec.json.encode(key)] = route
-        if _JSON_WORD.fullmatch(key):
-            routes[key.encode()] = route
+    except ValueError:  # msgspec knows no names with quotes, backslashes or control characters
+        return general
+    read: Callable[[bytes], Any] = msgspec.json.Decoder(head).decode
+    routes = {raw: route for key, route in custom.items() for raw in _raw_forms(key)}
 
     def choose(data: bytes) -> T:
-        if not data.isascii() or len(data) > MAX_DEPTH:
-            if too_deep(data) or not _is_utf8(data):
-                return default
+        # The first two spare most messages both checks.
+        if (len(data) > MAX_DEPTH or not data.isascii()) and (too_deep(data) or not _is_utf8(data)):
+            return default
         try:
             raw = bytes(read(data).key)
-        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors; it refuses some of what we take
             return general(data)
-        route = routes.get(raw, unknown)
-        if route is not unknown:
-            return route
-        ...
+        if raw in routes:
+            return routes[raw]
+        if raw[:1] in _NESTED or b"\\" in raw:
+            return general(data)
+        return default
 
     return choose
+
+
+def _raw_forms(key: str) -> Iterator[bytes]:
+    """The ways to write a value that is stringified to `key`, but for escapes, objects and arrays."""
+    if not key:
+        yield from (b"", b"null")  # "" also stands for a member that isn't there
+    if _JSON_WORD.fullmatch(key):
+        yield key.encode()
+    try:
+        yield b'"' + key.encode() + b'"'
+    except UnicodeEncodeError:
+        return  # half a surrogate pair: no message selects it
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

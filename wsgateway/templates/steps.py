@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 from wsgateway.templates.document import MISSING, Json, Missing, Number
 
-WORK: Final = 100_000
-"""Nodes one evaluation may look at: each of a 128 KiB message once; what needs more is MISSING."""
+WORK: Final = 200_000
+"""Nodes one evaluation may look at: each of a 128 KiB message three times; what needs more is MISSING."""
 
 
 class OutOfWork(Exception):
@@ -96,13 +96,15 @@ def each_member(names: Sequence[str]) -> Step:
     return step
 
 
-def some_members(names: Sequence[str]) -> Step:
-    """`['a','b']` at the end: one object of those, as Jayway JsonPath has it."""
+def some_members(names: Sequence[str], *, every: bool) -> Step:
+    """`['a','b']` at the end: one object of those, as Jayway JsonPath has it; `every` leaves out objects lacking one."""
 
     def step(node: Json, scope: Scope) -> Iterator[Json]:
         if isinstance(node, dict):
             scope.spend(len(names))
-            yield {name: node[name] for name in names if name in node}
+            found = {name: node[name] for name in names if name in node}
+            if not every or len(found) == len(set(names)):
+                yield found
 
     return step
 
@@ -140,7 +142,7 @@ def children(node: Json, scope: Scope) -> Iterator[Json]:
 
 
 def descendants(node: Json, scope: Scope) -> Iterator[Json]:
-    """`..`: the node itself, then all below it, parents before children."""
+    """The node itself, then all below it, parents before children."""
     waiting: list[Json] = [node]
     while waiting:
         found = waiting.pop()
@@ -148,6 +150,11 @@ def descendants(node: Json, scope: Scope) -> Iterator[Json]:
         if isinstance(found, dict | list):
             scope.spend(len(found))
             waiting.extend(reversed(found.values() if isinstance(found, dict) else found))
+
+
+def branches(node: Json, scope: Scope) -> Iterator[Json]:
+    """`..`: as `descendants`, but only objects and arrays: the next step takes something out of them."""
+    return (found for found in descendants(node, scope) if isinstance(found, dict | list))
 
 
 def those_where(predicate: Predicate) -> Step:
@@ -163,12 +170,13 @@ def those_where(predicate: Predicate) -> Step:
     return step
 
 
-def itself_where(predicate: Predicate) -> Step:
-    """`[?(…)]` behind `..`: every node for which it holds, once."""
+def any_where(predicate: Predicate) -> Step:
+    """`..[?(…)]`: every node for which it holds, once."""
 
     def step(node: Json, scope: Scope) -> Iterator[Json]:
-        if predicate(node, scope):
-            yield node
+        for found in descendants(node, scope):
+            if predicate(found, scope):
+                yield found
 
     return step
 

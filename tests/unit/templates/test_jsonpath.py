@@ -1,0 +1,227 @@
+"""JSONPath, in Jayway JsonPath's dialect."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgateway.templates import jsonpath
+from wsgateway.templates.document import MISSING, Json, Missing, decode, to_json
+from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.steps import WORK
+
+STORE = b"""{
+  "store": {
+    "book": [
+      {"category": "reference", "author": "Rees", "title": "Sayings", "price": 8.95},
+      {"category": "fiction", "author": "Waugh", "title": "Sword", "price": 12.99},
+      {"category": "fiction", "author": "Melville", "title": "Moby Dick", "isbn": "0-553-21311-3", "price": 8.99},
+      {"category": "fiction", "author": "Tolkien", "title": "Lord", "isbn": "0-395-19395-8", "price": 22.99}
+    ],
+    "bicycle": {"color": "red", "price": 19.95}
+  },
+  "expensive": 10,
+  "odd name": {"it's": 1, "a.b": 2, "\\u00e9": 3},
+  "none": null,
+  "n": [0, 1, 2, 3],
+  "text": "hello"
+}"""
+
+
+def found(path: str, data: bytes = STORE) -> str | Missing:
+    document = decode(data)
+    assert document is not MISSING
+    value = jsonpath.compile(path)(document)
+    return MISSING if value is MISSING else to_json(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        pytest.param("$.expensive", "10", id="a child"),
+        pytest.param("expensive", "10", id="a child without the dollar"),
+        pytest.param("store.bicycle.color", '"red"', id="children without the dollar"),
+        pytest.param("$['expensive']", "10", id="a child in single quotes"),
+        pytest.param('$["expensive"]', "10", id="a child in double quotes"),
+        pytest.param("$.['expensive']", "10", id="a dot before a bracket, as Jayway has it"),
+        pytest.param("['expensive']", "10", id="a bracket without the dollar"),
+        pytest.param("$['odd name']['it\\'s']", "1", id="an escaped quote"),
+        pytest.param("$['odd name']['a.b']", "2", id="a dot in a name"),
+        pytest.param("$['odd name'].é", "3", id="a name that isn't ASCII"),
+        pytest.param("$['odd name']['\\u00e9']", "3", id="a name with an escape"),
+        pytest.param("$.none", "null", id="null is a value"),
+        pytest.param("$.n[0]", "0", id="an index"),
+        pytest.param("$.n[-1]", "3", id="a negative index"),
+        pytest.param("$[ 'n' ][ 1 ]", "1", id="blanks in brackets"),
+        pytest.param("$.n[*]", "[0,1,2,3]", id="all elements"),
+        pytest.param("$.store.bicycle.*", '["red",19.95]', id="all members"),
+        pytest.param("$.store.book[*].author", '["Rees","Waugh","Melville","Tolkien"]', id="behind a wildcard"),
+        pytest.param("$.n[1:3]", "[1,2]", id="a slice"),
+        pytest.param("$.n[:2]", "[0,1]", id="a slice from the beginning"),
+        pytest.param("$.n[2:]", "[2,3]", id="a slice to the end"),
+        pytest.param("$.n[-2:]", "[2,3]", id="a slice counted from the end"),
+        pytest.param("$.n[:]", "[0,1,2,3]", id="a slice of everything"),
+        pytest.param("$.n[3, 0]", "[3,0]", id="several indexes"),
+        pytest.param("$.n[0,9]", "[0]", id="several indexes, one of them beyond the end"),
+        pytest.param(
+            "$.store.bicycle['color','price']", '{"color":"red","price":19.95}', id="several names at the end"
+        ),
+        pytest.param("$.store.bicycle['color','size']", '{"color":"red"}', id="several names, one of them missing"),
+        pytest.param("$.store['bicycle','book'].color", '["red"]', id="several names on the way"),
+        pytest.param("$..price", "[8.95,12.99,8.99,22.99,19.95]", id="a deep scan"),
+        pytest.param("$..book[2].title", '["Moby Dick"]', id="steps behind a deep scan"),
+        pytest.param(
+            "$..[0]", '[{"category":"reference","author":"Rees","title":"Sayings","price":8.95},0]', id="a deep index"
+        ),
+        pytest.param(
+            "$..['color','price']", '[{"color":"red","price":19.95}]', id="a deep scan for objects with all names"
+        ),
+        pytest.param("$.n.length()", "4", id="the length of an array"),
+        pytest.param("$.store.length()", "2", id="the size of an object"),
+        pytest.param("$.store.book[?(@.isbn)].title", '["Moby Dick","Lord"]', id="a filter: exists"),
+        pytest.param("$.store.book[?(!@.isbn)].title", '["Sayings","Sword"]', id="a filter: exists not"),
+        pytest.param("$.store.book[?(@.price < 10)].title", '["Sayings","Moby Dick"]', id="a filter: less"),
+        pytest.param(
+            "$.store.book[?(@.price < $.expensive)].title", '["Sayings","Moby Dick"]', id="a filter with the root"
+        ),
+        pytest.param("$.store.book[?(@.category=='fiction'&&@.price>20)].title", '["Lord"]', id="a filter: and"),
+        pytest.param(
+            "$.store.book[?(@.price > 20 || (@['author'] == \"Rees\"))].title", '["Sayings","Lord"]', id="a filter: or"
+        ),
+        pytest.param(
+            "$.store.book[?('Rees' != @.author)].title", '["Sword","Moby Dick","Lord"]', id="a filter: unequal"
+        ),
+        pytest.param(
+            "$.store.book[?(@.isbn != 'x')].price", "[8.95,12.99,8.99,22.99]", id="what is missing is unequal"
+        ),
+        pytest.param("$.store.book[?(@.price == 8.950)].title", '["Sayings"]', id="numbers are compared by value"),
+        pytest.param("$.store.book[?(@.price == '8.95')].title", "[]", id="a number is no string"),
+        pytest.param("$.store.book[?(@.price >= 'a')].title", "[]", id="kinds are not in order"),
+        pytest.param("$.n[?(@ > 1)]", "[2,3]", id="a filter on the element itself"),
+        pytest.param("$.store.bicycle[?(@.price > 1)].color", '["red"]', id="a filter tests an object itself"),
+        pytest.param("$..[?(@.isbn)].title", '["Moby Dick","Lord"]', id="a deep filter finds each node once"),
+        pytest.param("$[?(@.none == null)].text", '["hello"]', id="null equals null"),
+        pytest.param("$.store[?(@.book[?(@.price > 20)])].bicycle.color", '["red"]', id="a filter in a filter"),
+        pytest.param("$.text[*]", "[]", id="a wildcard on a string finds nothing"),
+        pytest.param("$..nothing", "[]", id="a deep scan that finds nothing"),
+        pytest.param("$.nothing[*]", "[]", id="an indefinite path behind what is missing"),
+    ],
+)
+def test_paths(path: str, value: str) -> None:
+    assert found(path) == value
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("$.nothing", id="no such member"),
+        pytest.param("$.nothing.deeper", id="below what is missing"),
+        pytest.param("$.text.length", id="a member of a string"),
+        pytest.param("$.none.x", id="a member of null"),
+        pytest.param("$.n.x", id="a member of an array"),
+        pytest.param("$.n['0']", id="a name isn't an index"),
+        pytest.param("$.n[4]", id="an index beyond the end"),
+        pytest.param("$.n[-5]", id="an index before the beginning"),
+        pytest.param("$.store[0]", id="an index of an object"),
+        pytest.param("$.Expensive", id="another case"),
+        pytest.param("$.text.length()", id="the length of a string"),
+    ],
+)
+def test_a_definite_path_misses(path: str) -> None:
+    assert found(path) is MISSING
+
+
+def test_the_root_is_the_document_itself() -> None:
+    document: Json = {"a": None}
+
+    assert jsonpath.compile("$")(document) is document
+
+
+@pytest.mark.parametrize(
+    ("path", "position", "problem"),
+    [
+        pytest.param("", 0, "empty", id="nothing"),
+        pytest.param("$.", 2, "behind the dot", id="a dot at the end"),
+        pytest.param("$..", 3, "behind the dot", id="two dots at the end"),
+        pytest.param("$a", 1, "expected . or [", id="no dot behind the dollar"),
+        pytest.param("$.a b", 3, "expected . or [", id="a blank in a name"),
+        pytest.param("$[", 2, "expected a quoted name", id="an open bracket"),
+        pytest.param("$[a]", 2, "expected a quoted name", id="a name without quotes"),
+        pytest.param("$['a]", 2, "no closing quote", id="an open string"),
+        pytest.param("$['a'", 5, "expected ]", id="a bracket without end"),
+        pytest.param("$['a',1]", 6, "quoted name behind the comma", id="names and indexes mixed"),
+        pytest.param("$[1,'a']", 4, "index behind the comma", id="indexes and names mixed"),
+        pytest.param("$[0:4:2]", 5, "without a step", id="a slice with a step"),
+        pytest.param("$[12345678901]", 2, "expected a quoted name", id="an index out of all bounds"),
+        pytest.param("$.a.sum()", 4, "not supported yet", id="another function"),
+        pytest.param("$..a.length()", 5, "not supported yet", id="the length of several values"),
+        pytest.param("$.a.length().b", 12, "expected . or [", id="something behind a function"),
+        pytest.param("$.a[?(@.b =~ /x/)]", 10, "not supported yet", id="a regular expression"),
+        pytest.param("$.a[?(@.b in ['x'])]", 10, "not supported yet", id="in"),
+        pytest.param("$.a[?(@.b == )]", 13, "expected @, $", id="a comparison with nothing"),
+        pytest.param("$.a[?('x')]", 6, "a comparison or a path", id="a constant alone"),
+        pytest.param("$.a[?(@.b]", 9, "closing )", id="an open filter"),
+        pytest.param("$.a[?@.b]", 5, "[?(", id="a filter without parentheses"),
+        pytest.param(
+            "$.a[?(" + "(" * 40 + "@" + ")" * 41 + "]", 38, "nests at most", id="a filter that nests too deep"
+        ),
+        pytest.param("@.a", 0, "expected $", id="an at sign outside a filter"),
+    ],
+)
+def test_errors_name_the_place(path: str, position: int, problem: str) -> None:
+    """API Gateway rejects a wrong path at definition time; so do we, saying where."""
+    with pytest.raises(ExpressionError) as caught:
+        jsonpath.compile(path)
+
+    assert (caught.value.expression, caught.value.position) == (path, position)
+    assert problem in str(caught.value)
+
+
+def test_work_is_bounded() -> None:
+    """Scans within scans over a large message end, with nothing found."""
+    document = decode(b'{"a":' * 300 + b"[" + b"0," * WORK + b"0]" + b"}" * 300)
+    assert document is not MISSING
+
+    assert jsonpath.compile("$..a..a..a")(document) is MISSING
+    assert jsonpath.compile("$..*..*")(document) is MISSING
+    assert jsonpath.compile("$..[?(@..a)]")(document) is MISSING
+
+
+def test_every_node_of_a_128_kib_message_can_be_looked_at() -> None:
+    document = decode(b"[" + b"0," * 65_000 + b"0]")
+    assert document is not MISSING
+
+    found = jsonpath.compile("$..x")(document)
+
+    assert found == []
+
+
+def test_a_path_knows_its_member() -> None:
+    """Route selection reads such a member without the rest of the message."""
+    assert jsonpath.compile("$.action").member == "action"
+    assert jsonpath.compile("$['ac tion']").member == "ac tion"
+    assert jsonpath.compile("$.a.b").member is None
+    assert jsonpath.compile("$..a").member is None
+    assert jsonpath.compile("$[0]").member is None
+    assert jsonpath.compile("$").member is None
+
+
+PIECES = st.sampled_from(
+    ["$", ".", "..", "*", "[", "]", "a", "'a'", '"b"', "0", "-1", ":", ",", "?(", "(", ")", "@", "@.a", "==", "<", "&&"]
+    + ["||", "!", " ", "length()", "null", "1.5", "\\", "'", "[*]", "['a']", "[0]", ".a", "[?(@.a)]", "[?(@.a > 1)]"]
+)
+DOCUMENT = decode(b'{"a": [{"a": 1, "b": "x"}, null, [2, "y", {"a": {"b": true}}]], "b": {"a": -0.5}, "": []}')
+
+
+@given(st.text() | st.lists(PIECES).map("".join))
+def test_any_text_is_a_path_or_an_expression_error(path: str) -> None:
+    try:
+        compiled = jsonpath.compile(path)
+    except ExpressionError as error:
+        assert 0 <= error.position <= len(path)
+        return
+    assert DOCUMENT is not MISSING
+    value = compiled(DOCUMENT)
+    if not compiled.definite:
+        assert isinstance(value, list)

@@ -1,0 +1,200 @@
+"""Request parameters of an integration (API Gateway developer guide, "Data mapping for WebSocket APIs")."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgateway.templates.document import Json, Missing, decode
+from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.parameters import (
+    Body,
+    Context,
+    Header,
+    QueryString,
+    Source,
+    StageVariable,
+    Static,
+    Target,
+    Value,
+    compile_source,
+    parse_source,
+    parse_target,
+)
+
+
+class Request:
+    """A request held in plain dicts."""
+
+    def __init__(self, body: bytes = b"") -> None:
+        self.body = body
+
+    def context(self, name: str) -> str | None:
+        return {"connectionId": "abc=", "authorizer.principalId": "ann"}.get(name)
+
+    def stage_variable(self, name: str) -> str | None:
+        return {"backend": "10.0.0.1"}.get(name)
+
+    def header(self, name: str) -> list[str]:
+        return {"x-tag": ["one", "two"]}.get(name.lower(), [])
+
+    def querystring(self, name: str) -> list[str]:
+        return {"room": ["a", "b"], "empty": [""]}.get(name, [])
+
+    def json(self) -> Json | Missing:
+        return decode(self.body)
+
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("key", "target"),
+    [
+        pytest.param("integration.request.header.connectionId", Target("header", "connectionId"), id="a header"),
+        pytest.param(
+            "integration.request.header.X-Amz_Target.v1$", Target("header", "X-Amz_Target.v1$"), id="all characters"
+        ),
+        pytest.param(
+            "integration.request.querystring.content-length", Target("querystring", "content-length"), id="a query"
+        ),
+        pytest.param("integration.request.path.id", Target("path", "id"), id="a path parameter"),
+        pytest.param("integration.request.header.Host", Target("header", "Host"), id="Host may be mapped"),
+        pytest.param("integration.request.header.TE", Target("header", "TE"), id="what only AWS services forbid"),
+    ],
+)
+def test_targets(key: str, target: Target) -> None:
+    assert parse_target(key) == target
+
+
+@pytest.mark.parametrize(
+    ("key", "position", "problem"),
+    [
+        pytest.param("header.x", 0, "expected integration.request.header", id="no place"),
+        pytest.param("integration.request.body", 0, "expected integration.request.header", id="no such place"),
+        pytest.param("integration.request.header.", 27, "expected a name", id="no name"),
+        pytest.param("integration.request.header.a b", 28, "expected a name", id="a blank"),
+        pytest.param("integration.request.header.a:", 28, "expected a name", id="a colon"),
+        pytest.param("integration.request.header.é", 27, "expected a name", id="not ASCII"),
+        pytest.param("integration.request.header.a\n", 28, "expected a name", id="a line feed"),
+        pytest.param("integration.request.header.Content-Length", 27, "the gateway's own", id="Content-Length"),
+        pytest.param("integration.request.header.transfer-encoding", 27, "the gateway's own", id="Transfer-Encoding"),
+        pytest.param("integration.request.header.X-Amzn-Trace-Id", 27, "the gateway's own", id="the trace id"),
+        pytest.param("integration.request.header.x-amzn-apigateway-api-id", 27, "the gateway's own", id="the API id"),
+    ],
+)
+def test_wrong_targets_say_why(key: str, position: int, problem: str) -> None:
+    with pytest.raises(ExpressionError, match=problem) as caught:
+        parse_target(key)
+
+    assert caught.value.position == position
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Connection", "Expect", "Proxy-Authenticate", "TE"])
+def test_an_aws_service_gets_some_headers_from_nobody_else(name: str) -> None:
+    with pytest.raises(ExpressionError, match="the gateway's own"):
+        parse_target(f"integration.request.header.{name}", aws=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        pytest.param("'text'", Static("text"), id="a text"),
+        pytest.param("''", Static(""), id="an empty text"),
+        pytest.param("'it's'", Static("it's"), id="a text with a quote"),
+        pytest.param("context.connectionId", Context("connectionId"), id="a context variable"),
+        pytest.param("context.authorizer.principalId", Context("authorizer.principalId"), id="a dotted one"),
+        pytest.param("stageVariables.backend", StageVariable("backend"), id="a stage variable"),
+        pytest.param("route.request.header.X-Tag", Header("X-Tag"), id="a header"),
+        pytest.param("route.request.multivalueheader.X-Tag", Header("X-Tag", multi=True), id="all of a header"),
+        pytest.param("route.request.querystring.room", QueryString("room"), id="a query parameter"),
+        pytest.param(
+            "route.request.multivaluequerystring.room", QueryString("room", multi=True), id="all of a query one"
+        ),
+        pytest.param("route.request.body", Body(), id="the body"),
+    ],
+)
+def test_sources(text: str, source: Source) -> None:
+    assert parse_source(text) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "problem"),
+    [
+        pytest.param("", 0, "expected 'text'", id="nothing"),
+        pytest.param("text", 0, "expected 'text'", id="no quotes"),
+        pytest.param("'text", 5, "closing quote", id="one quote"),
+        pytest.param("'", 1, "closing quote", id="only a quote"),
+        pytest.param("$context.connectionId", 0, "expected 'text'", id="a dollar sign"),
+        pytest.param("method.request.header.x", 0, "expected 'text'", id="a REST source"),
+        pytest.param("route.request.path.x", 0, "expected 'text'", id="no path in a WebSocket request"),
+        pytest.param("route.request.bodyx", 0, "expected 'text'", id="almost the body"),
+        pytest.param("context.", 8, "expected a name", id="no name"),
+        pytest.param("context.a b", 9, "expected a name", id="a blank in a name"),
+        pytest.param("route.request.body.", 19, "behind the dot", id="no path behind the dot"),
+        pytest.param("route.request.body.a[b]", 21, "expected a quoted name", id="a wrong path"),
+    ],
+)
+def test_wrong_sources_say_why(text: str, position: int, problem: str) -> None:
+    with pytest.raises(ExpressionError, match=problem.replace("(", "\\(")) as caught:
+        parse_source(text)
+
+    assert (caught.value.expression, caught.value.position) == (text, position)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("'text'", "text", id="a text"),
+        pytest.param("context.connectionId", "abc=", id="a context variable"),
+        pytest.param("context.authorizer.principalId", "ann", id="a dotted context variable"),
+        pytest.param("context.nope", None, id="a missing context variable isn't sent"),
+        pytest.param("stageVariables.backend", "10.0.0.1", id="a stage variable"),
+        pytest.param("stageVariables.nope", None, id="a missing stage variable isn't sent"),
+        pytest.param("route.request.header.X-Tag", "two", id="the last value of a header"),
+        pytest.param("route.request.multivalueheader.X-Tag", ["one", "two"], id="all values of a header"),
+        pytest.param("route.request.header.nope", None, id="a missing header isn't sent"),
+        pytest.param("route.request.multivalueheader.nope", None, id="a missing multi value header isn't sent"),
+        pytest.param("route.request.querystring.room", "b", id="the last value of a query parameter"),
+        pytest.param("route.request.multivaluequerystring.room", ["a", "b"], id="all values of a query parameter"),
+        pytest.param("route.request.querystring.empty", "", id="an empty value is a value"),
+        pytest.param("route.request.body.s", "text", id="a string of the body"),
+        pytest.param("route.request.body.n", "7.0", id="a number as written"),
+        pytest.param("route.request.body.t", "true", id="true"),
+        pytest.param("route.request.body.z", None, id="null isn't sent"),
+        pytest.param("route.request.body.nope", None, id="what is missing isn't sent"),
+        pytest.param("route.request.body.o", '{"a":[1,"é"]}', id="an object as JSON"),
+        pytest.param("route.request.body.o.a[0]", "1", id="an element"),
+        pytest.param("route.request.body['o'].a", '[1,"é"]', id="an array as JSON"),
+        pytest.param("route.request.body..a", '[[1,"é"]]', id="what a deep scan finds, as JSON"),
+    ],
+)
+def test_values(text: str, value: Value) -> None:
+    body = '{ "s": "text", "n": 7.0, "t": true, "z": null, "o": {"a": [1, "é"]} }'.encode()
+
+    assert compile_source(parse_source(text))(Request(body)) == value
+
+
+def test_the_body_as_it_came() -> None:
+    assert compile_source(parse_source("route.request.body"))(Request(b' {"a" : 1}')) == ' {"a" : 1}'
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"[", b"null"])
+def test_a_body_without_the_field_sends_nothing(body: bytes) -> None:
+    assert compile_source(parse_source("route.request.body.a"))(Request(body)) is None
+
+
+PIECES = st.sampled_from(
+    ["'", "context", ".", "stageVariables", "route.request.", "body", "header", "a", "[0]", "*", " "]
+)
+
+
+@given(st.text() | st.lists(PIECES).map("".join))
+def test_any_text_is_a_source_or_an_expression_error(text: str) -> None:
+    try:
+        source = parse_source(text)
+    except ExpressionError as error:
+        assert 0 <= error.position <= len(text)
+        return
+    compile_source(source)(Request(b'{"a": [1]}'))
