@@ -81,7 +81,7 @@ def request_line(method: bytes, target: bytes) -> bytes:
 
 
 def status_line(status: int) -> bytes:
-    """The first line of an answer. *Raises* UnsafeHeader for a status outside 100–999."""
+    """The first line of an answer. *Raises* UnsafeHeader for a status outside 100 to 999."""
     line = _STATUS_LINES.get(status)
     if line is None:
         if not 100 <= status <= 999:
@@ -145,7 +145,7 @@ def list_items(values: Iterable[bytes]) -> list[bytes]:
 
 
 def strip_hop_by_hop(headers: Iterable[Header]) -> tuple[Header, ...]:
-    """`headers` without those meant for this hop only: the known ones and those `Connection` names (RFC 9110 §7.6.1)."""
+    """`headers` without those of this hop: the known ones and those `Connection` names (RFC 9110 §7.6.1)."""
     headers = tuple(headers)
     named = list_items(value for name, value in headers if name.lower() == b"connection")
     dropped = HOP_BY_HOP.union(named) if named else HOP_BY_HOP

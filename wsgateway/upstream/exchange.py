@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Protocol
 
 from wsgateway.errors import GatewayError, IntegrationTimeout
-from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.messages import EndpointResponse
 
 
 class Gate:
@@ -35,25 +35,17 @@ class Place(Protocol):
 
 
 class Exchange(asyncio.Future[EndpointResponse]):
-    """The answer to `request`, later. Ends in a response, a GatewayError or, when the caller loses interest, cancelled.
+    """The answer to a request, later. Ends in a response, a GatewayError or, when the caller loses interest, cancelled.
 
     It is its own future and its own key among the deadlines: one object a call.
     """
 
-    __slots__ = ("gate", "max_body", "pending", "place", "request")
+    __slots__ = ("gate", "pending", "place")
 
     def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        request: EndpointRequest,
-        max_body: int,
-        gate: Gate | None,
-        pending: dict[Exchange, float],
-        place: Place,
+        self, loop: asyncio.AbstractEventLoop, gate: Gate | None, pending: dict[Exchange, float], place: Place
     ) -> None:
         super().__init__(loop=loop)
-        self.request = request
-        self.max_body = max_body
         self.gate = gate
         self.pending = pending
         self.place = place

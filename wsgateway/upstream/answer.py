@@ -1,0 +1,199 @@
+"""Reading one answer strictly: httptools for the grammar, the rules it leaves to us here."""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpResponseParser
+
+from wsgateway.http1 import (
+    HOP_BY_HOP,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    chunked_alone,
+    has_body,
+    keeps_alive,
+    list_items,
+    strip_hop_by_hop,
+)
+from wsgateway.messages import EndpointResponse, Header
+
+COMMON_OPTIONS = frozenset({b"close", b"keep-alive"})
+FOREVER = float("inf")
+
+
+class Refused(Exception):
+    """This is not one whole HTTP answer within its limits; the text says why."""
+
+
+class AnswerReader:
+    """One answer out of the bytes of a connection; httptools calls the `on_` methods.
+
+    Whether bytes follow the answer is known only when all that came with it is parsed, so `complete` is to be looked
+    at after `feed`. `reusable` says whether the connection may carry another request then.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_fed",
+        "_framing",
+        "_head_only",
+        "_headers",
+        "_keep",
+        "_max_body",
+        "_parser",
+        "_pieces",
+        "_size",
+        "_status",
+        "_surplus",
+        "begun",
+        "complete",
+        "idle_seconds",
+        "length",
+        "length_name",
+    )
+
+    def __init__(self, head_only: bool, max_body: int) -> None:
+        """`head_only`: the request was HEAD, so no body follows (RFC 9110 §9.3.2)."""
+        self._parser = HttpResponseParser(self)
+        self._head_only = head_only
+        self._max_body = max_body
+        self._fed = 0  # bytes since the answer or a piece of its body began
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._surplus = False
+        self.begun = False
+        self.complete = False
+        self._interim()
+
+    def _interim(self) -> None:
+        """Expect a head."""
+        self._headers: list[Header] = []
+        self._framing: list[Header] = []  # the fields of this hop
+        self._status = 0  # until the head is complete
+        self._chunked = False
+        self._keep = False
+        self.length: int | None = None
+        self.length_name = b""
+        self.idle_seconds = FOREVER  # what the backend says it keeps an idle connection for
+
+    def feed(self, data: bytes) -> None:
+        """Take what the backend sent. *Raises* Refused."""
+        if not self.begun and not data.startswith(b"H"):
+            # RFC 9112 §4; httptools skips blank lines and takes RTSP/ and ICE/ too
+            raise Refused("it is not HTTP")
+        self.begun = True
+        self._fed += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if not self.complete:
+                raise Refused(str(error.__context__ or error)) from error
+            self._surplus = True
+        if self._surplus and not has_body(self._status):
+            raise Refused(f"it is a {self._status} with a body")
+        if self._fed > MAX_HEAD_BYTES and not self.complete:
+            raise Refused("its head is too large")
+
+    def feed_eof(self) -> None:
+        """The backend is done. *Raises* Refused unless that ends the answer (RFC 9112 §6.3)."""
+        if not self.begun:
+            raise Refused("the connection was closed first")
+        if self._status < 200 or self.length is not None or self._chunked:
+            raise Refused("it breaks off")
+        self.complete = True
+
+    @property
+    def reusable(self) -> bool:
+        return self._keep and not self._surplus
+
+    def response(self) -> EndpointResponse:
+        """The answer, without the fields of this hop and without trailers."""
+        return EndpointResponse(self._status, tuple(self._headers), b"".join(self._pieces))
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._status:
+            return  # a trailer: RFC 9110 §6.5.1 lets us drop it
+        if name.lower() in HOP_BY_HOP:
+            self._framing.append((name, value))
+        else:
+            self._headers.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        status = self._status = self._parser.get_status_code()
+        if len(self._headers) + len(self._framing) > MAX_HEADERS or (
+            self._fed > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES
+        ):
+            raise Refused("its head is too large")
+        if status < 200:
+            if status < 100 or status == 101:
+                raise Refused(f"its status is {status}")
+            return
+        self._keep = self._read_framing(self._parser.get_http_version())
+        if self._head_only:
+            self.complete = True
+        elif self.length is not None and self.length > self._max_body and has_body(status):
+            raise Refused(f"its body is over {self._max_body} bytes")
+
+    def on_body(self, piece: bytes) -> None:
+        if self.complete:
+            self._surplus = True
+            return
+        self._fed = 0
+        self._size += len(piece)
+        if self._size > self._max_body:
+            raise Refused(f"its body is over {self._max_body} bytes")
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._status >= 200:
+            self.complete = True
+        else:
+            self._interim()  # RFC 9110 §15.2; its bytes count against the limit of the final head
+
+    # The rules
+
+    def _read_framing(self, version: str) -> bool:
+        """Whether the connection outlives this answer. *Raises* Refused if where it ends is in doubt."""
+        if version not in ("1.1", "1.0"):
+            raise Refused(f"it is HTTP/{version}")
+        connection: list[bytes] = []
+        codings: list[bytes] = []
+        for name, value in self._framing:
+            match name.lower():
+                case b"content-length":
+                    if self.length is not None:
+                        raise Refused("it has two Content-Lengths")
+                    self.length = int(value)
+                    self.length_name = name
+                case b"transfer-encoding":
+                    codings.append(value)
+                case b"connection":
+                    connection.append(value)
+                case b"keep-alive":
+                    self._read_keep_alive(value)
+        # RFC 9112 §6.1: never beside Content-Length, not in HTTP/1.0; other codings we can't undo
+        if codings and (self.length is not None or version == "1.0" or not chunked_alone(codings)):
+            raise Refused("its Transfer-Encoding is not chunked alone")
+        if self._status == 204 and (codings or self.length):
+            raise Refused("it is a 204 with a body")  # RFC 9112 §6.1, RFC 9110 §8.6
+        if not COMMON_OPTIONS.issuperset(list_items(connection)):
+            self._headers = list(strip_hop_by_hop([*self._headers, *self._framing]))
+        self._chunked = bool(codings)
+        framed = self._chunked or self.length is not None or self._head_only or not has_body(self._status)
+        return framed and keeps_alive(version, connection)
+
+    def _read_keep_alive(self, value: bytes) -> None:
+        for item in list_items((value,)):
+            name, _, seconds = item.partition(b"=")
+            if name == b"timeout" and seconds.isdigit():
+                self.idle_seconds = int(seconds[:9]) - 1.0
+
+    def _head_size(self) -> int:
+        return sum(len(name) + len(value) + 4 for name, value in (*self._headers, *self._framing))

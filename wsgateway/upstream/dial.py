@@ -1,0 +1,69 @@
+"""Opening a connection: resolve, ask the egress policy, connect to exactly the address that passed, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wsgateway.errors import IntegrationFailure
+from wsgateway.upstream.connection import Connection
+from wsgateway.upstream.egress import Egress
+from wsgateway.upstream.resolver import Resolver
+
+NEXT_ADDRESS_SECONDS = 3.0  # for an address that doesn't answer, if there is another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialer:
+    """How to reach one backend."""
+
+    url: str
+    host: str
+    port: int
+    trusted: bool
+    secure: ssl.SSLContext | None
+    server_name: str
+    egress: Egress
+    resolver: Resolver
+
+    async def dial(self, make: Callable[[], Connection]) -> Connection:
+        """A new connection, by the first address that takes it. *Raises* IntegrationFailure of the last one tried."""
+        addresses = await self.resolver.addresses()
+        failure = IntegrationFailure(f"backend host {self.host} has no address")
+        for address in addresses:
+            try:
+                self.egress.check(self.host, address, self.port, trusted=self.trusted)
+                async with asyncio.timeout(None if address == addresses[-1] else NEXT_ADDRESS_SECONDS):
+                    return await self._dial(make, address)
+            except IntegrationFailure as error:
+                failure = error
+            except (OSError, ValueError) as error:  # ssl.SSLError and TimeoutError are OSErrors
+                failure = IntegrationFailure(f"backend {self.url} {_complaint(error)} (address {address})")
+                failure.__cause__ = error
+        raise failure
+
+    async def _dial(self, make: Callable[[], Connection], address: str) -> Connection:
+        loop = asyncio.get_running_loop()
+        if self.secure is None:
+            _, connection = await loop.create_connection(make, address, self.port)
+        else:
+            _, connection = await loop.create_connection(
+                make, address, self.port, ssl=self.secure, server_hostname=self.server_name
+            )
+        return connection
+
+
+def _complaint(error: OSError | ValueError) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "refused the connection"
+        case ssl.SSLCertVerificationError():
+            return f"has a certificate that can't be trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return f"failed the TLS handshake: {error}"
+        case TimeoutError():
+            return "did not answer"
+        case _:
+            return f"can't be connected to: {error}"
