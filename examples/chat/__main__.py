@@ -44,11 +44,9 @@ class Part:
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not self.ended.done():
-                    try:
-                        said: dict[str, str] = json.loads(file.read_text())
+                    if (said := read(file)) is not None:
                         return said
-                    except (FileNotFoundError, json.JSONDecodeError):  # not there yet, or not all of it
-                        await asyncio.wait([self.ended], timeout=0.05)
+                    await asyncio.wait([self.ended], timeout=0.05)
         except TimeoutError:
             raise LaunchError(f"the {self.name} wasn't ready within {START_SECONDS} seconds") from None
         raise LaunchError(f"the {self.name} could not start, see above. {self.hint}")
@@ -61,6 +59,15 @@ class Part:
         if not self.ended.done():
             self.process.kill()
         await self.ended
+
+
+def read(file: Path) -> dict[str, str] | None:
+    """A JSON object from a file; None as long as it isn't there, or not all of it."""
+    try:
+        said: dict[str, str] = json.loads(file.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return said
 
 
 async def run(options: argparse.Namespace) -> None:
