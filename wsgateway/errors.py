@@ -38,6 +38,8 @@ class GatewayError(Exception):
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason or self.message)
         self.reason = reason
+        self.detail = self.message
+        """What the client is told; AWS's text, for a few kinds with names filled in."""
 
 
 class ClientFault(GatewayError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv6Address
 
 VARIABLE = re.compile(r"\$\{stageVariables\.[A-Za-z0-9_]{1,64}\}")
@@ -53,3 +54,13 @@ def _authority_fault(authority: str) -> str | None:
     if port is not None and not (int(port) in (80, 443) or 1024 <= int(port) <= 65535):
         return f"port {port} is not allowed; 80, 443 and 1024 to 65535 are"
     return None
+
+
+def variables(uri: str) -> list[str]:
+    """The names of the stage variables `uri` holds."""
+    return [found[len("${stageVariables.") : -1] for found in VARIABLE.findall(uri)]
+
+
+def expand(uri: str, stage_variables: Mapping[str, str]) -> str:
+    """`uri` with the values of its stage variables; a variable that isn't there is empty."""
+    return VARIABLE.sub(lambda found: stage_variables.get(found[0][len("${stageVariables.") : -1], ""), uri)

@@ -1,0 +1,6 @@
+"""`python -m wsgateway`."""
+
+from wsgateway.cli import main
+
+if __name__ == "__main__":
+    main()

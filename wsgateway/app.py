@@ -1,0 +1,347 @@
+"""The composition root: settings in, a running gateway out. The only module that names every concrete class."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import anyio
+import uvloop
+
+from wsgateway import __version__
+from wsgateway.dataplane.compile import Deployment, compile_deployment
+from wsgateway.dataplane.connections import ConnectionsApi
+from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.hub import Hub
+from wsgateway.dataplane.identity import SLOT_BYTES, ConnectionIds
+from wsgateway.dataplane.node import Node
+from wsgateway.dataplane.websocket import Gateway, WebSocketApis
+from wsgateway.errors import DefinitionError, StartError
+from wsgateway.integrations.base import IntegrationType
+from wsgateway.integrations.http_proxy import HttpProxy
+from wsgateway.integrations.mock import Mock
+from wsgateway.invocation import CONTEXT, random_bytes
+from wsgateway.messages import HttpRequest, HttpResponse
+from wsgateway.model.loader import Loaded, load
+from wsgateway.settings import Settings
+from wsgateway.telemetry.base import NodeFacts
+from wsgateway.telemetry.health import Probes
+from wsgateway.telemetry.log import Log, LogWriter
+from wsgateway.telemetry.metrics import Metrics
+from wsgateway.transport.listener import Listener, TrustedProxies, is_loopback_host
+from wsgateway.upstream.egress import Egress
+from wsgateway.upstream.pool import Upstream
+
+FILES_KEPT = 256
+"""File descriptors kept for backends, listeners and logs; the rest may be clients."""
+
+WILDCARDS = ("0.0.0.0", "::", "")
+
+
+def integration_types(upstream: Upstream) -> dict[str, IntegrationType]:
+    """Every integration type by AWS's name."""
+    return {"HTTP_PROXY": HttpProxy(upstream, frozenset(CONTEXT)), "MOCK": Mock()}
+
+
+async def check_definitions(loaded: Loaded) -> Deployment:
+    """All that `serve` would refuse, without serving. *Raises* DefinitionError with every problem."""
+    upstream = Upstream(egress=Egress())
+    try:
+        return compile_deployment(loaded, integration_types(upstream))
+    finally:
+        await upstream.aclose()
+
+
+def run(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Serve until a signal ends it; gives the exit code. *Raises* StartError, DefinitionError."""
+    return uvloop.run(_App(settings, environ).main())
+
+
+class _App:
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._counters = Counters()
+        self._reload_failures = 0
+        self._valid = True
+
+    async def main(self) -> int:
+        """Start, say so, serve, drain."""
+        settings = self._settings
+        if settings.callback_auth == "none" and not is_loopback_host(settings.host):
+            raise StartError(
+                f"--callback-auth none lets everybody who reaches {settings.host} push to every client; "
+                "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
+            )
+        loaded = load(settings.file, self._environ)
+        loop = asyncio.get_running_loop()
+        self._log = Log(LogWriter())
+        egress = Egress()
+        upstream = Upstream(egress=egress)
+        self._types = integration_types(upstream)
+        deployment = compile_deployment(loaded, self._types)
+        self._max_connections = _max_connections(settings.max_connections)
+        self._gateway = gateway = Gateway(
+            loop=loop,
+            hub=Hub(),
+            ids=ConnectionIds(random_bytes(SLOT_BYTES)),
+            counters=self._counters,
+            log=self._log,
+            stages={},
+            endpoints=Endpoints({}, None),
+            callback_url=self._callback_url,
+            show_reasons=settings.dev,
+            max_connections=self._max_connections,
+        )
+        self._node = node = Node(gateway, drain_window=settings.drain_window)
+        node.deploy(deployment)
+        quotas = [stage.quotas for stage in deployment.stages.values()]
+        head_seconds = min(quota.handshake_seconds for quota in quotas)
+        behind_bytes = max(quota.max_message_bytes for quota in quotas)
+        proxies = TrustedProxies(settings.trusted_proxies)
+        public = Listener(
+            handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4", listing=False),
+            upgrade=WebSocketApis(gateway).connect,
+            report=self._unexpected,
+            counters=self._counters,
+            proxies=proxies,
+            head_seconds=head_seconds,
+            behind_bytes=behind_bytes,
+        )
+        internal = Listener(
+            handler=Probes(
+                ready=self._why_not_ready,
+                version=__version__,
+                metrics=Metrics(self._facts),
+                otherwise=ConnectionsApi(gateway, signed=False, listing=True),
+            ),
+            upgrade=_no_upgrade,
+            report=self._unexpected,
+            counters=self._counters,
+            proxies=proxies,
+        )
+        node.edges = [public, internal]
+        self._internal = internal
+        try:
+            await internal.start(settings.internal_host, settings.internal_port, name="internal")
+            await public.start(settings.host, settings.port, name="public")
+            for host, port in ((settings.host, public.port), (settings.internal_host, internal.port)):
+                for address in _addresses(host):
+                    egress.deny(address, port)
+            await self._serve(public, internal)
+        finally:
+            for listener in (public, internal):
+                listener.stop_accepting()
+                listener.abort()
+            await upstream.aclose()
+            self._log.writer.close()
+        return 0
+
+    async def _serve(self, public: Listener, internal: Listener) -> None:
+        settings, node = self._settings, self._node
+        async with anyio.create_task_group() as tasks, _signals() as signals:
+            tasks.start_soon(node.sweep)
+            if settings.dev:
+                tasks.start_soon(self._watch)
+            node.ready = True
+            # What exists now lives as long as the process; the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
+            self._announce(public, internal)
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self._reload()
+                    continue
+                self._log("draining", connections=len(self._gateway.hub), signal=signal.Signals(number).name)
+                tasks.start_soon(self._leave_at_once_on, signals)
+                await node.drain()
+                break
+            tasks.cancel_scope.cancel()
+
+    async def _leave_at_once_on(self, signals: AsyncIterator[int]) -> None:
+        """A second signal ends the process without waiting for anybody."""
+        async for number in signals:
+            if number != signal.SIGHUP:
+                self._log("leaving at once", connections=len(self._gateway.hub))
+                self._log.writer.close(0.5)
+                os._exit(1)
+
+    def _announce(self, public: Listener, internal: Listener) -> None:
+        settings = self._settings
+        urls = {
+            "public": f"http://{_in_url(settings.host)}:{public.port}",
+            "internal": f"http://{_in_url(settings.internal_host)}:{internal.port}",
+        }
+        print(f"wsgateway ready public={urls['public']} internal={urls['internal']} pid={os.getpid()}", flush=True)
+        if settings.ready_file is not None:
+            # Written aside and moved, so that whoever waits for the file reads all of it.
+            aside = settings.ready_file.with_name(settings.ready_file.name + ".part")
+            try:
+                aside.write_text(json.dumps(urls | {"pid": os.getpid()}) + "\n")
+                aside.replace(settings.ready_file)
+            except OSError as error:
+                raise StartError(f"--ready-file {settings.ready_file}: {error.strerror}") from error
+
+    # Definitions
+
+    def _reload(self) -> None:
+        """Take the file's new content, or keep what there is and say why."""
+        try:
+            deployment = compile_deployment(load(self._settings.file, self._environ), self._types)
+        except DefinitionError as error:
+            self._reload_failures += 1
+            self._valid = False
+            for problem in error.problems:
+                self._log("definition refused; the old one stays", problem=problem)
+            return
+        self._valid = True
+        if deployment.digest != self._node.digest:
+            self._node.deploy(deployment)
+            self._log("definition deployed", digest=deployment.digest, stages=len(deployment.stages))
+
+    async def _watch(self) -> None:
+        from watchfiles import awatch  # only `dev` needs it
+
+        file = self._settings.file.resolve()
+        # The directory, not the file: editors replace files.
+        async for changes in awatch(file.parent, recursive=False, debounce=100, step=20, raise_interrupt=False):
+            if any(changed == str(file) for _, changed in changes):
+                self._reload()
+
+    # What the parts ask of the whole
+
+    def _callback_url(self, request: HttpRequest, prefix: str, stage: str) -> tuple[str, str]:
+        """`domainName` as handlers expect it, and the base of URLs that work from any backend."""
+        settings = self._settings
+        domain = (settings.callback_domain or request.authority) + prefix
+        if settings.callback_auth == "none":
+            return domain, f"{request.scheme}://{domain}/{stage}"
+        advertised = settings.advertise
+        if advertised is None:
+            host = settings.internal_host
+            advertised = socket.gethostname() if host in WILDCARDS else _in_url(host)
+        port = "" if urlsplit(f"//{advertised}").port else f":{self._internal.port}"
+        api_id = self._gateway.endpoints.resolve(request.host, request.target).api_id
+        return domain, f"http://{advertised}{port}/execute-api/{api_id}/{stage}"
+
+    def _unexpected(self, error: BaseException, request: HttpRequest) -> None:
+        self._counters.unexpected_errors += 1
+        self._log("unexpected error", error=error, method=request.method, path=request.target.partition("?")[0])
+
+    def _why_not_ready(self) -> str:
+        if self._gateway.draining:
+            return "draining"
+        return "" if self._node.ready else "starting"
+
+    def _facts(self) -> NodeFacts:
+        counters, gateway = self._counters, self._gateway
+        disconnects: dict[str, int] = {}
+        for code, number in counters.close_codes.items():
+            code_class = f"{code // 1000}xxx" if code >= 3000 else str(code) if 1000 <= code <= 1015 else "other"
+            disconnects[code_class] = disconnects.get(code_class, 0) + number
+        return NodeFacts(
+            version=__version__,
+            connections=len(gateway.hub),
+            connections_limit=self._max_connections,
+            draining=gateway.draining,
+            definition_valid=self._valid,
+            disconnects_running=gateway.closing,
+            connects={str(status): number for status, number in counters.connects.items()},
+            disconnects=disconnects,
+            messages={"in": counters.messages_in, "out": counters.messages_out},
+            pushes={str(status): number for status, number in counters.pushes.items()},
+            message_errors=dict(counters.route_errors),
+            failures=_upstream_failures(self._types),
+            given_up={
+                "stalled_write": counters.stalled_writes,
+                "pong_timeout": counters.pong_timeouts,
+                "outbox_full": counters.slow_clients,
+            },
+            refused={
+                "request_malformed": counters.requests_malformed,
+                "handshake_malformed": counters.handshakes_malformed,
+                "connection_surplus": counters.connections_refused,
+            },
+            disconnect_failures=counters.disconnect_failures,
+            unexpected=counters.unexpected_errors,
+            reload_failures=self._reload_failures,
+            log_dropped=self._log.writer.dropped,
+        )
+
+
+def _upstream_failures(types: Mapping[str, IntegrationType]) -> dict[str, int]:
+    proxy = types["HTTP_PROXY"]
+    assert isinstance(proxy, HttpProxy)
+    upstream = proxy.upstream
+    return {
+        "timeout": upstream.timeouts,
+        "unreachable": sum(origin.unreachable for origin in upstream.origins),
+        "bad_answer": sum(origin.bad_answers for origin in upstream.origins),
+        "queue_full": sum(origin.overflows for origin in upstream.origins),
+    }
+
+
+@asynccontextmanager
+async def _signals() -> AsyncIterator[AsyncIterator[int]]:
+    """The signals the process hears while inside, one after the other; several readers share them."""
+    send, receive = anyio.create_memory_object_stream[int](16)
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def heard(number: int) -> None:
+        try:
+            send.send_nowait(number)
+        except anyio.WouldBlock:
+            pass  # sixteen are waiting already
+
+    for number in numbers:
+        loop.add_signal_handler(number, heard, number)
+    try:
+        with send, receive:
+            yield receive
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _no_upgrade(request: HttpRequest) -> HttpResponse:
+    body = b'{"message":"Forbidden"}'
+    return HttpResponse(403, ((b"Content-Type", b"application/json"),), body, close=True)
+
+
+def _max_connections(wanted: int | None) -> int:
+    """The cap that holds: what was asked for, within what the process may open. *Raises* StartError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    possible = max(1, hard - FILES_KEPT) if hard != resource.RLIM_INFINITY else sys.maxsize
+    if wanted is None:
+        return min(possible, 1_000_000)
+    if wanted > possible:
+        raise StartError(
+            f"--max-connections {wanted} needs {wanted + FILES_KEPT} open files and the limit is {hard}; "
+            f"raise it (ulimit -Hn) or ask for at most {possible}"
+        )
+    return wanted
+
+
+def _addresses(host: str) -> list[str]:
+    try:
+        return sorted({str(info[4][0]) for info in socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM)})
+    except OSError:
+        return []
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

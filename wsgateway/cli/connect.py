@@ -1,0 +1,92 @@
+"""`wsgateway connect URL`: a small interactive client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from typing import Annotated
+
+import typer
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_websocket
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from wsgateway.errors import StartError
+
+
+def connect(
+    url: Annotated[str, typer.Argument(help="ws://HOST:PORT/STAGE")],
+    header: Annotated[list[str] | None, typer.Option("--header", "-H", help="NAME: VALUE, sent with the handshake.")] = None,
+    subprotocol: Annotated[list[str] | None, typer.Option("--subprotocol", help="Offered to the gateway.")] = None,
+) -> None:
+    """Send each line of the input as a message and print each message received, until the input ends."""
+    headers: list[tuple[str, str]] = []
+    for line in header or ():
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise typer.BadParameter(f"{line!r} is not NAME: VALUE", param_hint="--header")
+        headers.append((name.strip(), value.strip()))
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(asyncio.run(_talk(url, headers, [Subprotocol(name) for name in subprotocol or ()])))
+
+
+async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Subprotocol]) -> int:
+    try:
+        socket = await open_websocket(
+            url, additional_headers=headers, subprotocols=subprotocols or None, compression=None, max_size=None
+        )
+    except InvalidURI as error:
+        raise StartError(f"{url} is no WebSocket URL; write ws://HOST:PORT/STAGE") from error
+    except InvalidStatus as error:
+        body = (error.response.body or b"").decode("utf-8", "replace")
+        raise StartError(f"{url} answered {error.response.status_code}: {body}") from error
+    except (OSError, TimeoutError) as error:
+        raise StartError(f"{url} can't be reached: {error}") from error
+    print(f"connected to {url}", file=sys.stderr)
+    lines = _lines()
+    printing = asyncio.ensure_future(_print(socket))
+    try:
+        while True:
+            line = asyncio.ensure_future(lines.get())
+            await asyncio.wait({line, printing}, return_when=asyncio.FIRST_COMPLETED)
+            if printing.done():
+                line.cancel()
+                return 0 if socket.close_code in (1000, 1001) else 1
+            text = line.result()
+            if text is None:
+                break
+            await socket.send(text)
+    except ConnectionClosed:
+        pass
+    await socket.close()
+    await printing
+    return 0
+
+
+async def _print(socket: ClientConnection) -> None:
+    try:
+        async for message in socket:
+            text = message if isinstance(message, str) else f"<{len(message)} bytes> {message.hex()}"
+            # A terminal obeys control characters; a message must not drive it.
+            print("".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text), flush=True)
+    except ConnectionClosed:
+        pass
+    print(f"closed: {socket.close_code} {socket.close_reason}", file=sys.stderr)
+
+
+def _lines() -> asyncio.Queue[str | None]:
+    """Lines of the input, then None. A thread reads: the input may be a terminal, a pipe or a file."""
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            for line in sys.stdin:
+                loop.call_soon_threadsafe(lines.put_nowait, line.rstrip("\r\n"))
+            loop.call_soon_threadsafe(lines.put_nowait, None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines

@@ -1,0 +1,110 @@
+"""`wsgateway connections`: look at, push to and close connections through the internal listener."""
+
+from __future__ import annotations
+
+import json
+import sys
+from http.client import HTTPConnection, HTTPException
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+import typer
+
+from wsgateway.cli.options import Output, OutputOption, print_rows
+from wsgateway.errors import StartError
+
+app = typer.Typer(help="Look at, push to and close connections.", no_args_is_help=True)
+
+Endpoint = Annotated[
+    str,
+    typer.Option(help="URL of the internal listener.", envvar="WSGATEWAY_INTERNAL_URL"),
+]
+DEFAULT_ENDPOINT = "http://127.0.0.1:9090"
+Stage = Annotated[str, typer.Option(help="A stage of the API.", envvar="WSGATEWAY_STAGE")]
+Api = Annotated[str | None, typer.Option("--api", help="The apiId; the default API if left out.")]
+ConnectionId = Annotated[str, typer.Argument(help="The connection's id.")]
+
+
+@app.command("ls")
+def list_connections(
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    stage: Stage = "dev",
+    api: Api = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List the open connections of an API."""
+    rows: list[dict[str, object]] = []
+    token = ""
+    while True:
+        query = f"?maxResults=1000&nextToken={quote(token, safe='')}" if token else "?maxResults=1000"
+        page = json.loads(_call(endpoint, "GET", _path(api, stage) + query))
+        for item in page["items"]:
+            rows.append(
+                {
+                    "connectionId": item["connectionId"],
+                    "stage": item["stage"],
+                    "sourceIp": item["identity"]["sourceIp"],
+                    "connectedAt": item["connectedAt"],
+                    "lastActiveAt": item["lastActiveAt"],
+                }
+            )
+        token = page.get("nextToken", "")
+        if not token:
+            break
+    print_rows(rows, output)
+
+
+@app.command("get")
+def get(
+    connection_id: ConnectionId, endpoint: Endpoint = DEFAULT_ENDPOINT, stage: Stage = "dev", api: Api = None
+) -> None:
+    """Show one connection."""
+    print(_call(endpoint, "GET", _path(api, stage, connection_id)))
+
+
+@app.command("send")
+def send(
+    connection_id: ConnectionId,
+    message: Annotated[str, typer.Argument(help="The message; - reads the input.")],
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    stage: Stage = "dev",
+    api: Api = None,
+) -> None:
+    """Push a message to one connection."""
+    data = sys.stdin.buffer.read() if message == "-" else message.encode()
+    _call(endpoint, "POST", _path(api, stage, connection_id), data)
+
+
+@app.command("close")
+def close(
+    connection_id: ConnectionId, endpoint: Endpoint = DEFAULT_ENDPOINT, stage: Stage = "dev", api: Api = None
+) -> None:
+    """Close one connection (1000)."""
+    _call(endpoint, "DELETE", _path(api, stage, connection_id))
+
+
+def _path(api: str | None, stage: str, connection_id: str | None = None) -> str:
+    prefix = "" if api is None else f"/execute-api/{quote(api, safe='')}"
+    path = f"{prefix}/{quote(stage, safe='')}/@connections"
+    return path if connection_id is None else f"{path}/{quote(connection_id, safe='')}"
+
+
+def _call(endpoint: str, method: str, path: str, data: bytes | None = None) -> str:
+    """The answer's body. *Raises* StartError where it is no success."""
+    url = urlsplit(endpoint)
+    if url.scheme != "http" or url.hostname is None:
+        raise StartError(f"--endpoint {endpoint}: write http://HOST:PORT of the internal listener")
+    connection = HTTPConnection(url.hostname, url.port or 80, timeout=10)
+    try:
+        connection.request(method, url.path.rstrip("/") + path, body=data)
+        response = connection.getresponse()
+        body = response.read().decode("utf-8", "replace")
+    except (OSError, HTTPException) as error:
+        raise StartError(f"{endpoint} can't be reached: {error}; is the gateway running?") from error
+    finally:
+        connection.close()
+    if response.status == 410:
+        raise StartError("the connection is gone (410)")
+    if not 200 <= response.status < 300:
+        raise StartError(f"{method} {path} answered {response.status}: {body}")
+    return body

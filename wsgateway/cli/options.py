@@ -1,0 +1,43 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+File = Annotated[Path, typer.Argument(help="The definition.", envvar="WSGATEWAY_FILE", show_default=True)]
+DEFAULT_FILE = Path("routes.yaml")
+
+
+class Output(Enum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", help="How to print the result.", envvar="WSGATEWAY_OUTPUT")]
+
+
+def print_rows(rows: list[dict[str, object]], output: Output) -> None:
+    """Print equal-shaped rows as a table, or as JSON."""
+    if output is Output.JSON:
+        print(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        print("nothing to show", file=sys.stderr)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, markup=False, emoji=False, highlight=False).print(table)

@@ -1,0 +1,35 @@
+"""`wsgateway routes`: what a definition deploys, as a table."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, print_rows
+
+
+def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE) -> None:
+    """Show what each route of each stage of FILE calls."""
+    from wsgateway.app import check_definitions
+    from wsgateway.model.loader import load
+    from wsgateway.model.uri import expand
+
+    loaded = load(file, os.environ)
+    asyncio.run(check_definitions(loaded))
+    rows: list[dict[str, object]] = []
+    for api_id, api in loaded.definitions.apis.items():
+        for stage_name, stage in api.stages.items():
+            for key, route in api.routes.items():
+                integration = api.integration_of(route)
+                uri = integration.integration_uri if integration is not None else None
+                rows.append(
+                    {
+                        "api": api_id,
+                        "stage": stage_name,
+                        "route": key,
+                        "replies": "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no",
+                        "integration": integration.integration_type if integration is not None else "-",
+                        "target": expand(uri, stage.stage_variables) if uri is not None else "-",
+                    }
+                )
+    print_rows(rows, output)

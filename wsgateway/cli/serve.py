@@ -1,0 +1,133 @@
+"""`wsgateway serve` and `wsgateway dev`: run the gateway."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from wsgateway.cli.options import DEFAULT_FILE, File
+from wsgateway.settings import Settings, parse_networks
+
+Host = Annotated[str, typer.Option(help="Address of the public listener.", envvar="WSGATEWAY_HOST")]
+PublicPort = Annotated[
+    int, typer.Option(help="Port of the public listener; 0 = any.", envvar="WSGATEWAY_PORT", min=0, max=65535)
+]
+InternalHost = Annotated[
+    str, typer.Option(help="Address of the internal listener.", envvar="WSGATEWAY_INTERNAL_HOST")
+]
+InternalPort = Annotated[
+    int,
+    typer.Option(help="Port of the internal listener; 0 = any.", envvar="WSGATEWAY_INTERNAL_PORT", min=0, max=65535),
+]
+Advertise = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST[:PORT] at which backends reach the internal listener; stands in $context.callbackUrl.",
+        envvar="WSGATEWAY_ADVERTISE",
+    ),
+]
+MaxConnections = Annotated[
+    int | None,
+    typer.Option(
+        help="Connections at which new handshakes get 503 [default: what the file limit allows].",
+        envvar="WSGATEWAY_MAX_CONNECTIONS",
+        min=1,
+    ),
+]
+DrainWindow = Annotated[
+    float,
+    typer.Option(help="Seconds over which a drain closes connections.", envvar="WSGATEWAY_DRAIN_WINDOW", min=0),
+]
+CallbackAuth = Annotated[
+    Literal["none", "sigv4"],
+    typer.Option(help="What @connections asks for on the public listener.", envvar="WSGATEWAY_CALLBACK_AUTH"),
+]
+CallbackDomain = Annotated[
+    str | None,
+    typer.Option(help="HOST[:PORT] that replaces the host part of domainName.", envvar="WSGATEWAY_CALLBACK_DOMAIN"),
+]
+TrustedProxies = Annotated[
+    str, typer.Option(help="CIDR,… that may set X-Forwarded-*.", envvar="WSGATEWAY_TRUSTED_PROXIES")
+]
+ReadyFile = Annotated[
+    Path | None,
+    typer.Option(help="Write the ready line's facts here, as JSON, once ready.", envvar="WSGATEWAY_READY_FILE"),
+]
+
+
+def serve(
+    file: File = DEFAULT_FILE,
+    host: Host = "127.0.0.1",
+    port: PublicPort = 8080,
+    internal_host: InternalHost = "127.0.0.1",
+    internal_port: InternalPort = 9090,
+    advertise: Advertise = None,
+    max_connections: MaxConnections = None,
+    drain_window: DrainWindow = 25.0,
+    callback_auth: CallbackAuth = "sigv4",
+    callback_domain: CallbackDomain = None,
+    trusted_proxies: TrustedProxies = "",
+    ready_file: ReadyFile = None,
+) -> None:
+    """Serve the APIs of FILE."""
+    _run(
+        Settings(
+            file=file,
+            dev=False,
+            host=host,
+            port=port,
+            internal_host=internal_host,
+            internal_port=internal_port,
+            advertise=advertise,
+            max_connections=max_connections,
+            drain_window=drain_window,
+            callback_auth=callback_auth,
+            callback_domain=callback_domain,
+            trusted_proxies=parse_networks(trusted_proxies),
+            ready_file=ready_file,
+        )
+    )
+
+
+def dev(
+    file: File = DEFAULT_FILE,
+    host: Host = "127.0.0.1",
+    port: PublicPort = 8080,
+    internal_host: InternalHost = "127.0.0.1",
+    internal_port: InternalPort = 9090,
+    advertise: Advertise = None,
+    max_connections: MaxConnections = None,
+    drain_window: DrainWindow = 0.0,
+    callback_auth: CallbackAuth = "none",
+    callback_domain: CallbackDomain = None,
+    trusted_proxies: TrustedProxies = "",
+    ready_file: ReadyFile = None,
+) -> None:
+    """Serve the APIs of FILE while you write them: reload on change, and errors say why."""
+    _run(
+        Settings(
+            file=file,
+            dev=True,
+            host=host,
+            port=port,
+            internal_host=internal_host,
+            internal_port=internal_port,
+            advertise=advertise,
+            max_connections=max_connections,
+            drain_window=drain_window,
+            callback_auth=callback_auth,
+            callback_domain=callback_domain,
+            trusted_proxies=parse_networks(trusted_proxies),
+            ready_file=ready_file,
+        )
+    )
+
+
+def _run(settings: Settings) -> None:
+    from wsgateway.app import run  # the other verbs start faster without it
+
+    sys.exit(run(settings, os.environ))

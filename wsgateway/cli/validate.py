@@ -1,0 +1,18 @@
+"""`wsgateway validate`: every problem of a definition, with its line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from wsgateway.cli.options import DEFAULT_FILE, File
+
+
+def validate(file: File = DEFAULT_FILE) -> None:
+    """Check FILE as `serve` would; exit code 2 and every problem on stderr if it is invalid."""
+    from wsgateway.app import check_definitions
+    from wsgateway.model.loader import load
+
+    deployment = asyncio.run(check_definitions(load(file, os.environ)))
+    apis = len({api_id for api_id, _ in deployment.stages})
+    print(f"{file}: valid; {apis} API{'s'[: apis != 1]}, {len(deployment.stages)} stage{'s'[: len(deployment.stages) != 1]}")

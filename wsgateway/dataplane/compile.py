@@ -1,0 +1,183 @@
+"""Definitions to what executes: every route an Operation, every stage one value that is swapped as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
+from wsgateway.integrations.base import Call, IntegrationType, Site
+from wsgateway.invocation import EventType, Invocation
+from wsgateway.messages import EndpointResponse
+from wsgateway.model.loader import Loaded
+from wsgateway.model.quotas import Quotas
+from wsgateway.model.stage import Stage
+from wsgateway.model.websocket import Route, WebSocketApi
+from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.selection import RESERVED, route_table
+
+Check = Callable[[Invocation], None]
+"""Raises GatewayError where the event may not go on. It does not wait."""
+
+EVENT_TYPES = {"$connect": EventType.CONNECT, "$disconnect": EventType.DISCONNECT}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route, ready to run: its checks, its call, and whether the answer goes back."""
+
+    key: str
+    checks: tuple[Check, ...]
+    integrate: Call
+    two_way: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledStage:
+    """Deployment × stage settings. `connect` and `disconnect` are None where there is nothing to call."""
+
+    api_id: str
+    name: str
+    quotas: Quotas
+    variables: Mapping[str, str]
+    select: Callable[[bytes], Operation]
+    connect: Operation | None
+    disconnect: Operation | None
+    sequential: bool
+
+
+class StageRef:
+    """The one reference to what a stage executes. Open sockets hold it, so a swap reaches their next message."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, current: CompiledStage) -> None:
+        self.current = current
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """All stages of one set of definitions, and how requests find them."""
+
+    stages: Mapping[tuple[str, str], CompiledStage]
+    endpoints: Endpoints
+    digest: str
+
+
+def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> Deployment:
+    """Compile every API and stage. *Raises* DefinitionError with every problem, each with its line."""
+    definitions = loaded.definitions
+    problems: list[Problem] = []
+    stages: dict[tuple[str, str], CompiledStage] = {}
+    for api_id, api in definitions.apis.items():
+        found = list(_check(api_id, api, types))
+        problems.extend(found)
+        if not found:
+            for name, stage in api.stages.items():
+                stages[api_id, name] = _compile(api_id, api, name, stage, types)
+    if problems:
+        unique = {(problem.path, problem.text): problem for problem in problems}
+        located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
+        raise DefinitionError(located)
+    names = {api_id: frozenset(api.stages) for api_id, api in definitions.apis.items()}
+    return Deployment(stages, Endpoints(names, definitions.default("WEBSOCKET")), loaded.digest)
+
+
+def _check(api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType]) -> Iterator[Problem]:
+    root = ("apis", api_id)
+    try:
+        route_table(api.route_selection_expression, {}, None)
+    except ExpressionError as error:
+        yield Problem((*root, "routeSelectionExpression"), str(error))
+    for key, route in api.routes.items():
+        integration = api.integration_of(route)
+        if integration is None:
+            continue
+        path = (*root, *api.integration_path(key))
+        for name, stage in api.stages.items():
+            site = _site(api_id, api, key, route, stage)
+            for problem in types[integration.integration_type].check(integration, site):
+                text = problem.text if len(api.stages) == 1 else f"{problem.text} (in stage {name})"
+                yield Problem((*path, *problem.path), text)
+
+
+def _compile(
+    api_id: str, api: WebSocketApi, name: str, stage: Stage, types: Mapping[str, IntegrationType]
+) -> CompiledStage:
+    operations: dict[str, Operation] = {}
+    for key, route in api.routes.items():
+        integration = api.integration_of(route)
+        site = _site(api_id, api, key, route, stage)
+        if integration is not None:
+            call = types[integration.integration_type].compile(integration, site)
+        elif key in EVENT_TYPES:
+            # AWS: $connect without a target is accepted, $disconnect without one does nothing; what $connect
+            # declares as required is checked all the same.
+            call = _nothing
+            if key == "$disconnect" or not any(route.request_parameters.values()):
+                continue
+        else:
+            call = _no_target
+        operations[key] = Operation(key, tuple(_checks(route)), call, site.two_way)
+    # No match is an operation too: AWS counts and logs it, and answers Forbidden.
+    default = operations.get("$default") or Operation("$default", (), _no_route, False)
+    custom = {key: operation for key, operation in operations.items() if key not in RESERVED}
+    return CompiledStage(
+        api_id=api_id,
+        name=name,
+        quotas=api.quotas,
+        variables=dict(stage.stage_variables),
+        select=route_table(api.route_selection_expression, custom, default),
+        connect=operations.get("$connect"),
+        disconnect=operations.get("$disconnect"),
+        sequential=api.message_ordering == "SEQUENTIAL",
+    )
+
+
+def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage) -> Site:
+    event_type = EVENT_TYPES.get(key, EventType.MESSAGE)
+    return Site(
+        api_id=api_id,
+        route_key=key,
+        event_type=event_type,
+        stage_variables=stage.stage_variables,
+        quotas=api.quotas,
+        two_way=route.two_way and event_type is EventType.MESSAGE,
+    )
+
+
+def _checks(route: Route) -> Iterator[Check]:
+    required = [name for name, needed in route.request_parameters.items() if needed]
+    if required:
+        yield _required_parameters(required)
+
+
+def _required_parameters(declared: list[str]) -> Check:
+    """API Gateway developer guide, "Set up WebSocket API integration requests": missing ones are a 400."""
+    parameters = [(name.split(".", 3)[2], name.split(".", 3)[3]) for name in declared]
+
+    def check(invocation: Invocation) -> None:
+        missing = [
+            name
+            for place, name in parameters
+            if not (invocation.header(name) if place == "header" else invocation.querystring(name))
+        ]
+        if missing:
+            fault = BadRequest(f"$connect requires {', '.join(missing)}")
+            fault.detail = f"Missing required request parameters: [{', '.join(missing)}]"
+            raise fault
+
+    return check
+
+
+def _nothing(invocation: Invocation) -> EndpointResponse:
+    return EndpointResponse(200)
+
+
+def _no_target(invocation: Invocation) -> EndpointResponse:
+    raise ApiConfigurationError(f"route {invocation.route_key} has no integration")
+
+
+def _no_route(invocation: Invocation) -> EndpointResponse:
+    raise AccessDenied("no route of the API matches the message and there is no $default route")

@@ -1,0 +1,209 @@
+"""The callback URL: POST, GET and DELETE `/{stage}/@connections/{id}`, byte for byte as AWS answers them.
+
+API Gateway developer guide, "Use @connections commands in your backend service"; error types: the API Gateway Management
+API's service model, which SDKs read from `x-amzn-ErrorType`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from wsgateway.dataplane.counters import count
+from wsgateway.dataplane.hub import Sent
+from wsgateway.dataplane.reply import text_message
+from wsgateway.errors import GatewayError
+from wsgateway.invocation import new_request_id, new_trace_id, random_bytes
+from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.endpoint import Place
+    from wsgateway.dataplane.websocket import Connection, Gateway
+    from wsgateway.messages import Body, Header
+    from wsgateway.model.quotas import Quotas
+
+PAGE = 100
+MAX_PAGE = 1000
+
+
+class ConnectionsApi:
+    """Answers `@connections` requests of one listener.
+
+    `signed` asks for SigV4 signatures; until they are built every such call is 403. `listing` allows
+    `GET /{stage}/@connections`, which is for the internal listener.
+    """
+
+    def __init__(self, gateway: Gateway, *, signed: bool, listing: bool) -> None:
+        self._gateway = gateway
+        self._signed = signed
+        self._listing = listing
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        """Any request that is no handshake: `@connections`, or 403 as AWS answers what no API knows."""
+        gateway = self._gateway
+        try:
+            place = gateway.endpoints.resolve(request.host, request.target)
+        except GatewayError as error:
+            kind = "BadRequestException" if error.status == 400 else "ForbiddenException"
+            return self._problem(error.status, kind, error.detail, error.reason)
+        rest = place.rest
+        if not rest or rest[0] != "@connections" or len(rest) > 2:
+            return self._problem(
+                403, "ForbiddenException", "Forbidden", "neither a WebSocket handshake nor an @connections call"
+            )
+        if len(rest) == 1:
+            if self._listing and request.method == "GET":
+                return self._list(request, place)
+            return self._problem(403, "ForbiddenException", "Forbidden", "connections are listed on the internal listener")
+        connection_id = rest[1]
+        if not gateway.ids.valid(connection_id, place.api_id):
+            # Before any authorization and any look-up: it says nothing of what exists.
+            response = self._problem(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
+            return self._counted(request, response)
+        if self._signed:
+            return self._counted(
+                request,
+                self._problem(403, "MissingAuthenticationTokenException", "Missing Authentication Token"),
+            )
+        match request.method:
+            case "POST":
+                return self._post(request, place, connection_id)
+            case "GET":
+                return self._get(connection_id)
+            case "DELETE":
+                return self._delete(connection_id)
+            case _:
+                return self._problem(403, "ForbiddenException", "Forbidden", "use POST, GET or DELETE")
+
+    def _post(self, request: HttpRequest, place: Place, connection_id: str) -> HttpResponse | Awaitable[HttpResponse]:
+        gateway = self._gateway
+        connection = gateway.hub.get(connection_id)
+        quotas = gateway.stages[place.api_id, place.stage].current.quotas
+        body = request.body
+        if isinstance(body, bytes):
+            response = self._push(request, connection, body if len(body) <= quotas.max_message_bytes else None, quotas)
+            return self._counted(request, response)
+        return self._push_later(request, connection_id, body, quotas)
+
+    async def _push_later(
+        self, request: HttpRequest, connection_id: str, body: Body, quotas: Quotas
+    ) -> HttpResponse:
+        try:
+            data = await collect(body, quotas.max_message_bytes)
+        except ConnectionResetError:
+            return HttpResponse(400, close=True)  # nobody reads it
+        connection = self._gateway.hub.get(connection_id)
+        return self._counted(request, self._push(request, connection, data, quotas))
+
+    def _push(
+        self, request: HttpRequest, connection: Connection | None, data: bytes | None, quotas: Quotas
+    ) -> HttpResponse:
+        """Put a whole message into the connection's outbox; 200 means that it is there."""
+        if data is None:
+            if quotas.profile == "aws":
+                return HttpResponse(413)  # AWS sends neither a body nor any of its headers
+            return self._problem(
+                413,
+                "PayloadTooLargeException",
+                f"The message is over {quotas.max_message_bytes} bytes",
+            )
+        if connection is None:
+            return self._gone()
+        binary = quotas.binary and "?" in request.target and _wants_binary(request.target)
+        match connection.push(Message(data, True) if binary else text_message(data)):
+            case Sent.QUEUED:
+                return HttpResponse(200, (_JSON, *_ids()))
+            case Sent.GONE:
+                return self._gone()
+            case Sent.FULL:
+                return self._problem(429, "LimitExceededException", "The client side buffer is full")
+
+    def _get(self, connection_id: str) -> HttpResponse:
+        connection = self._gateway.hub.get(connection_id)
+        if connection is None:
+            return self._gone()
+        return HttpResponse(200, (_JSON, *_ids()), _pretty(self._facts(connection)))
+
+    def _delete(self, connection_id: str) -> HttpResponse:
+        connection = self._gateway.hub.get(connection_id)
+        if connection is None:
+            return self._gone()
+        connection.close(1000, "Connection Closed Normally")
+        return HttpResponse(204, _ids())
+
+    def _list(self, request: HttpRequest, place: Place) -> HttpResponse:
+        """Ours: `?maxResults=…&nextToken=…`, in id order; connections that come and go between pages may be missed."""
+        query = parse_qs(request.target.partition("?")[2])
+        text = query.get("maxResults", [str(PAGE)])[-1]
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_PAGE):
+            return self._problem(400, "BadRequestException", f"maxResults must be 1 to {MAX_PAGE}")
+        after = query.get("nextToken", [""])[-1]
+        size = int(text)
+        found = self._gateway.hub.page(place.api_id, after, size)
+        items = [
+            {"connectionId": connection.client.connection_id, "stage": connection.client.stage}
+            | self._facts(connection)
+            for connection in found
+        ]
+        page: dict[str, object] = {"items": items}
+        if len(found) == size:
+            page["nextToken"] = found[-1].client.connection_id
+        return HttpResponse(200, (_JSON, *_ids()), _pretty(page))
+
+    def _facts(self, connection: Connection) -> dict[str, object]:
+        client = connection.client
+        idle = self._gateway.loop.time() - connection.last_active
+        identity = {"sourceIp": client.source_ip}
+        if client.user_agent is not None:
+            identity["userAgent"] = client.user_agent
+        return {
+            "identity": identity,
+            "connectedAt": _iso(client.connected_at),
+            "lastActiveAt": _iso(max(client.connected_at, int((time.time() - idle) * 1000))),
+        }
+
+    def _gone(self) -> HttpResponse:
+        return HttpResponse(410, ((b"x-amzn-ErrorType", b"GoneException"), _JSON, *_ids()))
+
+    def _problem(self, status: int, kind: str, message: str, reason: str = "") -> HttpResponse:
+        body = {"message": message}
+        if self._gateway.show_reasons and reason:
+            body["reason"] = reason
+        headers = ((b"x-amzn-ErrorType", kind.encode()), _JSON, *_ids())
+        return HttpResponse(status, headers, json.dumps(body, separators=(",", ":")).encode())
+
+    def _counted(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if request.method == "POST":
+            count(self._gateway.counters.pushes, response.status)
+        return response
+
+
+_JSON: Header = (b"Content-Type", b"application/json")
+
+
+def _ids() -> tuple[Header, ...]:
+    """The ids AWS puts on every answer of the management API."""
+    digits = random_bytes(16).hex()
+    uuid = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+    return (
+        (b"x-amzn-RequestId", uuid.encode()),
+        (b"x-amz-apigw-id", new_request_id().encode()),
+        (b"X-Amzn-Trace-Id", new_trace_id()),
+    )
+
+
+def _wants_binary(target: str) -> bool:
+    return parse_qs(target.partition("?")[2]).get("type", [""])[-1] == "binary"
+
+
+def _iso(epoch_millis: int) -> str:
+    seconds, millis = divmod(epoch_millis, 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03}Z"
+
+
+def _pretty(value: object) -> bytes:
+    """Spaced as AWS spaces it: two blanks a level, a blank on both sides of the colon."""
+    return json.dumps(value, indent=2, separators=(",", " : "), ensure_ascii=False).encode()

@@ -1,0 +1,139 @@
+"""One node: what it executes, its one sweep, and its end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+from wsgateway.dataplane.compile import Deployment, StageRef
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.websocket import Gateway
+    from wsgateway.model.quotas import Quotas
+
+CALM_TICK = 1.0
+FASTEST_TICK = 0.02
+GRACE_SECONDS = 35.0
+"""From the end of the drain window to the cut of whatever is left."""
+
+
+class Edge(Protocol):
+    """A listener as the node sees it."""
+
+    def sweep(self, now: float) -> None: ...
+    def drain(self) -> None: ...
+    def stop_accepting(self) -> None: ...
+    def abort(self) -> None: ...
+    @property
+    def busy(self) -> bool: ...
+
+
+class Node:
+    """Runs a Gateway: deploys, sweeps and drains it."""
+
+    def __init__(self, gateway: Gateway, *, drain_window: float) -> None:
+        self.gateway = gateway
+        self.edges: list[Edge] = []
+        self.ready = False
+        self.digest = ""
+        self._drain_window = drain_window
+        self._refs: dict[tuple[str, str], StageRef] = {}
+        self._tick = CALM_TICK
+
+    def deploy(self, deployment: Deployment) -> None:
+        """Swap to new definitions. Each stage changes in one step; connections of stages that are gone close (1001)."""
+        refs: dict[tuple[str, str], StageRef] = {}
+        for key, stage in deployment.stages.items():
+            ref = self._refs.get(key)
+            if ref is None:
+                ref = StageRef(stage)
+            else:
+                ref.current = stage
+            refs[key] = ref
+        gone = self._refs.keys() - refs.keys()
+        self._refs = refs
+        gateway = self.gateway
+        gateway.stages = refs
+        gateway.endpoints = deployment.endpoints
+        self.digest = deployment.digest
+        self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
+        if gone:
+            for connection in gateway.hub:
+                if (connection.client.api_id, connection.client.stage) in gone:
+                    connection.close(1001, "Going away")
+
+    async def sweep(self) -> None:
+        """Run every timer of the node, about once a second or as often as the shortest limit needs; never returns."""
+        gateway = self.gateway
+        while True:
+            await anyio.sleep(self._tick)
+            now = gateway.loop.time()
+            for connection in gateway.hub:
+                connection.sweep(now)
+            for edge in self.edges:
+                edge.sweep(now)
+
+    async def drain(self) -> None:
+        """Leave without breaking a promise: no new connections, 1001 to all over the window, every $disconnect run.
+
+        Returns when no WebSocket and no running request is left, or when the grace is over; what is left then is cut.
+        """
+        gateway = self.gateway
+        self.ready = False
+        gateway.draining = True
+        for edge in self.edges:
+            edge.drain()
+        with anyio.move_on_after(self._drain_window + GRACE_SECONDS) as scope:
+            await self._close_all()
+            while gateway.closing or gateway.opening or len(gateway.hub) or any(edge.busy for edge in self.edges):
+                await anyio.sleep(0.02)
+        if scope.cancelled_caught:
+            gateway.log(
+                "drain is over its time",
+                connections=len(gateway.hub),
+                disconnects_running=gateway.closing,
+                handshakes_running=gateway.opening,
+            )
+        for edge in self.edges:
+            edge.stop_accepting()
+            edge.abort()
+
+    async def _close_all(self) -> None:
+        """1001 to every connection, spread evenly over the window with jitter."""
+        connections = list(self.gateway.hub)
+        if not connections:
+            return
+        random.shuffle(connections)
+        pause = self._drain_window / len(connections)
+        start = self.gateway.loop.time()
+        for index, connection in enumerate(connections):
+            due = start + pause * (index + random.random())
+            late = self.gateway.loop.time() - due
+            if late < 0:
+                await anyio.sleep(-late)
+            connection.close(1001, "Going away")
+        # Handshakes that were answered meanwhile.
+        for connection in self.gateway.hub:
+            connection.close(1001, "Going away")
+
+
+def tick_of(quotas: Iterable[Quotas]) -> float:
+    """How often to sweep so that the shortest limit is met within a quarter of it, at least each second."""
+    tick = CALM_TICK
+    for quota in quotas:
+        for limit in (
+            quota.idle_timeout,
+            quota.max_connection,
+            quota.ping_interval,
+            quota.pong_timeout,
+            quota.stalled_write,
+            quota.handshake_seconds,
+        ):
+            if limit:
+                tick = min(tick, limit / 4)
+    return max(tick, FASTEST_TICK)
+
+

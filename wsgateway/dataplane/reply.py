@@ -1,0 +1,80 @@
+"""From a backend's answer to what the client gets: a reply frame, or the answer to its handshake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsgateway.http1 import strip_hop_by_hop
+from wsgateway.messages import EndpointResponse, HttpResponse, Message
+
+if TYPE_CHECKING:
+    from wsgateway.messages import Header
+
+REMAPPED = frozenset(
+    {
+        b"authorization",
+        b"content-md5",
+        b"date",
+        b"expect",
+        b"host",
+        b"max-forwards",
+        b"server",
+        b"user-agent",
+        b"www-authenticate",
+    }
+)
+"""Answer headers that API Gateway renames to `x-amzn-Remapped-*` (developer guide, "Important notes")."""
+
+DROPPED = frozenset({b"via", b"sec-websocket-accept", b"sec-websocket-protocol", b"sec-websocket-extensions"})
+
+
+def message_of(answer: EndpointResponse, message: Message, binary_allowed: bool) -> Message | None:
+    """The reply to `message`, or None where there is none: no body, or a status without one (204, 304).
+
+    An empty body is an empty frame. Where binary frames are allowed, a reply has the kind of the message it answers
+    unless its Content-Type is text; bytes of a text frame that are not UTF-8 become U+FFFD.
+    """
+    body = answer.body
+    if body is None or answer.status == 204 or answer.status == 304:
+        return None
+    if binary_allowed:
+        binary = answer.binary
+        if binary is None:
+            binary = message.binary and not _says_text(answer.headers)
+        if binary:
+            return Message(body, True)
+    return text_message(body)
+
+
+def text_message(data: bytes) -> Message:
+    """A text message of `data`; what is not UTF-8 in it becomes U+FFFD, as on AWS."""
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            data = data.decode("utf-8", "replace").encode()
+    return Message(data)
+
+
+def handshake_answer(answer: EndpointResponse, request_id: str) -> HttpResponse:
+    """The backend's refusal, given to the client as it is but for headers that belong to another hop."""
+    headers: list[Header] = []
+    typed = False
+    for name, value in strip_hop_by_hop(answer.headers):
+        key = name.lower()
+        if key in DROPPED:
+            continue
+        typed = typed or key == b"content-type"
+        headers.append((b"x-amzn-Remapped-" + name if key in REMAPPED else name, value))
+    if not typed:
+        headers.append((b"Content-Type", b"application/json"))
+    headers.append((b"x-amz-apigw-id", request_id.encode()))
+    return HttpResponse(answer.status, tuple(headers), answer.body or b"", close=True)
+
+
+def _says_text(headers: tuple[Header, ...]) -> bool:
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            media = value.partition(b";")[0].strip().lower()
+            return media.startswith(b"text/") or media.endswith((b"/json", b"+json"))
+    return False

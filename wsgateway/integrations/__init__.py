@@ -1,0 +1,1 @@
+"""One file per integration type: what a route does with a message."""

@@ -1,0 +1,46 @@
+"""What every integration type is: a check, a compile step and the Call it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from wsgateway.errors import Problem
+from wsgateway.invocation import EventType, Invocation
+from wsgateway.messages import EndpointResponse
+from wsgateway.model.integration import Integration
+from wsgateway.model.quotas import Quotas
+
+Call = Callable[[Invocation], EndpointResponse | Awaitable[EndpointResponse]]
+"""Asks the backend. Answers at once where nothing has to be waited for; else with an awaitable that has been started
+(a Future), so that the calls of one connection begin in the order of its messages. Raises GatewayError, at once or from
+the awaitable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where an integration is used: everything its compile step may depend on."""
+
+    api_id: str
+    route_key: str
+    event_type: EventType
+    stage_variables: Mapping[str, str]
+    quotas: Quotas
+    two_way: bool
+
+    @property
+    def max_answer_bytes(self) -> int:
+        """The largest answer worth reading: a reply must fit a message; what is dropped anyway may be larger."""
+        limit = self.quotas.max_message_bytes
+        return limit if self.two_way else max(limit, 1 << 20)
+
+
+class IntegrationType(Protocol):
+    """One type: `check` at load, with every problem; `compile` at deploy, for one route and stage."""
+
+    def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
+        """What is wrong with the definition at this site; paths are relative to the integration."""
+
+    def compile(self, integration: Integration, site: Site) -> Call:
+        """The Call. Only for what `check` found nothing wrong with."""

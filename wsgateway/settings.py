@@ -1,0 +1,44 @@
+"""Process settings: what flags and environment decide, as one checked value."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wsgateway.errors import StartError
+
+CallbackAuth = Literal["none", "sigv4"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one `serve` or `dev` process. Port 0 means any free one; times are in seconds."""
+
+    file: Path
+    dev: bool
+    host: str = "127.0.0.1"
+    port: int = 8080
+    internal_host: str = "127.0.0.1"
+    internal_port: int = 9090
+    advertise: str | None = None
+    """HOST[:PORT] at which backends reach the internal listener."""
+    max_connections: int | None = None
+    drain_window: float = 25.0
+    callback_auth: CallbackAuth = "sigv4"
+    callback_domain: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    ready_file: Path | None = None
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """`CIDR,…` as networks. *Raises* StartError naming what is no CIDR."""
+    networks: list[Network] = []
+    for part in filter(None, (item.strip() for item in text.split(","))):
+        try:
+            networks.append(ipaddress.ip_network(part))
+        except ValueError as error:
+            raise StartError(f"--trusted-proxies: {error}; write networks such as 10.0.0.0/8,fd00::/8") from error
+    return tuple(networks)

@@ -1,0 +1,29 @@
+"""What telemetry reads of a node: numbers, taken at scrape time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """A node's counts at one moment. Mappings go from label value to count; label values come from the code."""
+
+    version: str
+    connections: int
+    connections_limit: int
+    draining: bool
+    definition_valid: bool
+    disconnects_running: int
+    connects: dict[str, int]
+    disconnects: dict[str, int]
+    messages: dict[str, int]
+    pushes: dict[str, int]
+    message_errors: dict[str, int]
+    failures: dict[str, int]
+    given_up: dict[str, int]
+    refused: dict[str, int]
+    disconnect_failures: int
+    unexpected: int
+    reload_failures: int
+    log_dropped: int

@@ -1,0 +1,84 @@
+"""`/metrics`: the node's plain integers as Prometheus samples, made when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+if TYPE_CHECKING:
+    from wsgateway.telemetry.base import NodeFacts
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Collector:
+    def __init__(self, facts: Callable[[], NodeFacts]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Metric]:
+        facts = self._facts()
+        yield _gauge("connections", "Open WebSocket connections.", facts.connections)
+        yield _gauge("connections_limit", "Connections at which new handshakes get 503.", facts.connections_limit)
+        yield _gauge("draining", "1 while the node drains.", facts.draining)
+        yield _gauge("definition_valid", "0 while the definition file last read was refused.", facts.definition_valid)
+        yield _gauge("disconnects_running", "$disconnect calls that have not ended.", facts.disconnects_running)
+        yield _labelled(
+            "connects_total", "Handshakes by status; 101 opened (CloudWatch: ConnectCount).", "result", facts.connects
+        )
+        yield _labelled(
+            "disconnects_total", "Closed connections by close code class.", "code_class", facts.disconnects
+        )
+        yield _labelled(
+            "messages_total", "Messages by direction (CloudWatch: MessageCount).", "direction", facts.messages
+        )
+        yield _labelled("pushes_total", "POSTs to @connections by status.", "status", facts.pushes)
+        yield _labelled(
+            "message_errors_total",
+            "Messages answered with an error frame, by gateway response type (CloudWatch: ClientError, ExecutionError).",
+            "type",
+            facts.message_errors,
+        )
+        yield _labelled("integration_failures_total", "Calls of backends that failed, by kind.", "kind", facts.failures)
+        yield _labelled("closed_by_gateway_total", "Connections the gateway gave up on.", "cause", facts.given_up)
+        yield _labelled("refused_total", "Malformed or surplus input by kind.", "kind", facts.refused)
+        yield _counter("disconnect_failures_total", "$disconnect calls that failed.", facts.disconnect_failures)
+        yield _counter("unexpected_errors_total", "Faults of the gateway's own; each has a log line.", facts.unexpected)
+        yield _counter("reload_failures_total", "Definition files that were refused.", facts.reload_failures)
+        yield _counter("log_lines_dropped_total", "Log lines a slow sink did not take.", facts.log_dropped)
+        info = GaugeMetricFamily("wsgateway_build_info", "The running version.", labels=["version"])
+        info.add_metric([facts.version], 1)
+        yield info
+
+
+class Metrics:
+    """Renders the samples of one node, with the process's own (memory, CPU, file descriptors)."""
+
+    def __init__(self, facts: Callable[[], NodeFacts]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Collector(facts))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"wsgateway_{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: int) -> Metric:
+    return CounterMetricFamily(f"wsgateway_{name}", text, value=value)
+
+
+def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    family = CounterMetricFamily(f"wsgateway_{name}", text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
