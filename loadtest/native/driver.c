@@ -23,6 +23,7 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -49,11 +50,12 @@ typedef struct {
 
 typedef struct conn {
     int fd; /* -1 once gone */
-    enum { CLIENT, POSTER, ABUSER, TICKER, STDIN } kind;
+    enum { CLIENT, POSTER, ABUSER, TICKER } kind;
     enum { HANDSHAKE, NAMING, OPEN } state; /* NAMING: waits for its connection id */
     buffer rest;                            /* an incomplete frame or answer */
     buffer out;                             /* what the socket did not take yet */
     unsigned events;                        /* what epoll watches */
+    int watched;                            /* epoll knows it */
     uint64_t started;                       /* handshake or POST began */
     uint64_t *sent;                         /* ring: when the unanswered messages were sent */
     unsigned head, tail;
@@ -71,10 +73,10 @@ static struct {
          .size = 64, .posters = 64, .opening = 64, .seconds = 5, .warmup = 1};
 
 static int poller;
-static conn *clients, *posters, abuser, ticker, standard_input = {.fd = STDIN_FILENO, .kind = STDIN};
-static int started, opened, alive, input_ended;
+static conn *clients, *posters, abuser, ticker;
+static int started, opened, alive;
 static int measuring, stopped; /* inside the window; no new messages */
-static uint64_t completed, posted, errors, abuses;
+static uint64_t completed, errors, abuses, accepted, delivered; /* the last two from the start, to find lost pushes */
 static char inbox[MAX_MESSAGE + READ_CHUNK + 64], first_error[160];
 static char *message, *body, *scratch; /* the frame each client sends; the body each POST carries */
 static size_t message_len, body_len;
@@ -176,10 +178,11 @@ static void release(buffer *b) {
 }
 
 static void watch(conn *c, unsigned events) {
-    if (events == c->events) return;
+    if (c->watched && events == c->events) return;
     struct epoll_event e = {.events = events, .data.ptr = c};
-    if (epoll_ctl(poller, c->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e)) die("epoll_ctl: %s", strerror(errno));
+    if (epoll_ctl(poller, c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &e)) die("epoll_ctl: %s", strerror(errno));
     c->events = events;
+    c->watched = 1;
 }
 
 static void dial(conn *c, int port, int small_buffers) {
@@ -195,7 +198,7 @@ static void dial(conn *c, int port, int small_buffers) {
     }
     if (connect(c->fd, (struct sockaddr *)&address, sizeof address)) die("connect to port %d: %s", port, strerror(errno));
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    c->events = 0;
+    c->watched = 0;
     watch(c, EPOLLIN);
 }
 
@@ -206,7 +209,6 @@ static void drop(conn *c) {
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(c->fd);
     c->fd = -1;
-    c->events = 0;
     release(&c->rest);
     release(&c->out);
 }
@@ -373,6 +375,7 @@ static void on_reply(conn *c, const char *payload, size_t n) {
     if (opt.expect && !memmem(payload, n, opt.expect, strlen(opt.expect))) error_seen("unexpected reply", payload, n);
     if (posters) { /* a push: its time of sending is in it */
         uint64_t stamp = stamp_in(payload, n);
+        delivered++;
         if (!measuring) return;
         completed++;
         if (stamp) record(now_ns() - stamp);
@@ -483,7 +486,7 @@ static size_t on_http_answer(conn *c, const char *data, size_t n) {
     }
     c->busy = 0;
     if (data[9] != '2') error_seen("POST answered", data, used);
-    else if (measuring) posted++;
+    else accepted++;
     if (!stopped) send_post(c);
     return used;
 }
@@ -588,9 +591,6 @@ static void pump(int timeout_ms) {
         if (c->fd < 0) continue;
         if (c->kind == TICKER) {
             on_tick();
-        } else if (c->kind == STDIN) {
-            char ignored[64];
-            if (read(STDIN_FILENO, ignored, sizeof ignored) <= 0) input_ended = 1;
         } else {
             if (e & EPOLLOUT) {
                 if (c->out.len) flush(c);
@@ -621,10 +621,10 @@ static void open_all(void) {
     }
 }
 
-/* Wait until the servers have used no CPU for 60 ms, at most 3 s. */
-static void wait_quiet(void) {
+/* Wait until the servers have used no CPU for 60 ms, at most this long. */
+static void wait_quiet(int seconds) {
     double before = server_cpu();
-    for (int calm = 0, turns = 0; calm < 3 && turns < 150; turns++) {
+    for (int calm = 0, turns = 0; calm < 3 && turns < seconds * 50; turns++) {
         pump_for(0.02);
         double now = server_cpu();
         calm = now > before ? 0 : calm + 1;
@@ -634,15 +634,33 @@ static void wait_quiet(void) {
 
 static void print_result(double wall, double cpu, double own) {
     printf("{\"completed\": %llu, \"seconds\": %.4f, \"server_cpu\": %.4f, \"driver_cpu\": %.4f, \"errors\": %llu, \"first_error\": \"%s\", "
-           "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, \"posted\": %llu, \"abuses\": %llu}\n",
+           "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, \"abuses\": %llu}\n",
            (unsigned long long)completed, wall, cpu, own, (unsigned long long)errors, first_error, percentile_us(.5),
-           percentile_us(.99), percentile_us(.999), (double)slowest / 1e3, (unsigned long long)posted, (unsigned long long)abuses);
+           percentile_us(.99), percentile_us(.999), (double)slowest / 1e3, (unsigned long long)abuses);
 }
 
 /* -- modes ------------------------------------------------------------------------------------------------------- */
 
+static uint64_t unanswered(void) {
+    uint64_t count = posters && accepted > delivered ? accepted - delivered : 0;
+    for (int i = 0; i < opt.connections; i++) count += clients[i].head - clients[i].tail;
+    return count;
+}
+
+/* What was sent must be answered, and what was accepted delivered, at most a second late; what is not is an error. */
+static void wait_for_the_rest(void) {
+    uint64_t missing;
+    for (uint64_t end = now_ns() + 1000000000ull; (missing = unanswered()) && now_ns() < end;) pump(10);
+    errors += missing;
+    if (missing && !first_error[0]) strcpy(first_error, posters ? "pushes accepted, not delivered" : "messages without an answer");
+    if (opt.rate > 0) /* else a server that starves its clients would have a fine p99 */
+        for (int i = 0; i < opt.connections; i++)
+            while (clients[i].tail != clients[i].head) record(now_ns() - clients[i].sent[clients[i].tail++ % RING]);
+}
+
 static void run_load(void) {
     int push = !strcmp(opt.mode, "push");
+    wait_quiet(10); /* what an earlier run left behind is not ours */
     if (push) posters = calloc((size_t)opt.posters, sizeof *posters);
     open_all();
     if (push) {
@@ -668,8 +686,6 @@ static void run_load(void) {
         }
     }
     pump_for(opt.warmup);
-    if (opt.rate > 0) /* what was sent before the window does not count, answered or not */
-        for (int i = 0; i < opt.connections; i++) clients[i].sent[(clients[i].head) % RING] = 0;
     double cpu = server_cpu(), own = own_cpu();
     uint64_t begin = now_ns();
     measuring = 1;
@@ -679,16 +695,7 @@ static void run_load(void) {
     double wall = (double)(now_ns() - begin) / 1e9;
     cpu = server_cpu() - cpu;
     own = own_cpu() - own;
-    if (opt.rate > 0) { /* open loop: every message must still be answered */
-        unsigned missing = 1;
-        for (uint64_t end = now_ns() + 1000000000ull; missing && now_ns() < end;) {
-            pump(10);
-            missing = 0;
-            for (int i = 0; i < opt.connections; i++) missing += clients[i].head - clients[i].tail;
-        }
-        errors += missing;
-        if (missing && !first_error[0]) strcpy(first_error, "messages without an answer");
-    }
+    wait_for_the_rest();
     print_result(wall, cpu, own);
 }
 
@@ -697,7 +704,7 @@ static void run_connect(void) {
     if (opt.warmup > 0) {
         open_all();
         for (int i = 0; i < opt.connections; i++) drop(&clients[i]);
-        wait_quiet();
+        wait_quiet(3);
     }
     while (wall < opt.seconds) {
         double cpu_before = server_cpu(), own_before = own_cpu();
@@ -710,7 +717,7 @@ static void run_connect(void) {
         pump_for(0.05); /* what a server puts off until after its 101 belongs to the handshake too */
         cpu += server_cpu() - cpu_before;
         for (int i = 0; i < opt.connections; i++) drop(&clients[i]);
-        wait_quiet();
+        wait_quiet(3);
     }
     print_result(wall, cpu, own);
 }
@@ -719,11 +726,10 @@ static void run_idle(void) {
     uint64_t begin = now_ns();
     open_all();
     double wall = (double)(now_ns() - begin) / 1e9;
-    wait_quiet();
+    wait_quiet(3);
     printf("{\"opened\": %d, \"seconds\": %.3f}\n", opened, wall);
     fflush(stdout);
-    watch(&standard_input, EPOLLIN);
-    while (!input_ended) pump(200);
+    for (struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN}; !poll(&input, 1, 0);) pump(100);
     printf("{\"alive\": %d, \"errors\": %llu, \"first_error\": \"%s\"}\n", alive, (unsigned long long)errors, first_error);
 }
 
@@ -782,7 +788,8 @@ int main(int argc, char **argv) {
     int known = !opt.abuse;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) known |= is_abuse(kinds[i]);
     if (!known || opt.port < 1 || opt.connections < 1 || opt.connections > 60000 || opt.depth < 1 || opt.depth > 256 || opt.size < 0 ||
-        opt.size > MAX_MESSAGE - 64 || opt.posters < 1 || opt.posters > 1024 || opt.opening < 1 || opt.seconds <= 0 || opt.seconds > 600) {
+        opt.size > MAX_MESSAGE - 64 || opt.posters < 1 || opt.posters > 1024 || opt.opening < 1 || opt.seconds <= 0 || opt.seconds > 600 ||
+        (opt.abuse && opt.rate <= 0)) {
         fputs("driver: an option is missing, unknown or out of range; see the first lines of driver.c\n", stderr);
         return 2;
     }

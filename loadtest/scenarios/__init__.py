@@ -1,0 +1,11 @@
+"""The scenarios, by the name they have on the command line. One file adds one."""
+
+from loadtest.scenarios.base import Scenario
+from loadtest.scenarios.connect import CONNECT
+from loadtest.scenarios.idle import IDLE
+from loadtest.scenarios.mock import MOCK
+from loadtest.scenarios.neighbours import NEIGHBOURS
+from loadtest.scenarios.push import PUSH
+from loadtest.scenarios.relay import RELAY
+
+SCENARIOS: dict[str, Scenario] = {s.name: s for s in (MOCK, RELAY, PUSH, IDLE, CONNECT, NEIGHBOURS)}
