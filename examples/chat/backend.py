@@ -152,6 +152,10 @@ class Chat:
     def join(self, event: Event) -> Reply:
         message = fields(event)
         room, name = label(message, "room"), label(message, "name")
+        try:
+            callback_client(event.endpoint)  # Better now than in the midst of telling a whole room.
+        except ValueError as error:
+            raise MessageError("You can't be pushed to under the host name you connected to") from error
         member = Member(connection_id=event.connection_id, room=room, name=name, endpoint=event.endpoint)
         before = self._rooms.find(event.connection_id)
         if member != before:
@@ -368,12 +372,18 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="backend: %(message)s")
     os.environ.pop("AWS_PROFILE", None)  # boto3 would insist that the profile exists, and we need none.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    endpoint = os.environ.get("CALLBACK_ENDPOINT")
+    try:
+        if endpoint:
+            callback_client(endpoint)
+    except ValueError:
+        sys.exit(f"chat backend: CALLBACK_ENDPOINT is no URL like http://127.0.0.1:9090/dev: {endpoint}")
     try:
         rooms = Rooms(options.database)
     except sqlite3.Error as error:
         sys.exit(f"chat backend: the database {options.database} can't be used: {error}")
     try:
-        server = Server(options.host, options.port, rooms, os.environ.get("CALLBACK_ENDPOINT"))
+        server = Server(options.host, options.port, rooms, endpoint)
     except (OSError, OverflowError) as error:
         sys.exit(f"chat backend: can't listen on {options.host} port {options.port}: {error}")
     with server:
