@@ -1,1 +1,1 @@
-"""Load tests: the gateway beside bare stacks that do the same job with nothing around it. `python -m loadtest --help`"""
+"""Load tests: the gateway beside bare stacks that do the same job. See `python -m loadtest --help`."""

@@ -17,7 +17,7 @@ class Stat:
 
 
 def parse_stat(text: str) -> Stat:
-    """proc(5): the name, in parentheses, may itself hold spaces and parentheses, so fields are counted behind the last one."""
+    """proc(5): the name, in parentheses, may hold spaces and parentheses too; fields are counted behind the last."""
     head, _, tail = text.rpartition(")")
     fields = tail.split()
     return Stat(pid=int(head.split(" ", 1)[0]), parent=int(fields[1]), cpu_ticks=int(fields[11]) + int(fields[12]))

@@ -2,31 +2,21 @@
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from loadtest.quartiles import Quartiles
 from loadtest.results import Report, Row
 
 COLUMNS = (
-    "scenario",
-    "server",
-    "result",
-    "ratio",
-    "target",
-    "verdict",
-    "rate/s",
-    "CPU",
-    "p50",
-    "p99",
-    "p99.9",
-    "errors",
-    "RSS by pid",
+    *("scenario", "server", "result", "ratio", "target", "verdict"),
+    *("rate/s", "CPU", "p50", "p99", "p99.9", "errors", "RSS by pid"),
 )
 RIGHT = frozenset({"result", "rate/s", "CPU", "p50", "p99", "p99.9", "errors"})
 METHOD = (
-    "Median [quartiles] over the runs of a row; gateway and peer are measured turn by turn, and a ratio is taken within "
-    "each pair. Rates are per CPU second of the server (all its processes, from /proc/PID/stat); rate/s is per second of "
-    "wall time, CPU the share of a core the server used, p50 to p99.9 the latency."
+    "Median [quartiles] over the runs of a row; gateway and peer are measured turn by turn, and a ratio is taken "
+    "within each pair. Rates are per CPU second of the server (all its processes, from /proc/PID/stat); rate/s is per "
+    "second of wall time, CPU the share of a core the server used, p50 to p99.9 the latency."
 )
 
 
@@ -53,10 +43,10 @@ def number(value: float) -> str:
 
 
 def spread(value: Quartiles) -> str:
-    """`median [low–high]`; the median alone of a single run."""
+    """`median [low to high]`; the median alone of a single run."""
     if value.low == value.high:
         return number(value.median)
-    return f"{number(value.median)} [{number(value.low)}–{number(value.high)}]"
+    return f"{number(value.median)} [{number(value.low)} to {number(value.high)}]"
 
 
 def duration(microseconds: float | None) -> str:
@@ -89,7 +79,7 @@ def table(rows: Sequence[Row]) -> Table:
             drawn.add_section()
             last = row.scenario
         style = "" if row.met is None else "green" if row.met else "red"
-        drawn.add_row(*cells(row), style=style)
+        drawn.add_row(*map(escape, cells(row)), style=style)
     return drawn
 
 

@@ -18,7 +18,7 @@ class Socket(asyncio.Protocol):
     __slots__ = ("protocol", "transport")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's only look like one
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's only look like one
         self.protocol = ServerProtocol(max_size=2**20)
 
     def data_received(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ class Connection(asyncio.Protocol):
         self.body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's only look like one
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's only look like one
         self.parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
 
 
 class Pool:
-    """At most `size` connections to one port; who finds none free waits in line. The line has no bound: the driver's is enough."""
+    """At most `size` connections to one port; who finds none free waits in a line that has no bound."""
 
     def __init__(self, port: int, size: int) -> None:
         self.port = port
@@ -68,7 +68,7 @@ class Pool:
         answer: asyncio.Future[bytes] = self.loop.create_future()
         connection.answer = answer
         connection.transport.write(
-            b"POST %s HTTP/1.1\r\nHost: backend\r\nContent-Type: application/json\r\nX-Connection-Id: %s\r\nContent-Length: %d\r\n\r\n%s"
-            % (path, connection_id, len(body), body)
+            b"POST %s HTTP/1.1\r\nHost: backend\r\nContent-Type: application/json\r\n"
+            b"X-Connection-Id: %s\r\nContent-Length: %d\r\n\r\n%s" % (path, connection_id, len(body), body)
         )
         return await answer

@@ -1,4 +1,4 @@
-"""Push: httptools takes POST /dev/@connections/{id}, picows holds the sockets. Any message from a client is answered by its id."""
+"""Push: httptools takes POST /dev/@connections/{id}, picows holds the sockets; any message is answered by the id."""
 
 import asyncio
 import itertools
@@ -40,7 +40,7 @@ class Callback(asyncio.Protocol):
     """A backend's keep-alive connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's only look like one
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's only look like one
         self.parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Relay: picows takes the frame, orjson finds the action, a keep-alive client on httptools asks the backend, the answer goes back.
+"""Relay: picows takes the frame, orjson finds the action, a keep-alive client on httptools asks the backend.
 
 No limits, no deadlines, no counters, no $context: what a relayed message costs at least with these libraries.
 """
@@ -34,7 +34,7 @@ async def main(ready_file: str, backend: int) -> None:
 
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             if frame.msg_type == WSMsgType.TEXT:
-                loop.create_task(relay(transport, frame.get_payload_as_bytes(), self.id))
+                loop.create_task(relay(transport, frame.get_payload_as_bytes(), self.id))  # noqa: RUF006 - bare
             elif frame.msg_type == WSMsgType.CLOSE:
                 transport.disconnect()
 

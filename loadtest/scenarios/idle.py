@@ -49,7 +49,8 @@ class Idle:
         count = min(wanted, allow_open_files(wanted + 200) - 200)
         if count < wanted:
             bench.note(
-                f"idle: only {count:,} connections instead of {wanted:,}: the hard limit of open files (ulimit -Hn) is in the way"
+                f"idle: only {count:,} connections instead of {wanted:,}: "
+                "the hard limit of open files (ulimit -Hn) is in the way"
             )
         if count < 1:
             raise LoadTestError("the limit of open files leaves no connections")

@@ -129,7 +129,7 @@ class Neighbours:
             measure="p99 of the others, µs",
             values=values,
             ratio=ratio,
-            target="" if label == SELF_CHECK else f"≤ {MAX_RATIO:g} × p99 {QUIET}",
+            target="" if label == SELF_CHECK else f"≤ {MAX_RATIO:g} times p99 {QUIET}",
             met=ratio.median <= MAX_RATIO and not any(s.errors for s in samples)
             if abused and label != SELF_CHECK
             else None,

@@ -110,7 +110,7 @@ class Paired:
                 measure=measure,
                 values=[s.per_cpu_second for s in ours],
                 ratio=ratio,
-                target=f"≥ {self.threshold:g} × {self.peer.label}" if judged else "",
+                target=f"≥ {self.threshold:g} times {self.peer.label}" if judged else "",
                 met=ratio.median >= self.threshold and not any(s.errors for s in ours) if judged else None,
             ),
             row_of_samples(

@@ -1,4 +1,4 @@
-"""Push: a backend posts to the callback URLs of connections; each client reports its connection id once, by `whoami`."""
+"""Push: a backend posts to callback URLs; each client has learnt its connection id by the route `whoami`."""
 
 from loadtest.scenarios.paired import Contender, Paired
 

@@ -36,7 +36,7 @@ def row(*samples: Sample, met: bool | None = None) -> Row:
         measure="pushes per server CPU-second",
         values=[s.per_cpu_second for s in samples],
         ratio=Quartiles(0.5, 0.6, 0.7),
-        target="≥ 0.6 × peer",
+        target="≥ 0.6 times peer",
         met=met,
     )
 
@@ -86,8 +86,8 @@ def test_cells() -> None:
         "push",
         "gateway",
         "2,000 pushes per server CPU-second",
-        "0.60 [0.50–0.70]",
-        "≥ 0.6 × peer",
+        "0.60 [0.50 to 0.70]",
+        "≥ 0.6 times peer",
         "MISSED",
         "500",
         "25%",
