@@ -107,7 +107,7 @@ def _keys(cls: type[Definition], data: Mapping[str, object]) -> Iterator[Problem
             near = did_you_mean(key, fields) or f"; known here: {', '.join(fields)}"
             yield Problem((key,), f"unknown key{near}")
         elif value is None and not _is_definition(fields[key].annotation):
-            yield Problem((key,), "is empty; give it a value or remove it")
+            yield Problem((key,), f"is empty; give it a value{'' if fields[key].is_required() else ' or remove it'}")
 
 
 def _required(field: FieldInfo) -> str:
@@ -161,7 +161,7 @@ class Among:
             if value not in self.known:
                 raise fault(none_of(value, self.known) if isinstance(value, str) else wrong_kind("a string", value))
             if value not in built:
-                raise fault(f"{value} is {NOT_YET}; {' and '.join(built)} work")
+                raise fault(f"{value} is {NOT_YET}; {' and '.join(built)} {'work' if len(built) > 1 else 'works'}")
             return value
 
         return no_info_before_validator_function(check, handler(source))

@@ -31,7 +31,7 @@ class Definitions(Definition):
     )
 
     def default(self, protocol: str) -> str | None:
-        """The apiId served where a request names none: `defaultApi` if it has that protocol, else the only API that has."""
+        """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has."""
         having = [api_id for api_id, api in self.apis.items() if api.protocol_type == protocol]
         if self.default_api in having:
             return self.default_api

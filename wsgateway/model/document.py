@@ -1,10 +1,9 @@
-"""YAML text as plain values, with the line of each. One document, no tags, no merge keys, bounded (T24)."""
+"""YAML text as nodes, with the line of each: one document, no tags, no merge keys, bounded in size and depth."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -163,100 +162,3 @@ class _Composer:
             text = "merge keys are not read; write the entries out, or use an alias for the whole value"
             self.problems.append(Problem((*path, "<<"), text, line=_line(event)))
         return node.value.text
-
-
-VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}")
-"""`${NAME}` or `${NAME:-default}`. Every other `${…}` is AWS's and left as written."""
-
-
-@dataclass(slots=True)
-class Expansion:
-    """Nodes to plain values: aliases copied, variables of the environment put in, plain scalars typed."""
-
-    environ: Mapping[str, str]
-    lines: dict[Path, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    nodes: int = 0
-    size: int = 0
-
-    def value(self, node: Node, path: Path = (), line: int = 0) -> object:
-        """The value of `node`, standing at `path`."""
-        self.lines[path] = line or node.line
-        self._count(1, path)
-        match node.value:
-            case Scalar():
-                return self._scalar(node.value, path)
-            case list():
-                return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-            case dict():
-                self._count(len(node.value), path)
-                return {key: self.value(item, (*path, key), at) for key, (at, item) in node.value.items()}
-
-    def _count(self, nodes: int, path: Path) -> None:
-        self.nodes += nodes
-        if self.nodes > MAX_NODES:
-            raise stop(f"more than {MAX_NODES} values, aliases counted each time they are used", self.lines[path])
-        if len(path) > MAX_DEPTH:
-            raise stop(f"nested deeper than {MAX_DEPTH}", self.lines[path])
-
-    def _scalar(self, scalar: Scalar, path: Path) -> object:
-        text = self._expanded(scalar.text, path)
-        self.size += len(text)
-        if self.size > MAX_BYTES:
-            raise stop(f"more than {MAX_BYTES} characters once variables are put in", self.lines[path])
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            self._problem(path, "holds half of a surrogate pair; write the character itself")
-            return ""
-        if not scalar.plain:
-            return text
-        try:
-            return typed(text)
-        except ValueError:
-            self._problem(path, f"{shown(text)} has too many digits")
-            return 0
-
-    def _expanded(self, text: str, path: Path) -> str:
-        if "${" not in text:
-            return text
-
-        def put_in(found: re.Match[str]) -> str:
-            name, default = found[1], found[2]
-            value = self.environ.get(name, default)
-            if value is None:
-                self._problem(path, f"${{{name}}} is not set in the environment; set it or write ${{{name}:-default}}")
-                return ""
-            self.size += len(value)
-            if self.size > MAX_BYTES:
-                raise stop(f"more than {MAX_BYTES} characters once variables are put in", self.lines[path])
-            return value
-
-        return VARIABLE.sub(put_in, text)
-
-    def _problem(self, path: Path, text: str) -> None:
-        self.problems.append(Problem(path, text, line=self.lines[path]))
-
-
-# YAML 1.2 §10.3.2, the core schema.
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INT = re.compile(r"[-+]?[0-9]+")
-_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-
-
-def typed(text: str) -> object:
-    """What a plain scalar stands for. Raises ValueError on an integer beyond Python's own limit (4,300 digits)."""
-    if text in _NULL:
-        return None
-    if text in _BOOL:
-        return _BOOL[text]
-    if _INT.fullmatch(text):
-        return int(text)
-    if _BASED.fullmatch(text):
-        return int(text, 0)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    if _SPECIAL.fullmatch(text):
-        return float(text.replace(".", ""))
-    return text

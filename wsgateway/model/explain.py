@@ -58,7 +58,7 @@ def none_of(value: object, known: Iterable[str]) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or nothing when no known word is near."""
     close = get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {shown(close[0])}?" if close else ""
 
 
 def fault(text: str) -> PydanticCustomError:
@@ -72,6 +72,10 @@ def sentence(error: ErrorDetails) -> str:
     if said is not None:
         return said(error["input"], error.get("ctx", {}))
     return error["msg"][:1].lower() + escaped(error["msg"][1:])
+
+
+def _number(bound: object) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def _entries(count: object) -> str:
@@ -91,12 +95,12 @@ SENTENCES: dict[str, Callable[[object, Mapping[str, object]], str]] = {
     "tuple_type": lambda value, _: wrong_kind("a list", value),
     "finite_number": lambda value, _: wrong_kind("a finite number", value),
     "literal_error": lambda value, ctx: none_of(value, re.findall(r"'([^']*)'", str(ctx["expected"]))),
-    "greater_than": lambda value, ctx: f"{shown(value)} is too small; it must be more than {ctx['gt']}",
-    "greater_than_equal": lambda value, ctx: f"{shown(value)} is too small; it must be at least {ctx['ge']}",
-    "less_than": lambda value, ctx: f"{shown(value)} is too large; it must be less than {ctx['lt']}",
-    "less_than_equal": lambda value, ctx: f"{shown(value)} is too large; it must be at most {ctx['le']}",
+    "greater_than": lambda value, ctx: f"{shown(value)} is too small; it must be more than {_number(ctx['gt'])}",
+    "greater_than_equal": lambda value, ctx: f"{shown(value)} is too small; it must be at least {_number(ctx['ge'])}",
+    "less_than": lambda value, ctx: f"{shown(value)} is too large; it must be less than {_number(ctx['lt'])}",
+    "less_than_equal": lambda value, ctx: f"{shown(value)} is too large; it must be at most {_number(ctx['le'])}",
     "string_too_short": lambda value, ctx: f"{shown(value)} is too short; at least {ctx['min_length']} characters",
     "string_too_long": lambda value, ctx: f"{shown(value)} is too long; at most {ctx['max_length']} characters",
     "too_short": lambda _value, ctx: f"needs at least {_entries(ctx['min_length'])}",
-    "too_long": lambda _value, ctx: f"has {ctx['actual_length']} entries; at most {ctx['max_length']} are allowed",
+    "too_long": lambda _value, ctx: f"has more than {_entries(ctx['max_length'])}",
 }

@@ -28,6 +28,8 @@ Template = Annotated[str, MaxLen(300 * 1024)]  # WA §8
 
 Templates = Mapping[str, Template]
 
+STATUS_KEY = re.compile(r"/[1-5][0-9][0-9]/")
+
 
 class IntegrationResponse(Definition):
     """What goes back to the client for one status of the backend."""
@@ -115,9 +117,9 @@ def _check_mock(integration: Integration) -> Iterator[Problem]:
     yield from _under(("requestTemplates",), mock.check_request(integration.request_templates))
     for key, response in integration.integration_responses.items():
         path = ("integrationResponses", key)
-        if key.startswith("/") and key.endswith("/") and not re.fullmatch(r"/[1-5][0-9][0-9]/", key):
+        if re.fullmatch(r"/.+/", key) and not STATUS_KEY.fullmatch(key):
             yield Problem(path, f"patterns are {NOT_YET}; write one status, such as /200/, or $default")
-        elif key != "$default" and not key.startswith("/"):
+        elif key != "$default" and not STATUS_KEY.fullmatch(key):
             yield Problem(path, "is neither $default nor a status between slashes, such as /200/")
         yield from _under((*path, "responseTemplates"), mock.check_templates(response.response_templates))
 

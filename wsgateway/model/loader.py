@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.model.base import Path, problems_of
 from wsgateway.model.definitions import Definitions
-from wsgateway.model.document import MAX_BYTES, Expansion, compose, stop
+from wsgateway.model.document import MAX_BYTES, compose, stop
+from wsgateway.model.expansion import Expansion
 from wsgateway.model.explain import SHOWN, escaped
 
 START = "begin with `apis:` and one API beneath it"

@@ -1,0 +1,208 @@
+"""Routes, stages and the API around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from wsgateway.model import Stage, parse
+
+FaultsIn = Callable[..., list[str]]
+ProblemsIn = Callable[..., list[str]]
+
+ROUTE_KEY = "a route key is $connect, $disconnect, $default, or 1 to 128 characters not beginning with $"
+X = "integrations: {x: {integrationType: HTTP_PROXY, integrationUri: http://a}}\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param("routes: {say: }", id="a route without a target"),
+        pytest.param("routes: {'chat/join': {}, 'ä b': {}, 7: {}, 'true': {}}", id="route keys of any characters"),
+        pytest.param("routes: {$connect: {routeResponse: true}, $disconnect: {}, $default: {}}", id="AWS's own routes"),
+        pytest.param(X + "routes: {say: {target: integrations/x}}", id="AWS's form of an integration"),
+        pytest.param("routes: {$connect: {requestParameters: {route.request.header.Origin: false}}}", id="parameters"),
+        pytest.param("stages: {dev: , blue-green_1: }", id="stages without settings"),
+        pytest.param("stages: {dev: {stageVariables: {a: '127.0.0.1:8000', b: 'x/y?a=b&c=d#e,f~g'}}}", id="variables"),
+        pytest.param("messageOrdering: SEQUENTIAL", id="one message at a time"),
+        pytest.param(r"routeSelectionExpression: \$default", id="a static expression"),
+    ],
+)
+def test_what_works(lines: str, faults_in: FaultsIn) -> None:
+    assert faults_in(lines) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        pytest.param("routes: {$join: {}}", f"routes.$join: $join is not allowed: {ROUTE_KEY}", id="another $ key"),
+        pytest.param("routes: {'': {}}", f'routes.: "" is not allowed: {ROUTE_KEY}', id="an empty route key"),
+        pytest.param(
+            "routes: {" + "k" * 129 + ": {}}",
+            f"routes.{'k' * 80}: {'k' * 79}… is not allowed: {ROUTE_KEY}",
+            id="a long route key",
+        ),
+        pytest.param("routes: {}", "routes: needs at least 1 entry", id="no routes"),
+        pytest.param("routes:", "routes: is empty; give it a value", id="nothing behind routes"),
+        pytest.param("routes: []", "routes: expected a mapping, got a list", id="routes as a list"),
+        pytest.param("stages: {}", "stages: needs at least 1 entry", id="no stages"),
+        pytest.param(
+            "routes: {say: {integration: x}}",
+            "routes.say.integration: no integration is named x; define it under integrations",
+            id="an unknown integration",
+        ),
+        pytest.param(
+            X + "routes: {say: {target: integrations/y}}",
+            "routes.say.target: no integration is named y; define it under integrations",
+            id="an unknown target",
+        ),
+        pytest.param(
+            "routes: {say: {target: x}}",
+            "routes.say.target: x is not allowed: a target is written integrations/NAME",
+            id="a bare target",
+        ),
+        pytest.param(
+            X + "routes: {say: {target: integrations/x, integration: x}}",
+            "routes.say.target: says what integration says; keep one of the two",
+            id="both forms of an integration",
+        ),
+        pytest.param(
+            "routes: {say: {routeResponse: true, routeResponses: {$default: {}}}}",
+            "routes.say.routeResponses: says what routeResponse says; keep one of the two",
+            id="both forms of a route response",
+        ),
+        pytest.param(
+            "routes: {say: {routeResponses: {/200/: {}}}}",
+            "routes.say.routeResponses./200/: /200/ is none of $default",
+            id="another route response",
+        ),
+        pytest.param(
+            "routes: {say: {routeResponses: {$default: {responseModels: {}}}}}",
+            "routes.say.routeResponses.$default.responseModels: not supported yet",
+            id="a response model",
+        ),
+        pytest.param(
+            "routes: {say: {integration: 7}}",
+            "routes.say.integration: expected the name of an integration, or an integration, got 7",
+            id="a number for an integration",
+        ),
+        pytest.param(
+            "routes: {$connect: {authorizationType: AWS_IAM}}",
+            "routes.$connect.authorizationType: AWS_IAM is not supported yet; NONE works",
+            id="authorization to come",
+        ),
+        pytest.param(
+            "routes: {$connect: {apiKeyRequired: true}}",
+            "routes.$connect.apiKeyRequired: API keys are not supported yet; write false or remove it",
+            id="API keys to come",
+        ),
+        pytest.param(
+            "routes: {$connect: {requestParameters: {querystring.user: true}}}",
+            "routes.$connect.requestParameters.querystring.user: querystring.user is not allowed: "
+            "a parameter is written route.request.querystring.NAME or route.request.header.NAME",
+            id="a short parameter",
+        ),
+        pytest.param(
+            "routes: {$connect: {requestParameters: {route.request.header.a: {require: true}}}}",
+            "routes.$connect.requestParameters.route.request.header.a.required: "
+            "is required: whether a request without it is refused",
+            id="a parameter without required",
+        ),
+        pytest.param(
+            "routes: {say: {requestParameters: {route.request.header.a: true}}}",
+            "routes.say.requestParameters: only $connect has a query string and headers; declare parameters there",
+            id="parameters of a message",
+        ),
+        pytest.param(
+            "stages: {dev: {autoDeploy: true}}", "stages.dev.autoDeploy: not supported yet", id="a stage's key to come"
+        ),
+        pytest.param(
+            "stages: {dev: {stageVariables: {a-b: x}}}",
+            "stages.dev.stageVariables.a-b: a-b is not allowed: "
+            "a stage variable's name is 1 to 64 letters, digits and _",
+            id="a dash in a variable's name",
+        ),
+        pytest.param(
+            "stages: {dev: {stageVariables: {a: 'x@y'}}}",
+            "stages.dev.stageVariables.a: x@y is not allowed: "
+            "a stage variable is 1 to 2048 letters, digits and -._~:/?#&=,",
+            id="a variable AWS would refuse",
+        ),
+        pytest.param(
+            "stages: {dev: {stageVariables: {" + ", ".join(f"v{n}: x" for n in range(101)) + "}}}",
+            "stages.dev.stageVariables: has more than 100 entries",
+            id="too many variables",
+        ),
+        pytest.param("protocolType: REST", "protocolType: REST is not supported yet; WEBSOCKET works", id="a REST API"),
+        pytest.param("tags: {a: b}", "tags: not supported yet", id="an API's key to come"),
+        pytest.param(
+            "messageOrdering: FIFO", "messageOrdering: FIFO is none of CONCURRENT, SEQUENTIAL", id="another ordering"
+        ),
+        pytest.param(
+            "routeSelectionExpression: ''",
+            'routeSelectionExpression: "" is too short; at least 1 characters',
+            id="an empty expression",
+        ),
+    ],
+)
+def test_what_is_refused(lines: str, said: str, faults_in: FaultsIn) -> None:
+    assert said in faults_in(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("apis: {}", "routes.yaml:1: apis: needs at least 1 entry", id="no APIs"),
+        pytest.param("apis: 3", "routes.yaml:1: apis: expected a mapping, got 3", id="a number for APIs"),
+        pytest.param(
+            "apis:\n  Chat: {}",
+            "routes.yaml:2: apis.Chat: Chat is not allowed: "
+            "an API id is 1 to 63 lower-case letters, digits and -, not beginning with -",
+            id="capitals in an apiId",
+        ),
+        pytest.param(
+            "apis: {a: }", "routes.yaml:1: apis.a: expected a mapping, got nothing", id="nothing behind an API"
+        ),
+        pytest.param(
+            "defaultApi: x\napis: {a: {}, b: {}}",
+            "routes.yaml:1: defaultApi: no API is named x; there are a, b",
+            id="an unknown default",
+        ),
+        pytest.param("egress: {}", "routes.yaml:1: egress: not supported yet", id="a key to come"),
+    ],
+)
+def test_what_a_file_may_not_hold(text: str, said: str, problems_in: ProblemsIn) -> None:
+    assert said in problems_in(text)
+
+
+API = "{protocolType: WEBSOCKET, routeSelectionExpression: x, stages: {dev: }, routes: {say: }}"
+
+
+@pytest.mark.parametrize(
+    ("text", "api_id"),
+    [
+        pytest.param(f"defaultApi: b\napis: {{a: {API}, b: {API}}}", "b", id="the default"),
+        pytest.param(f"apis: {{a: {API}}}", "a", id="the only one"),
+        pytest.param(f"apis: {{a: {API}, b: {API}}}", None, id="neither"),
+    ],
+)
+def test_the_api_served_where_a_request_names_none(text: str, api_id: str | None) -> None:
+    definitions = parse(text, "routes.yaml", {}, Path()).definitions
+
+    assert definitions.default("WEBSOCKET") == api_id
+    assert definitions.default("REST") is None
+
+
+def test_definitions_do_not_change() -> None:
+    stage = Stage.model_validate({"description": "x"})
+
+    with pytest.raises(ValidationError):
+        setattr(stage, "description", "y")  # noqa: B010, a plain assignment is refused by mypy as well
+
+
+def test_only_wire_names_are_read() -> None:
+    with pytest.raises(ValidationError, match="stage_variables"):
+        Stage.model_validate({"stage_variables": {}})
