@@ -24,7 +24,7 @@ Method = Annotated[
 
 MappedValue = Annotated[str, Matches(r"[\s\S]{1,512}", "a mapped value has 1 to 512 characters")]
 
-Template = Annotated[str, MaxLen(300 * 1024)]  # WA §8
+Template = Annotated[str, MaxLen(300 * 1024)]  # AWS quotas: mapping template size
 
 Templates = Mapping[str, Template]
 

@@ -11,7 +11,7 @@ from wsgateway.model.base import NOT_YET
 from wsgateway.model.explain import shown
 
 DEFAULT_KEYS = ("application/json", "$default", r"\$default")
-"""The keys under which a template stands when no expression picks one, in AWS's order (WA §4.6)."""
+"""The keys under which a template stands when no expression picks one, in AWS's order."""
 
 _LANGUAGE = re.compile(
     r"\$!?\{?[A-Za-z]|\$[!{]|#(?:#|\*|\[\[|@|\{?(?:set|if|elseif|else|end|foreach|break|stop|return|macro|include|parse"

@@ -16,7 +16,7 @@ VariableName = Annotated[
     str, Matches(r"[A-Za-z0-9_]{1,64}", "a stage variable's name is 1 to 64 letters, digits and _")
 ]
 
-# WA §1.9: UpdateStage's own rule for values.
+# UpdateStage, stageVariables: AWS's own rule for values.
 VariableValue = Annotated[
     str,
     Matches(r"[A-Za-z0-9\-._~:/?#&=,]{1,2048}", "a stage variable is 1 to 2048 letters, digits and -._~:/?#&=,"),

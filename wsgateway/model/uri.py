@@ -10,7 +10,7 @@ VARIABLE = re.compile(r"\$\{stageVariables\.[A-Za-z0-9_]{1,64}\}")
 """Where a stage variable's value is put in."""
 
 _SCHEME = re.compile(r"https?://")
-# RFC 3986 §2, and { } for AWS's path placeholders (WA §4.1).
+# RFC 3986 §2, and { } for AWS's path placeholders.
 _ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%{}]+")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
@@ -50,7 +50,7 @@ def _authority_fault(authority: str) -> str | None:
             return f"{host} is no IPv6 address"
     elif len(host) > 253 or not all(0 < len(label) <= 63 for label in host.removesuffix(".").split(".")):
         return "a host is at most 253 characters, each part between dots 1 to 63"
-    # WA §4.1: the ports API Gateway calls.
+    # CreateIntegration, integrationUri: the ports API Gateway calls.
     if port is not None and not (int(port) in (80, 443) or 1024 <= int(port) <= 65535):
         return f"port {port} is not allowed; 80, 443 and 1024 to 65535 are"
     return None

@@ -8,6 +8,7 @@ import pytest
 
 from wsgateway.model import uri_fault
 from wsgateway.model.mock import chosen, status_code
+from wsgateway.model.uri import expand, variables
 
 FaultsIn = Callable[..., list[str]]
 
@@ -70,6 +71,13 @@ LONG = "a host is at most 253 characters, each part between dots 1 to 63"
 )
 def test_the_uri_of_a_backend(uri: str, said: str | None) -> None:
     assert uri_fault(uri) == said
+
+
+def test_stage_variables_are_put_in() -> None:
+    uri = "http://${stageVariables.host}:${stageVariables.port}/{id}?x=${stageVariables.none}"
+
+    assert variables(uri) == ["host", "port", "none"]
+    assert expand(uri, {"host": "a.example", "port": "22"}) == "http://a.example:22/{id}?x="
 
 
 PROXY = "integrations: {x: {integrationType: HTTP_PROXY, integrationUri: http://a, %s}}"
