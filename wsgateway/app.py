@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import anyio
@@ -45,7 +45,7 @@ from wsgateway.upstream.pool import Upstream
 FILES_KEPT = 256
 """File descriptors kept for backends, listeners and logs; the rest may be clients."""
 
-WILDCARDS = ("0.0.0.0", "::", "")
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
 
 
 def integration_types(upstream: Upstream) -> dict[str, IntegrationType]:
@@ -183,7 +183,6 @@ class _App:
             "public": f"http://{_in_url(settings.host)}:{public.port}",
             "internal": f"http://{_in_url(settings.internal_host)}:{internal.port}",
         }
-        print(f"wsgateway ready public={urls['public']} internal={urls['internal']} pid={os.getpid()}", flush=True)
         if settings.ready_file is not None:
             # Written aside and moved, so that whoever waits for the file reads all of it.
             aside = settings.ready_file.with_name(settings.ready_file.name + ".part")
@@ -192,6 +191,7 @@ class _App:
                 aside.replace(settings.ready_file)
             except OSError as error:
                 raise StartError(f"--ready-file {settings.ready_file}: {error.strerror}") from error
+        print(f"wsgateway ready public={urls['public']} internal={urls['internal']} pid={os.getpid()}", flush=True)
 
     # Definitions
 
@@ -300,10 +300,8 @@ async def _signals() -> AsyncIterator[AsyncIterator[int]]:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def heard(number: int) -> None:
-        try:
+        with suppress(anyio.WouldBlock):  # sixteen are waiting already
             send.send_nowait(number)
-        except anyio.WouldBlock:
-            pass  # sixteen are waiting already
 
     for number in numbers:
         loop.add_signal_handler(number, heard, number)

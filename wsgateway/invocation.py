@@ -65,9 +65,7 @@ def new_trace_id() -> bytes:
 def request_time(epoch_millis: int) -> str:
     """Common Log Format time in UTC: `25/Sep/2026:00:03:04 +0000`."""
     at = time.gmtime(epoch_millis // 1000)
-    return (
-        f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
-    )
+    return f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
 
 class Client:

@@ -19,7 +19,9 @@ from wsgateway.errors import StartError
 
 def connect(
     url: Annotated[str, typer.Argument(help="ws://HOST:PORT/STAGE")],
-    header: Annotated[list[str] | None, typer.Option("--header", "-H", help="NAME: VALUE, sent with the handshake.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="NAME: VALUE, sent with the handshake.")
+    ] = None,
     subprotocol: Annotated[list[str] | None, typer.Option("--subprotocol", help="Offered to the gateway.")] = None,
 ) -> None:
     """Send each line of the input as a message and print each message received, until the input ends."""

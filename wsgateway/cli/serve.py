@@ -16,9 +16,7 @@ Host = Annotated[str, typer.Option(help="Address of the public listener.", envva
 PublicPort = Annotated[
     int, typer.Option(help="Port of the public listener; 0 = any.", envvar="WSGATEWAY_PORT", min=0, max=65535)
 ]
-InternalHost = Annotated[
-    str, typer.Option(help="Address of the internal listener.", envvar="WSGATEWAY_INTERNAL_HOST")
-]
+InternalHost = Annotated[str, typer.Option(help="Address of the internal listener.", envvar="WSGATEWAY_INTERNAL_HOST")]
 InternalPort = Annotated[
     int,
     typer.Option(help="Port of the internal listener; 0 = any.", envvar="WSGATEWAY_INTERNAL_PORT", min=0, max=65535),

@@ -15,4 +15,4 @@ def validate(file: File = DEFAULT_FILE) -> None:
 
     deployment = asyncio.run(check_definitions(load(file, os.environ)))
     apis = len({api_id for api_id, _ in deployment.stages})
-    print(f"{file}: valid; {apis} API{'s'[: apis != 1]}, {len(deployment.stages)} stage{'s'[: len(deployment.stages) != 1]}")
+    print(f"{file}: valid; APIs: {apis}, stages: {len(deployment.stages)}")

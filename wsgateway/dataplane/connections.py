@@ -1,7 +1,7 @@
 """The callback URL: POST, GET and DELETE `/{stage}/@connections/{id}`, byte for byte as AWS answers them.
 
-API Gateway developer guide, "Use @connections commands in your backend service"; error types: the API Gateway Management
-API's service model, which SDKs read from `x-amzn-ErrorType`.
+API Gateway developer guide, "Use @connections commands in your backend service"; error types, which SDKs read from
+`x-amzn-ErrorType`: the service model of the API Gateway Management API.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class ConnectionsApi:
         if len(rest) == 1:
             if self._listing and request.method == "GET":
                 return self._list(request, place)
-            return self._problem(403, "ForbiddenException", "Forbidden", "connections are listed on the internal listener")
+            why = "connections are listed by GET on the internal listener"
+            return self._problem(403, "ForbiddenException", "Forbidden", why)
         connection_id = rest[1]
         if not gateway.ids.valid(connection_id, place.api_id):
             # Before any authorization and any look-up: it says nothing of what exists.
@@ -88,9 +89,7 @@ class ConnectionsApi:
             return self._counted(request, response)
         return self._push_later(request, connection_id, body, quotas)
 
-    async def _push_later(
-        self, request: HttpRequest, connection_id: str, body: Body, quotas: Quotas
-    ) -> HttpResponse:
+    async def _push_later(self, request: HttpRequest, connection_id: str, body: Body, quotas: Quotas) -> HttpResponse:
         try:
             data = await collect(body, quotas.max_message_bytes)
         except ConnectionResetError:

@@ -135,5 +135,3 @@ def tick_of(quotas: Iterable[Quotas]) -> float:
             if limit:
                 tick = min(tick, limit / 4)
     return max(tick, FASTEST_TICK)
-
-

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from wsgateway.messages import EndpointResponse, Header
     from wsgateway.model.integration import Integration
     from wsgateway.templates.parameters import Target, Value
-    from wsgateway.upstream.pool import Origin, Upstream
+    from wsgateway.upstream.origin import Origin
+    from wsgateway.upstream.pool import Upstream
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods sent without a body, whatever the message."""
@@ -112,7 +113,7 @@ class HttpProxy:
         if method == "ANY":
             # AWS leaves `ANY` open for events that have no verb of their own; a message is posted.
             method = "GET" if on_connect else "POST"
-        mappings = [
+        mappings: list[tuple[Target, Reader]] = [
             (parse_target(key), compile_source(parse_source(text)))
             for key, text in integration.request_parameters.items()
         ]

@@ -30,7 +30,7 @@ class Probes:
                 response = HttpResponse(200, TEXT, b"ok\n")
             case "/readyz" | "/startupz":
                 why_not = self._ready()
-                response = HttpResponse(503, TEXT, f"{why_not}\n".encode()) if why_not else HttpResponse(200, TEXT, b"ok\n")
+                response = HttpResponse(503 if why_not else 200, TEXT, f"{why_not or 'ok'}\n".encode())
             case "/metrics":
                 response = HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), self._metrics.render())
             case "/version":

@@ -31,16 +31,14 @@ class _Collector:
         yield _labelled(
             "connects_total", "Handshakes by status; 101 opened (CloudWatch: ConnectCount).", "result", facts.connects
         )
-        yield _labelled(
-            "disconnects_total", "Closed connections by close code class.", "code_class", facts.disconnects
-        )
+        yield _labelled("disconnects_total", "Closed connections by close code class.", "code_class", facts.disconnects)
         yield _labelled(
             "messages_total", "Messages by direction (CloudWatch: MessageCount).", "direction", facts.messages
         )
         yield _labelled("pushes_total", "POSTs to @connections by status.", "status", facts.pushes)
         yield _labelled(
             "message_errors_total",
-            "Messages answered with an error frame, by gateway response type (CloudWatch: ClientError, ExecutionError).",
+            "Messages answered with an error frame, by response type (CloudWatch: ClientError, ExecutionError).",
             "type",
             facts.message_errors,
         )

@@ -34,14 +34,18 @@ MISSING: Final = Missing.MISSING
 class Number:
     """A JSON number as written: `7.0` is not `7` where text counts. Equality is that of the values."""
 
-    __slots__ = ("text",)
+    __slots__ = ("_value", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._value: int | float | None = None
 
     def value(self) -> int | float:
         """What to compute with. Never raises: what is too large is infinite."""
-        return number_value(self.text)
+        # Kept: a client may have thousands of comparisons made with one number of a hundred thousand digits.
+        if self._value is None:
+            self._value = number_value(self.text)
+        return self._value
 
     def __eq__(self, other: object) -> bool:
         return self.value() == other.value() if isinstance(other, Number) else NotImplemented

@@ -88,7 +88,11 @@ class _Reader:
         symbol = cursor.match(_OPERATOR)
         if symbol:
             cursor.match(_BLANK)
-            return _compare(symbol, left, self.operand()[0])
+            right, other_path = self.operand()
+            # A client could make each of many comparisons long: nothing of the row bounds what lies elsewhere.
+            if _absolute(path) and _absolute(other_path):
+                raise cursor.error("comparing two paths from $ is not supported yet; one side must begin with @", start)
+            return _compare(symbol, left, right)
         position = cursor.position
         other = cursor.match(_OTHER_OPERATOR)
         if other:
@@ -119,6 +123,10 @@ class _Reader:
         if word in _CONSTANTS:
             return _CONSTANTS[word]
         raise cursor.error("expected @, $, a quoted string, a number, true, false or null", start)
+
+
+def _absolute(path: Path | None) -> bool:
+    return path is not None and path.text.startswith("$")
 
 
 def _constant(value: Json) -> Operand:

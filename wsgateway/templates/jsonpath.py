@@ -67,6 +67,8 @@ class _Reader:
         self.definite = True
         self.deep = False
         """Whether `..` stands before the step being read."""
+        self.scans = False
+        """Whether `..` stands anywhere."""
         self.names: list[str] | None = None
         """The names of the last step where it is `['a','b']`: what it means depends on whether a step follows."""
         self.member: str | None = None
@@ -78,7 +80,8 @@ class _Reader:
             more = self.next_step()
         self.close_names(last=True)
         member = self.member if len(self.steps) == 1 else None
-        return Path(self.cursor.text[start : self.cursor.position], tuple(self.steps), self.definite, member)
+        text = self.cursor.text[start : self.cursor.position]
+        return Path(text, tuple(self.steps), self.definite, member, self.scans)
 
     def next_step(self) -> bool:
         """Read one step; False where none follows."""
@@ -91,6 +94,7 @@ class _Reader:
             return False
         self.close_names(last=False)
         self.deep = cursor.take(".")
+        self.scans = self.scans or self.deep
         if cursor.at("["):
             self.bracket()
             return True

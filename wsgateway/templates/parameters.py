@@ -213,7 +213,7 @@ def _of_many(found: list[str], multi: bool) -> Value:
 def _body_reader(path: Path | None) -> Callable[[Values], Value]:
     if path is None:
         return lambda values: values.text()
-    return lambda values: _found(path, values.json())
+    return lambda values: _found(path, _document(values))
 
 
 def _found(path: Path, document: Json | Missing) -> str | None:

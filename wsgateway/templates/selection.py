@@ -181,6 +181,7 @@ def _member_table(member: str, custom: dict[str, T], default: T, general: Callab
     except ValueError:  # msgspec knows no names with quotes, backslashes or control characters
         return general
     read: Callable[[bytes], Any] = msgspec.json.Decoder(head).decode
+    empty_key = "" in custom  # what any JSON without the member selects
     routes = {raw: route for key, route in custom.items() for raw in _raw_forms(key)}
 
     def choose(data: bytes) -> T:
@@ -189,8 +190,9 @@ def _member_table(member: str, custom: dict[str, T], default: T, general: Callab
             return default
         try:
             raw = bytes(read(data).key)
-        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors; it refuses some of what we take
-            return general(data)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            # No object or no JSON, unless it's but half a surrogate pair, which msgspec refuses.
+            return general(data) if empty_key or b"\\ud" in data or b"\\uD" in data else default
         if raw in routes:
             return routes[raw]
         if raw[:1] in _NESTED or b"\\" in raw:

@@ -11,6 +11,8 @@ from wsgateway.templates.document import MISSING, Json, Missing, Number
 WORK: Final = 200_000
 """Nodes one evaluation may look at: each of a 128 KiB message three times; what needs more is MISSING."""
 
+_CHARACTERS_PER_WORK: Final = 32
+
 
 class OutOfWork(Exception):
     """The evaluation has looked at WORK nodes."""
@@ -42,19 +44,24 @@ class Path:
 
     A definite path (one that can name one value only) gives that value or MISSING; any other gives the list of what it
     found, as Jayway JsonPath does. Evaluation never raises; one that would look at more than WORK nodes is MISSING.
-    `member` is the name where the path is just one name at the top level.
+    `member` is the name where the path is just one name at the top level; `deep` says that it holds `..`.
     """
 
     text: str
     steps: tuple[Step, ...] = field(compare=False, repr=False)
     definite: bool = field(compare=False, repr=False)
     member: str | None = field(compare=False, repr=False)
+    deep: bool = field(compare=False, repr=False)
 
     def __call__(self, document: Json) -> Json | Missing:
+        scope = Scope(document)
         try:
-            return self.within(document, Scope(document))
+            found = self.within(document, scope)
+            if self.deep:
+                weigh(found, scope)
         except OutOfWork:
             return MISSING
+        return found
 
     def within(self, node: Json, scope: Scope) -> Json | Missing:
         """As a call, `node` being the start and the work `scope`'s. Raises OutOfWork."""
@@ -71,6 +78,23 @@ def walk(steps: Sequence[Step], node: Json, scope: Scope) -> list[Json]:
         scope.spend(len(nodes))
         nodes = [found for start in nodes for found in step(start, scope)]
     return nodes
+
+
+def weigh(found: Json | Missing, scope: Scope) -> None:
+    """Account for what `..` found: where it holds a node and those below, a small message would print as a huge text.
+
+    Raises OutOfWork.
+    """
+    waiting = [found]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict | list):
+            scope.spend(len(node))
+            waiting.extend(node.values() if isinstance(node, dict) else node)
+            if isinstance(node, dict):
+                scope.spend(sum(map(len, node)) // _CHARACTERS_PER_WORK)
+        elif isinstance(node, str | Number):
+            scope.spend(len(node if isinstance(node, str) else node.text) // _CHARACTERS_PER_WORK)
 
 
 def member(name: str) -> Step:

@@ -19,10 +19,7 @@ MAX_URL_BYTES = 4096
 
 def wants_websocket(request: HttpRequest) -> bool:
     """Whether the request names the WebSocket protocol in `Upgrade`, well-formed or not."""
-    for name, value in request.headers:
-        if name.lower() == b"upgrade" and b"websocket" in list_items([value]):
-            return True
-    return False
+    return any(name.lower() == b"upgrade" and b"websocket" in list_items([value]) for name, value in request.headers)
 
 
 def refuse(request: HttpRequest, version: str, announces_body: bool) -> HttpResponse | None:

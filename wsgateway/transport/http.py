@@ -113,12 +113,12 @@ class HttpConnection(asyncio.Protocol):
         self._discarded = 0
         self._waiting_since = listener.clock()
         self._peer = ""
-        self._transport = cast(asyncio.Transport, None)  # set by connection_made, before anything else runs
+        self._transport = cast("asyncio.Transport", None)  # set by connection_made, before anything else runs
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else ""
         if not self.listener.admit(self, self._peer):
@@ -188,7 +188,7 @@ class HttpConnection(asyncio.Protocol):
         self._headers_bytes += size
         if size > MAX_LINE_BYTES or self._headers_bytes > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
             raise _Refused(
-                431, f"at most {MAX_HEADERS} header fields, {MAX_LINE_BYTES} bytes each, {MAX_HEAD_BYTES} bytes together"
+                431, f"at most {MAX_HEADERS} header fields, {MAX_LINE_BYTES} bytes each, {MAX_HEAD_BYTES} together"
             )
         self._headers.append((name, value))
 
@@ -251,7 +251,7 @@ class HttpConnection(asyncio.Protocol):
         target = self._url.decode("ascii", "strict") if self._url.isascii() else ""
         authority = hosts[0].decode("latin-1") if hosts else ""
         scheme_end = target.find("://")
-        if 0 < scheme_end and not target.startswith("/"):
+        if scheme_end > 0 and not target.startswith("/"):
             # Absolute form: its authority wins over Host (RFC 9112 §3.2.2).
             authority, slash, rest = target[scheme_end + 3 :].partition("/")
             target = slash + rest if slash else "/"
@@ -388,7 +388,7 @@ class HttpConnection(asyncio.Protocol):
             return
         answer = self.listener.upgrade(request)
         if isinstance(answer, HttpResponse) or not hasattr(answer, "__await__"):
-            self._finish_handshake(incoming, cast("HttpResponse | Accepted", answer))
+            self._finish_handshake(incoming, answer)
         else:
             self._task = asyncio.ensure_future(
                 self._finish_later(incoming, cast("Awaitable[HttpResponse | Accepted]", answer))

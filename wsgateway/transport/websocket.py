@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wsgateway.transport.listener import Listener
 
 CLOSE_SECONDS = 5.0
-"""How long the peer has to finish the close handshake (and to take what was written) before the TCP connection is cut."""
+"""How long the peer has to finish the close handshake, and to take what waits, before the TCP connection is cut."""
 
 FLOW = 1  # the data plane holds enough of this client's messages
 WRITE = 2  # the client does not take what we write

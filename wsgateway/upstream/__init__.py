@@ -2,7 +2,8 @@
 
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.exchange import Gate
-from wsgateway.upstream.pool import Origin, Upstream
+from wsgateway.upstream.origin import Bounds, Origin
+from wsgateway.upstream.pool import Upstream
 from wsgateway.upstream.tls import TlsSettings
 
-__all__ = ["Egress", "Gate", "Origin", "TlsSettings", "Upstream"]
+__all__ = ["Bounds", "Egress", "Gate", "Origin", "TlsSettings", "Upstream"]

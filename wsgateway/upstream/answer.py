@@ -28,7 +28,7 @@ class AnswerReader:
     """One answer out of the bytes of a connection; httptools calls the `on_` methods.
 
     Whether bytes follow the answer is known only when all that came with it is parsed, so `complete` is to be looked
-    at after `feed`. `reusable` says whether the connection may carry another request then.
+    at after `feed`.
     """
 
     __slots__ = (
@@ -95,14 +95,17 @@ class AnswerReader:
 
     def feed_eof(self) -> None:
         """The backend is done. *Raises* Refused unless that ends the answer (RFC 9112 §6.3)."""
-        if not self.begun:
-            raise Refused("the connection was closed first")
         if self._status < 200 or self.length is not None or self._chunked:
             raise Refused("it breaks off")
         self.complete = True
 
+    def close(self) -> None:
+        """Let go of the parser. It refers back here, and what it holds would stay until a garbage collection."""
+        del self._parser
+
     @property
     def reusable(self) -> bool:
+        """Whether the connection may carry another request."""
         return self._keep and not self._surplus
 
     def response(self) -> EndpointResponse:

@@ -88,10 +88,6 @@ class Connection(asyncio.Protocol):
     def stage(self) -> str:
         return f"the answer of backend {self._owner.url}"
 
-    def leave(self, exchange: Exchange) -> None:
-        self._exchange = None
-        self._owner.drop(self)
-
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -131,10 +127,21 @@ class Connection(asyncio.Protocol):
 
     # The ends
 
+    def _part(self) -> None:
+        """No exchange uses this connection any more."""
+        self._exchange = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def leave(self, exchange: Exchange) -> None:
+        """`exchange` expired or was cancelled: its answer may still come, so nothing else may be asked here."""
+        self._part()
+        self._owner.drop(self)
+
     def _finish(self, exchange: Exchange, reader: AnswerReader) -> EndpointResponse:
         """The answer is whole: give it to who asked, and the connection back if it may live on."""
-        self._exchange = None
-        self._reader = None
+        self._part()
         self.idle_seconds = reader.idle_seconds
         response = reader.response()
         if reader.reusable:
@@ -145,23 +152,24 @@ class Connection(asyncio.Protocol):
         return response
 
     def _refuse(self, exchange: Exchange, why: str) -> None:
-        self._exchange = None
+        self._part()
         self._owner.drop(self)
         self._owner.bad_answers += 1
         exchange.fail(BadGateway(f"backend {self._owner.url} gave no usable answer: {why}"))
 
     def _end(self, error: Exception | None) -> None:
         """The peer is done."""
-        exchange = self._exchange
+        exchange, reader = self._exchange, self._reader
         if exchange is None:
             self._owner.drop(self)
-            return
-        reader = self._reader or AnswerReader(self._head_only, self._max_body)
-        try:
-            if error is not None:
-                raise Refused(f"the connection broke: {error}")
-            reader.feed_eof()
-        except Refused as refusal:
-            self._refuse(exchange, str(refusal))
+        elif error is not None:
+            self._refuse(exchange, f"the connection broke: {error}")
+        elif reader is None:
+            self._refuse(exchange, "the connection was closed first")
         else:
-            self._finish(exchange, reader)
+            try:
+                reader.feed_eof()
+            except Refused as refusal:
+                self._refuse(exchange, str(refusal))
+            else:
+                self._finish(exchange, reader)

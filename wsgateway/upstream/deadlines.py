@@ -69,8 +69,6 @@ class DeadlineQueue:
             if exchange in self.pending:
                 self._deadlines.expired += 1
                 exchange.expire(self._timeout)
-        if self._timer is not None:
-            return
         if self.pending:
             first = next(iter(self.pending.values()))
             self._timer = self._loop.call_later(max(first - now, TICK), self._sweep)

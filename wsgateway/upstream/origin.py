@@ -1,0 +1,223 @@
+"""One backend: its connections, and who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from wsgateway.errors import IntegrationFailure, ServiceUnavailable
+from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.upstream.connection import Connection
+from wsgateway.upstream.deadlines import Deadlines
+from wsgateway.upstream.dial import Dialer
+from wsgateway.upstream.exchange import Exchange, Gate, refused
+from wsgateway.upstream.heads import KnownHeads
+
+SWEEP_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one origin may hold.
+
+    `connections` at a time; `waiting` exchanges without one, beyond which calls fail with ServiceUnavailable. A
+    connection is dropped after `idle_seconds`, or a second before the backend would (`Keep-Alive: timeout`).
+    """
+
+    connections: int = 64
+    waiting: int = 10_000
+    idle_seconds: float = 1.5
+
+
+class Origin:
+    """One backend, as (scheme, host, port, TLS settings).
+
+    What is sent starts in the order of the `send` calls. A free connection goes to the exchange that has waited
+    longest; of several the last used is taken first. The counters only grow.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, deadlines: Deadlines, bounds: Bounds) -> None:
+        self.url = dialer.url
+        self.heads = KnownHeads()
+        self.closing = False
+        self.opened = 0
+        self.reused = 0
+        self.unreachable = 0
+        self.bad_answers = 0
+        self.overflows = 0
+        self._loop = loop
+        self._dialer = dialer
+        self._deadlines = deadlines
+        self._bounds = bounds
+        self._idle: list[Connection] = []  # the last used last
+        self._held: set[Connection] = set()  # idle or in use
+        self._sockets: set[Connection] = set()  # not closed yet, dropped ones too
+        self._opening: dict[asyncio.Task[Connection], None] = {}  # oldest first
+        self._waiting: OrderedDict[Exchange, tuple[EndpointRequest, int]] = OrderedDict()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._all_closed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges without a connection."""
+        return len(self._waiting)
+
+    @property
+    def held(self) -> int:
+        """Connections, idle or in use."""
+        return len(self._held)
+
+    def send(
+        self, request: EndpointRequest, timeout: float, *, max_body: int, gate: Gate | None = None
+    ) -> asyncio.Future[EndpointResponse]:
+        """Send `request`, now or when a connection is free, and give its answer.
+
+        The answer *raises* IntegrationFailure (no connection), BadGateway (no usable answer), IntegrationTimeout
+        (`timeout` seconds over, waiting and connecting included), ServiceUnavailable (`gate` or the queue is full).
+        Nothing is ever sent twice. Cancelling the future drops the connection it used.
+        """
+        loop = self._loop
+        if gate is not None:
+            if gate.in_flight >= gate.limit:
+                gate.refused += 1
+                return refused(loop, ServiceUnavailable(f"{gate.limit} calls to {self.url} are under way"))
+            gate.in_flight += 1
+        now = loop.time()
+        queue = self._deadlines.queue(timeout)
+        exchange = Exchange(loop, gate, queue.pending, self)
+        queue.add(exchange, now)
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if now < connection.expires and connection.usable():
+                self.reused += 1
+                connection.start(exchange, request, max_body)
+                return exchange
+            self.drop(connection)
+        self._wait(exchange, request, max_body)
+        return exchange
+
+    # Who waits
+
+    def _wait(self, exchange: Exchange, request: EndpointRequest, max_body: int) -> None:
+        """Queue `exchange`; see that a connection is coming."""
+        if self.closing:
+            exchange.fail(ServiceUnavailable("the gateway is closing"))
+        elif len(self._waiting) >= self._bounds.waiting:
+            self.overflows += 1
+            exchange.fail(ServiceUnavailable(f"{len(self._waiting)} calls wait for backend {self.url}"))
+        else:
+            self._waiting[exchange] = (request, max_body)
+            self._replenish()
+
+    @property
+    def stage(self) -> str:
+        return f"a connection to backend {self.url}"
+
+    def leave(self, exchange: Exchange) -> None:
+        """A waiting exchange is over. The oldest attempt to connect may be what it waited for in vain."""
+        self._waiting.pop(exchange, None)
+        if len(self._opening) > len(self._waiting):
+            for task in self._opening:
+                if not task.cancelling():
+                    task.cancel()
+                    break
+
+    def _start_next(self, connection: Connection) -> None:
+        exchange, (request, max_body) = self._waiting.popitem(last=False)
+        connection.start(exchange, request, max_body)
+
+    def _fail_next(self, error: BaseException) -> None:
+        if len(self._waiting) > len(self._opening):  # else another attempt is under way for each of them
+            self.unreachable += 1
+            exchange, _ = self._waiting.popitem(last=False)
+            exchange.fail(error)
+
+    # Connections that come
+
+    def _replenish(self) -> None:
+        """Have as many connections coming as exchanges wait, within the bound."""
+        room = self._bounds.connections - len(self._held) - len(self._opening)
+        wanted = len(self._waiting) - len(self._opening)
+        for _ in range(0 if self.closing else min(room, wanted)):
+            task = self._loop.create_task(self._dialer.dial(lambda: Connection(self)))
+            self._opening[task] = None
+            task.add_done_callback(self._dialled)
+
+    def _dialled(self, task: asyncio.Task[Connection]) -> None:
+        """An attempt is over: whoever waits longest gets the connection, or hears why there is none."""
+        del self._opening[task]
+        if task.cancelled():
+            pass
+        elif (error := task.exception()) is not None:
+            self._fail_next(error)
+        elif (connection := task.result()).transport.is_closing():
+            self._fail_next(IntegrationFailure(f"backend {self.url} closed the connection at once"))
+        else:
+            self._welcome(connection)
+        self._replenish()
+
+    def _welcome(self, connection: Connection) -> None:
+        self.opened += 1
+        self._held.add(connection)
+        self._sockets.add(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        if self._waiting:
+            self._start_next(connection)
+        else:
+            self._rest(connection)
+
+    def release(self, connection: Connection) -> None:
+        if not self._waiting:
+            self._rest(connection)
+        elif connection.usable():
+            self.reused += 1
+            self._start_next(connection)
+        else:
+            self.drop(connection)
+
+    # Connections that go
+
+    def _rest(self, connection: Connection) -> None:
+        idle_seconds = min(self._bounds.idle_seconds, connection.idle_seconds)
+        if idle_seconds > 0:
+            connection.expires = self._loop.time() + idle_seconds
+            self._idle.append(connection)
+        else:
+            self.drop(connection)
+
+    def _sweep(self) -> None:
+        """Drop what has been idle too long. One timer for all, so this may be late; `send` looks for itself."""
+        now = self._loop.time()
+        for connection in [connection for connection in self._idle if connection.expires <= now]:
+            self.drop(connection)
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._held else None
+
+    def drop(self, connection: Connection) -> None:
+        if connection in self._held:
+            self._held.discard(connection)
+            if connection in self._idle:
+                self._idle.remove(connection)
+            connection.transport.abort()
+            self._replenish()
+
+    def lost(self, connection: Connection) -> None:
+        self._sockets.discard(connection)
+        if not self._sockets:
+            self._all_closed.set()
+
+    async def aclose(self) -> None:
+        """Close every connection and wait until they are."""
+        self.closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, self._dialer.resolver.aclose(), return_exceptions=True)
+        for connection in tuple(self._held):
+            self.drop(connection)
+        while self._sockets:
+            self._all_closed.clear()
+            await self._all_closed.wait()
