@@ -24,7 +24,7 @@ Count = Annotated[int, Ge(1), Le(1_000_000)]
 IntegrationMillis = Annotated[int, Ge(50), Le(300_000)]
 
 INTEGRATION_MILLIS = 29_000
-"""An integration's time where nothing else is said; in `aws` also the most there is (AWS quotas: "Integration timeout")."""
+"""What an integration has where nothing is said; in `aws` also the most (AWS quotas: "Integration timeout")."""
 
 
 class Limits(Definition):
