@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
 from wsgateway.templates import jsonpath
-from wsgateway.templates.document import MISSING, Json, Missing, to_json, to_text
+from wsgateway.templates.document import MISSING, Json, Missing, decode, to_json, to_text
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.steps import Path
 
@@ -94,6 +94,9 @@ Value: TypeAlias = str | list[str] | None
 class Values(Protocol):
     """What a request holds. No method raises; lists are in the order the client sent."""
 
+    document: Json | Missing
+    """The body's document, kept by whoever parses it first; None before."""
+
     def context(self, name: str) -> str | None:
         """The context variable `name`, which may be dotted."""
 
@@ -106,8 +109,8 @@ class Values(Protocol):
     def querystring(self, name: str) -> list[str]:
         """All values of a query parameter; empty without one."""
 
-    def json(self) -> Json | Missing:
-        """The body's document (`document.decode`), or MISSING."""
+    def body(self) -> bytes:
+        """The body as it came."""
 
     def text(self) -> str:
         """The body as text."""
@@ -214,6 +217,12 @@ def _body_reader(path: Path | None) -> Callable[[Values], Value]:
     if path is None:
         return lambda values: values.text()
     return lambda values: _found(path, _document(values))
+
+
+def _document(values: Values) -> Json | Missing:
+    if values.document is None:
+        values.document = decode(values.body())
+    return values.document
 
 
 def _found(path: Path, document: Json | Missing) -> str | None:

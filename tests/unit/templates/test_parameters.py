@@ -28,7 +28,8 @@ class Request:
     """A request held in plain dicts."""
 
     def __init__(self, body: bytes = b"") -> None:
-        self.body = body
+        self.data = body
+        self.document: Json | Missing = None
 
     def context(self, name: str) -> str | None:
         return {"connectionId": "abc=", "authorizer.principalId": "ann"}.get(name)
@@ -42,11 +43,11 @@ class Request:
     def querystring(self, name: str) -> list[str]:
         return {"room": ["a", "b"], "empty": [""]}.get(name, [])
 
-    def json(self) -> Json | Missing:
-        return decode(self.body)
+    def body(self) -> bytes:
+        return self.data
 
     def text(self) -> str:
-        return self.body.decode()
+        return self.data.decode()
 
 
 @pytest.mark.parametrize(
