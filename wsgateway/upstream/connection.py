@@ -97,7 +97,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
-            self._owner.drop(self)  # nothing was asked
+            self.transport.abort()  # nothing was asked; perhaps even before the owner got this connection
+            self._owner.drop(self)
             return
         reader = self._reader
         if reader is None:

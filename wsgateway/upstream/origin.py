@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from wsgateway.errors import IntegrationFailure, ServiceUnavailable
+from wsgateway.errors import BadGateway, ServiceUnavailable
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.upstream.connection import Connection
 from wsgateway.upstream.deadlines import Deadlines
@@ -153,7 +153,7 @@ class Origin:
         elif (error := task.exception()) is not None:
             self._fail_next(error)
         elif (connection := task.result()).transport.is_closing():
-            self._fail_next(IntegrationFailure(f"backend {self.url} closed the connection at once"))
+            self._fail_next(BadGateway(f"backend {self.url} closed the connection, or spoke, before it was asked"))
         else:
             self._welcome(connection)
         self._replenish()

@@ -12,6 +12,8 @@ from wsgateway.upstream.origin import Bounds, Origin
 from wsgateway.upstream.resolver import Resolver
 from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context
 
+__all__ = ["Origin", "Upstream"]
+
 
 class Upstream:
     """Every backend this process calls; one per event loop, made inside it. `bounds` hold for each origin."""
