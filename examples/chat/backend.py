@@ -90,19 +90,23 @@ class Rooms:
 
     def find(self, connection_id: str) -> Member | None:
         """The connection's place, or None if it is in no room."""
-        found = self._select("connection_id = ?", connection_id)
-        return found[0] if found else None
+        row = self._database.execute(
+            "SELECT connection_id, room, name, endpoint FROM members WHERE connection_id = ?", (connection_id,)
+        ).fetchone()
+        return member_of(row) if row else None
 
     def members(self, room: str) -> list[Member]:
         """Everybody in a room, first come first."""
-        return self._select("room = ?", room)
+        rows = self._database.execute(
+            "SELECT connection_id, room, name, endpoint FROM members WHERE room = ? ORDER BY rowid", (room,)
+        )
+        return [member_of(row) for row in rows]
 
-    def _select(self, condition: str, value: str) -> list[Member]:
-        query = f"SELECT connection_id, room, name, endpoint FROM members WHERE {condition} ORDER BY rowid"
-        return [
-            Member(connection_id=connection_id, room=room, name=name, endpoint=endpoint)
-            for connection_id, room, name, endpoint in self._database.execute(query, (value,))
-        ]
+
+def member_of(row: tuple[str, str, str, str]) -> Member:
+    """A row of the database as what it means."""
+    connection_id, room, name, endpoint = row
+    return Member(connection_id=connection_id, room=room, name=name, endpoint=endpoint)
 
 
 @functools.lru_cache(maxsize=16)
@@ -117,7 +121,7 @@ def callback_client(endpoint: str) -> Any:
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="example",
-        aws_secret_access_key="example",
+        aws_secret_access_key="example",  # noqa: S106 - made up, and no secret
         # A push that got no answer may have arrived: making it again could say things twice.
         config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}, proxies={}),
     )
