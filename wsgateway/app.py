@@ -235,9 +235,9 @@ class _App:
         api_id = self._gateway.endpoints.resolve(request.host, request.target).api_id
         return domain, f"http://{advertised}{port}/execute-api/{api_id}/{stage}"
 
-    def _unexpected(self, error: BaseException, request: HttpRequest) -> None:
+    def _unexpected(self, error: BaseException, method: str, target: str) -> None:
         self._counters.unexpected_errors += 1
-        self._log("unexpected error", error=error, method=request.method, path=request.target.partition("?")[0])
+        self._log("unexpected error", error=error, method=method, path=target.partition("?")[0])
 
     def _why_not_ready(self) -> str:
         if self._gateway.draining:

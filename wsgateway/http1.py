@@ -106,6 +106,7 @@ def response(
     headers: Iterable[Header] = (),
     body: bytes = b"",
     *,
+    lines: bytes = b"",
     close: bool = False,
     head_only: bool = False,
     now: float | None = None,
@@ -113,30 +114,33 @@ def response(
     """One whole answer, framed by Content-Length.
 
     `head_only` is for HEAD: the length of `body` is told, but `body` is not sent. 1xx, 204 and 304 have neither
-    (RFC 9110 §8.6), 205 is empty (§15.3.6). With `now`, a final answer gets a Date unless `headers` bring one.
+    (RFC 9110 §8.6), 205 is empty (§15.3.6). With `now`, a final answer gets a Date unless `headers` bring one. `lines`
+    are header fields ready to be written, no Date among them.
     *Raises* UnsafeHeader as `field` does, and for a Content-Length or Transfer-Encoding among `headers`.
     """
-    lines = [status_line(status)]
+    parts = [status_line(status)]
     dated = now is None or status < 200
     for name, value in headers:
         key = name.lower()
         if key in FRAMING:
             raise UnsafeHeader(f"{name.decode()} is the writer's to set")
         dated = dated or key == b"date"
-        lines.append(field(name, value))
+        parts.append(field(name, value))
+    if lines:
+        parts.append(lines)
     if now is not None and not dated:
-        lines.append(b"Date: %b\r\n" % http_date(int(now)))
+        parts.append(b"Date: %b\r\n" % http_date(int(now)))
     if close:
-        lines.append(b"Connection: close\r\n")
+        parts.append(b"Connection: close\r\n")
     if has_body(status):
         if status == 205:
             body = b""
-        lines.append(b"Content-Length: %d\r\n\r\n" % len(body))
+        parts.append(b"Content-Length: %d\r\n\r\n" % len(body))
         if not head_only:
-            lines.append(body)
+            parts.append(body)
     else:
-        lines.append(b"\r\n")
-    return b"".join(lines)
+        parts.append(b"\r\n")
+    return b"".join(parts)
 
 
 def list_items(values: Iterable[bytes]) -> list[bytes]:

@@ -51,7 +51,12 @@ random_bytes = _randomness.take
 
 def new_request_id() -> str:
     """16 characters of URL-safe base64 ending `=`, the form of AWS's extended request ids."""
-    return b2a_base64(random_bytes(11), newline=False).translate(_URL_SAFE).decode()
+    return request_id_of(random_bytes(11))
+
+
+def request_id_of(random: bytes) -> str:
+    """The request id of these 11 bytes."""
+    return b2a_base64(random, newline=False).translate(_URL_SAFE).decode()
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")

@@ -105,13 +105,15 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer. Framing headers are the writer's: `headers` holds none.
 
-    `close` ends the connection after it.
+    `lines` are further header fields, each ended by CR LF, made of values that are safe by what they are. `close` ends
+    the connection after the answer.
     """
 
     status: int
     headers: tuple[Header, ...] = ()
     body: bytes = b""
     close: bool = False
+    lines: bytes = b""
 
 
 class EndpointRequest(msgspec.Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.reply import text_message
 from wsgateway.errors import GatewayError
-from wsgateway.invocation import new_request_id, new_trace_id, random_bytes
+from wsgateway.invocation import random_bytes, request_id_of
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ConnectionsApi:
         """Any request that is no handshake: `@connections`, or 403 as AWS answers what no API knows."""
         gateway = self._gateway
         try:
-            place = gateway.endpoints.resolve(request.host, request.target)
+            place = gateway.endpoints.resolve_callback(request.host, request.target)
         except GatewayError as error:
             kind = "BadRequestException" if error.status == 400 else "ForbiddenException"
             return self._problem(error.status, kind, error.detail, error.reason)
@@ -60,7 +60,10 @@ class ConnectionsApi:
             why = "connections are listed by GET on the internal listener"
             return self._problem(403, "ForbiddenException", "Forbidden", why)
         connection_id = rest[1]
-        if not gateway.ids.valid(connection_id, place.api_id):
+        connection = gateway.hub.get(connection_id)
+        if connection is not None and connection.api_id == place.api_id:
+            pass  # a live one is a valid one
+        elif not gateway.ids.valid(connection_id, place.api_id):
             # Before any authorization and any look-up: it says nothing of what exists.
             response = self._problem(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
             return self._counted(request, response)
@@ -114,7 +117,7 @@ class ConnectionsApi:
         binary = quotas.binary and "?" in request.target and _wants_binary(request.target)
         match connection.push(Message(data, True) if binary else text_message(data)):
             case Sent.QUEUED:
-                return HttpResponse(200, (_JSON, *_ids()))
+                return HttpResponse(200, lines=_JSON_LINE + _ids())
             case Sent.GONE:
                 return self._gone()
             case Sent.FULL:
@@ -124,14 +127,14 @@ class ConnectionsApi:
         connection = self._gateway.hub.get(connection_id)
         if connection is None:
             return self._gone()
-        return HttpResponse(200, (_JSON, *_ids()), _pretty(self._facts(connection)))
+        return HttpResponse(200, (_JSON,), _pretty(self._facts(connection)), lines=_ids())
 
     def _delete(self, connection_id: str) -> HttpResponse:
         connection = self._gateway.hub.get(connection_id)
         if connection is None:
             return self._gone()
         connection.close(1000, "Connection Closed Normally")
-        return HttpResponse(204, _ids())
+        return HttpResponse(204, lines=_ids())
 
     def _list(self, request: HttpRequest, place: Place) -> HttpResponse:
         """Ours: `?maxResults=…&nextToken=…`, in id order; connections that come and go between pages may be missed."""
@@ -150,7 +153,7 @@ class ConnectionsApi:
         page: dict[str, object] = {"items": items}
         if len(found) == size:
             page["nextToken"] = found[-1].client.connection_id
-        return HttpResponse(200, (_JSON, *_ids()), _pretty(page))
+        return HttpResponse(200, (_JSON,), _pretty(page), lines=_ids())
 
     def _facts(self, connection: Connection) -> dict[str, object]:
         client = connection.client
@@ -165,14 +168,14 @@ class ConnectionsApi:
         }
 
     def _gone(self) -> HttpResponse:
-        return HttpResponse(410, ((b"x-amzn-ErrorType", b"GoneException"), _JSON, *_ids()))
+        return HttpResponse(410, ((b"x-amzn-ErrorType", b"GoneException"), _JSON), lines=_ids())
 
     def _problem(self, status: int, kind: str, message: str, reason: str = "") -> HttpResponse:
         body = {"message": message}
         if self._gateway.show_reasons and reason:
             body["reason"] = reason
-        headers = ((b"x-amzn-ErrorType", kind.encode()), _JSON, *_ids())
-        return HttpResponse(status, headers, json.dumps(body, separators=(",", ":")).encode())
+        headers = ((b"x-amzn-ErrorType", kind.encode()), _JSON)
+        return HttpResponse(status, headers, json.dumps(body, separators=(",", ":")).encode(), lines=_ids())
 
     def _counted(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if request.method == "POST":
@@ -181,17 +184,18 @@ class ConnectionsApi:
 
 
 _JSON: Header = (b"Content-Type", b"application/json")
+_JSON_LINE = b"Content-Type: application/json\r\n"
 
 
-def _ids() -> tuple[Header, ...]:
-    """The ids AWS puts on every answer of the management API."""
-    digits = random_bytes(16).hex()
-    uuid = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+def _ids() -> bytes:
+    """The ids AWS puts on every answer of the management API, as header lines."""
+    random = random_bytes(39)
+    digits = random[:28].hex()
     return (
-        (b"x-amzn-RequestId", uuid.encode()),
-        (b"x-amz-apigw-id", new_request_id().encode()),
-        (b"X-Amzn-Trace-Id", new_trace_id()),
-    )
+        f"x-amzn-RequestId: {digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}\r\n"
+        f"x-amz-apigw-id: {request_id_of(random[28:])}\r\n"
+        f"X-Amzn-Trace-Id: Root=1-{int(time.time()):08x}-{digits[32:]}\r\n"
+    ).encode()
 
 
 def _wants_binary(target: str) -> bool:

@@ -16,6 +16,10 @@ from wsgateway.errors import AccessDenied, BadRequest
 
 _execute_api = re.compile(r"([a-z0-9-]+)\.execute-api(?:\.|$)").match
 _dots = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE).fullmatch
+_plain = re.compile(r"(?:[A-Za-z0-9_=-]|%3D)+").fullmatch
+"""A last segment that means what it says but for its escaped padding."""
+REMEMBERED = 1024
+
 _forbidden = re.compile(r"\\|%5c|%00", re.IGNORECASE).search
 
 
@@ -41,6 +45,21 @@ class Endpoints:
     def __init__(self, apis: Mapping[str, frozenset[str]], default: str | None) -> None:
         self._apis = apis
         self._default = default
+        self._callbacks: dict[tuple[str, str], Place] = {}
+
+    def resolve_callback(self, host: str, target: str) -> Place:
+        """`resolve`, remembering all but the last segment: backends push to one stage again and again."""
+        cut = target.rfind("/")
+        known = self._callbacks.get((host, target[:cut]))
+        last = target[cut + 1 :]
+        if known is not None and _plain(last):
+            return Place(known.api_id, known.stage, (*known.rest, last.replace("%3D", "=")), known.prefix)
+        place = self.resolve(host, target)
+        if len(place.rest) == 2 and place.rest[0] == "@connections" and _plain(last) and "?" not in target:
+            if len(self._callbacks) >= REMEMBERED:
+                self._callbacks.clear()
+            self._callbacks[host, target[:cut]] = Place(place.api_id, place.stage, place.rest[:1], place.prefix)
+        return place
 
     def resolve(self, host: str, target: str) -> Place:
         """The place a request means.

@@ -17,9 +17,9 @@ MAX_URL_BYTES = 4096
 """API Gateway quotas: the URL of a WebSocket handshake."""
 
 
-def wants_websocket(request: HttpRequest) -> bool:
-    """Whether the request names the WebSocket protocol in `Upgrade`, well-formed or not."""
-    return any(name.lower() == b"upgrade" and b"websocket" in list_items([value]) for name, value in request.headers)
+def wants_websocket(headers: tuple[Header, ...]) -> bool:
+    """Whether a request with these headers names the WebSocket protocol in `Upgrade`, well-formed or not."""
+    return any(name.lower() == b"upgrade" and b"websocket" in list_items([value]) for name, value in headers)
 
 
 def refuse(request: HttpRequest, version: str, announces_body: bool) -> HttpResponse | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from wsgateway import http1
-from wsgateway.messages import Header, HttpRequest, HttpResponse
+from wsgateway.messages import Body, Header, HttpRequest, HttpResponse
 from wsgateway.transport import handshake
 from wsgateway.transport.body import BodyStream
 from wsgateway.transport.websocket import WebSocket
@@ -51,19 +51,39 @@ class _Refused(Exception):
 
 
 class _Incoming:
-    """A request whose head is complete."""
+    """A request whose head is complete and checked."""
 
-    __slots__ = ("behind", "body", "complete", "keep_alive", "request", "stream", "upgrade", "version")
+    __slots__ = (
+        "authority",
+        "behind",
+        "body",
+        "complete",
+        "headers",
+        "host",
+        "keep_alive",
+        "method",
+        "stream",
+        "target",
+        "version",
+        "websocket",
+    )
 
-    def __init__(self, request: HttpRequest, version: str, keep_alive: bool, upgrade: bool) -> None:
-        self.request = request
+    def __init__(self, method: str, target: str, version: str, authority: str, host: str) -> None:
+        self.method = method
+        self.target = target
         self.version = version
-        self.keep_alive = keep_alive
-        self.upgrade = upgrade
+        self.authority = authority
+        self.host = host
+        self.headers: tuple[Header, ...] = ()
+        self.keep_alive = True
+        self.websocket = False
         self.body: list[bytes] = []
         self.stream: BodyStream | None = None
         self.complete = False
         self.behind = b""
+
+    def header(self, wanted: bytes) -> bytes | None:
+        return next((value for name, value in self.headers if name.lower() == wanted), None)
 
 
 class HttpConnection(asyncio.Protocol):
@@ -71,12 +91,15 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answering",
+        "_authority",
         "_blocked",
         "_discard_until",
         "_discarded",
         "_headers",
         "_headers_bytes",
+        "_host",
         "_incoming",
+        "_is_new",
         "_lost",
         "_parser",
         "_paused",
@@ -101,6 +124,11 @@ class HttpConnection(asyncio.Protocol):
         """Bytes fed since a head began that is not complete."""
         self._incoming: _Incoming | None = None
         """The request whose body is being read."""
+        self._authority = ""
+        self._host = ""
+        """The Host last checked, as sent and canonical; most connections name one host."""
+        self._is_new = True
+        """No whole head has come yet."""
         self._queue: deque[_Incoming] = deque()
         self._answering: _Incoming | None = None
         self._refusal: _Refused | None = None
@@ -128,7 +156,7 @@ class HttpConnection(asyncio.Protocol):
         if self._refusal is not None:
             return
         answering = self._answering
-        if answering is not None and answering.upgrade:
+        if answering is not None and answering.websocket:
             self._wait_behind(answering, data)
             return
         if self._incoming is None:
@@ -162,7 +190,7 @@ class HttpConnection(asyncio.Protocol):
         if self._incoming is not None and self._incoming.stream is not None:
             self._incoming.stream.abort()
         # A handshake goes on: its $connect integration may have said yes, and then $disconnect must run.
-        if self._task is not None and not (self._answering is not None and self._answering.upgrade):
+        if self._task is not None and not (self._answering is not None and self._answering.websocket):
             self._task.cancel()
         self.listener.forget(self)
 
@@ -194,10 +222,8 @@ class HttpConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         parser = self._parser
-        version = parser.get_http_version()
-        request = self._checked(parser.get_method().decode(), version)
-        upgrade = parser.should_upgrade() or handshake.wants_websocket(request)
-        self._incoming = _Incoming(request, version, parser.should_keep_alive(), upgrade)
+        self._incoming = incoming = self._checked(parser.get_method().decode(), parser.get_http_version())
+        incoming.keep_alive = parser.should_keep_alive()
         self._url = b""
         self._headers = []
         self._headers_bytes = 0
@@ -230,61 +256,79 @@ class HttpConnection(asyncio.Protocol):
 
     # Requests
 
-    def _checked(self, method: str, version: str) -> HttpRequest:
-        """The request, after the checks that llhttp leaves to us. *Raises* _Refused."""
-        hosts: list[bytes] = []
-        codings: list[bytes] = []
+    def _checked(self, method: str, version: str) -> _Incoming:
+        """The head, after the checks that llhttp leaves to us. *Raises* _Refused."""
+        hosts = 0
+        named = b""
+        upgrades = False
         for name, value in self._headers:
-            key = name.lower()
-            if key == b"host":
-                hosts.append(value)
-            elif key == b"transfer-encoding":
-                codings.append(value)
+            match len(name):
+                case 4 if name.lower() == b"host":
+                    hosts += 1
+                    named = value
+                case 7 if name.lower() == b"upgrade":
+                    upgrades = True
+                case 17 if name.lower() == b"transfer-encoding" and (
+                    version == "1.0" or not http1.chunked_alone([value])
+                ):
+                    raise _Refused(400, "the only Transfer-Encoding is chunked, in HTTP/1.1")
         if version not in ("1.1", "1.0"):
             raise _Refused(505, "HTTP/1.1 is spoken here")
-        if len(hosts) > 1 or (not hosts and version == "1.1"):
+        if hosts > 1 or (not hosts and version == "1.1"):
             raise _Refused(400, "there must be one Host")
-        if codings and (version == "1.0" or not http1.chunked_alone(codings)):
-            raise _Refused(400, "the only Transfer-Encoding is chunked, in HTTP/1.1")
         if method == "CONNECT":
             raise _Refused(400, "this is no proxy")
-        target = self._url.decode("ascii", "strict") if self._url.isascii() else ""
-        authority = hosts[0].decode("latin-1") if hosts else ""
-        scheme_end = target.find("://")
-        if scheme_end > 0 and not target.startswith("/"):
+        target = self._url.decode("latin-1")
+        authority = named.decode("latin-1")
+        if not target.startswith("/"):
             # Absolute form: its authority wins over Host (RFC 9112 §3.2.2).
-            authority, slash, rest = target[scheme_end + 3 :].partition("/")
-            target = slash + rest if slash else "/"
-        if not target.startswith("/") or "#" in target:
-            raise _Refused(400, "the request target must be a path")
-        match = _host(authority)
-        if match is None:
-            raise _Refused(400, "Host is malformed")
-        host = match[1].lower().removesuffix(".")
-        source, scheme, forwarded_host = self.listener.proxies.origin_of(self._peer, self._headers)
+            _, scheme, rest = target.partition("://")
+            authority, slash, path = rest.partition("/")
+            target = slash + path if slash else "/"
+            if not scheme or not authority:
+                raise _Refused(400, "the request target must be a path")
+        if "#" in target:
+            raise _Refused(400, "the request target must be without a fragment")
+        if authority == self._authority:
+            host = self._host
+        else:
+            canonical = _host(authority)
+            if canonical is None:
+                raise _Refused(400, "Host is malformed")
+            host = self._host = canonical[1].lower().removesuffix(".")
+            self._authority = authority
+        incoming = _Incoming(method, target, version, authority, host)
+        incoming.headers = tuple(self._headers)
+        incoming.websocket = upgrades and handshake.wants_websocket(incoming.headers)
+        return incoming
+
+    def _request(self, incoming: _Incoming, body: Body) -> HttpRequest:
+        """The request as handlers see it."""
+        listener = self.listener
+        source, scheme, authority = listener.proxies.origin_of(self._peer, incoming.headers)
         return HttpRequest(
-            method,
-            target,
-            host,
-            tuple(self._headers),
-            authority=forwarded_host or authority,
-            source=source,
-            scheme=scheme or "http",
-            port=self.listener.port,
+            incoming.method,
+            incoming.target,
+            incoming.host,
+            incoming.headers,
+            body,
+            authority or incoming.authority,
+            source,
+            scheme or "http",
+            listener.port,
         )
 
     def _upgraded(self, behind: bytes) -> None:
         """llhttp stopped at an `Upgrade`: a handshake, or an offer of another protocol that is ignored."""
         incoming = self._queue[-1]
-        if handshake.wants_websocket(incoming.request):
+        if incoming.websocket:
             incoming.behind = behind
             return
         # RFC 9110 §7.8: a server may ignore the offer (Java's HttpClient makes one of h2c with every cleartext
         # request). The same head is read again without it.
         self._queue.pop()
-        request = incoming.request
-        head = [b"%s %s HTTP/%s\r\n" % (request.method.encode(), request.target.encode(), incoming.version.encode())]
-        for name, value in request.headers:
+        head = [f"{incoming.method} {incoming.target} HTTP/{incoming.version}\r\n".encode("latin-1")]
+        for name, value in incoming.headers:
             key = name.lower()
             if key == b"connection":
                 kept = [item for item in http1.list_items([value]) if item in (b"close", b"keep-alive")]
@@ -305,34 +349,37 @@ class HttpConnection(asyncio.Protocol):
         while self._answering is None and not self._lost and not self._blocked:
             if self._queue:
                 incoming = self._queue.popleft()
-                if incoming.body:
-                    incoming.request = _with_body(incoming.request, b"".join(incoming.body))
+                body: Body = incoming.body[0] if len(incoming.body) == 1 else b"".join(incoming.body)
             elif self._incoming is not None and self._incoming.stream is None:
                 # The head is here and the body is not: it is read as the handler asks for it.
                 incoming = self._incoming
-                incoming.stream = BodyStream(self._transport, self._continue_for(incoming))
+                body = incoming.stream = BodyStream(self._transport, _continue_for(incoming))
                 for chunk in incoming.body:
                     incoming.stream.feed(chunk)
-                incoming.request = _with_body(incoming.request, incoming.stream)
             else:
                 if self._refusal is not None and self._refusal.status and not self._discard_until:
                     self._write_refusal(self._refusal)
                 break
-            self._answer(incoming)
+            self._answering = incoming
+            if self._is_new:
+                self._is_new = False
+                self.listener.head_read(self)
+            self._answer(incoming, self._request(incoming, body))
         # Requests sent ahead wait in the socket, not here; and so do all while answers are not taken.
-        self._pause(self._blocked or (self._answering is not None and bool(self._queue)))
+        pause = self._blocked or (self._answering is not None and bool(self._queue))
+        if pause is not self._paused:
+            self._pause(pause)
 
-    def _answer(self, incoming: _Incoming) -> None:
-        self._answering = incoming
-        self.listener.head_read(self)
-        if incoming.upgrade and handshake.wants_websocket(incoming.request):
-            self._answer_handshake(incoming)
+    def _answer(self, incoming: _Incoming, request: HttpRequest) -> None:
+        if incoming.websocket:
+            self._answer_handshake(incoming, request)
             return
-        answer = self.listener.handler(incoming.request)
+        answer = self.listener.handler(request)
         if type(answer) is HttpResponse:
             self._respond(incoming, answer)
         else:
-            self._task = asyncio.ensure_future(self._answer_later(incoming, cast("Awaitable[HttpResponse]", answer)))
+            later = cast("Awaitable[HttpResponse]", answer)
+            self._task = asyncio.ensure_future(self._answer_later(incoming, later))
 
     async def _answer_later(self, incoming: _Incoming, answer: Awaitable[HttpResponse]) -> None:
         response = await answer
@@ -352,12 +399,13 @@ class HttpConnection(asyncio.Protocol):
                 response.status,
                 response.headers,
                 response.body,
+                lines=response.lines,
                 close=close,
-                head_only=incoming.request.method == "HEAD",
+                head_only=incoming.method == "HEAD",
                 now=time.time(),
             )
         except http1.UnsafeHeader as error:
-            self.listener.unexpected(error, incoming.request)
+            self.listener.unexpected(error, incoming.method, incoming.target)
             data = http1.response(500, _JSON, b'{"message":"Internal server error"}', close=True)
             close = True
         self._transport.write(data)
@@ -375,8 +423,7 @@ class HttpConnection(asyncio.Protocol):
 
     # Handshakes
 
-    def _answer_handshake(self, incoming: _Incoming) -> None:
-        request = incoming.request
+    def _answer_handshake(self, incoming: _Incoming, request: HttpRequest) -> None:
         announces_body = any(
             name.lower() == b"transfer-encoding" or (name.lower() == b"content-length" and value != b"0")
             for name, value in request.headers
@@ -388,17 +435,18 @@ class HttpConnection(asyncio.Protocol):
             return
         answer = self.listener.upgrade(request)
         if isinstance(answer, HttpResponse) or not hasattr(answer, "__await__"):
-            self._finish_handshake(incoming, answer)
+            self._finish_handshake(incoming, request, answer)
         else:
-            self._task = asyncio.ensure_future(
-                self._finish_later(incoming, cast("Awaitable[HttpResponse | Accepted]", answer))
-            )
+            later = cast("Awaitable[HttpResponse | Accepted]", answer)
+            self._task = asyncio.ensure_future(self._finish_later(incoming, request, later))
             self.listener.own(self._task)
 
-    async def _finish_later(self, incoming: _Incoming, answer: Awaitable[HttpResponse | Accepted]) -> None:
-        self._finish_handshake(incoming, await answer)
+    async def _finish_later(
+        self, incoming: _Incoming, request: HttpRequest, answer: Awaitable[HttpResponse | Accepted]
+    ) -> None:
+        self._finish_handshake(incoming, request, await answer)
 
-    def _finish_handshake(self, incoming: _Incoming, answer: HttpResponse | Accepted) -> None:
+    def _finish_handshake(self, incoming: _Incoming, request: HttpRequest, answer: HttpResponse | Accepted) -> None:
         """Switch to the WebSocket, or say why not."""
         self._task = None
         if isinstance(answer, HttpResponse):
@@ -409,9 +457,9 @@ class HttpConnection(asyncio.Protocol):
             connection.abandoned()
             return
         try:
-            head = handshake.accept(incoming.request, answer.subprotocol)
+            head = handshake.accept(request, answer.subprotocol)
         except http1.UnsafeHeader as error:
-            self.listener.unexpected(error, incoming.request)
+            self.listener.unexpected(error, request.method, request.target)
             connection.abandoned()
             self._respond(incoming, HttpResponse(500, _JSON, b'{"message":"Internal server error"}', close=True))
             return
@@ -460,12 +508,6 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _continue_for(self, incoming: _Incoming) -> bytes:
-        """What is written when the handler begins to read: an interim answer if the client waits for one."""
-        expect = incoming.request.header(b"expect")
-        waits = expect is not None and expect.lower() == b"100-continue" and incoming.version == "1.1"
-        return b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b""
-
     # The sweep
 
     def sweep(self, now: float) -> None:
@@ -479,7 +521,7 @@ class HttpConnection(asyncio.Protocol):
                 stream.abort()
                 self._transport.abort()
         elif self._answering is None:
-            patience = self.listener.head_seconds if self._unparsed or self.listener.is_new(self) else IDLE_SECONDS
+            patience = self.listener.head_seconds if self._unparsed or self._is_new else IDLE_SECONDS
             if now - self._waiting_since >= patience:
                 self._transport.abort()
 
@@ -502,18 +544,11 @@ def http_close(response: HttpResponse) -> HttpResponse:
     return HttpResponse(response.status, response.headers, response.body, close=True)
 
 
-def _with_body(request: HttpRequest, body: bytes | BodyStream) -> HttpRequest:
-    return HttpRequest(
-        request.method,
-        request.target,
-        request.host,
-        request.headers,
-        body,
-        request.authority,
-        request.source,
-        request.scheme,
-        request.port,
-    )
+def _continue_for(incoming: _Incoming) -> bytes:
+    """What is written when the handler begins to read: an interim answer if the client waits for one."""
+    expect = incoming.header(b"expect")
+    waits = expect is not None and expect.lower() == b"100-continue" and incoming.version == "1.1"
+    return b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b""
 
 
 _JSON = ((b"Content-Type", b"application/json"),)

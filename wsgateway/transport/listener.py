@@ -32,7 +32,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Report(Protocol):
     """Where faults of our own are told to the operator."""
 
-    def __call__(self, error: BaseException, request: HttpRequest) -> None: ...
+    def __call__(self, error: BaseException, method: str, target: str) -> None: ...
 
 
 class TrustedProxies:
@@ -50,7 +50,7 @@ class TrustedProxies:
             parsed = parsed.ipv4_mapped
         return any(parsed in network for network in self.networks if network.version == parsed.version)
 
-    def origin_of(self, peer: str, headers: list[Header]) -> tuple[str, str, str]:
+    def origin_of(self, peer: str, headers: Sequence[Header]) -> tuple[str, str, str]:
         """`(source address, scheme, host)` of a request; scheme and host are empty where no trusted proxy says."""
         if not self.networks or not self.trusts(peer):
             return peer, "", ""
@@ -151,9 +151,6 @@ class Listener:
                 self._per_address[address] = left
             else:
                 del self._per_address[address]
-
-    def is_new(self, connection: HttpConnection) -> bool:
-        return connection in self._unfinished
 
     def replace(self, connection: HttpConnection, socket: WebSocket) -> None:
         self._connections.discard(connection)
