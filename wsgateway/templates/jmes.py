@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jmespath  # type: ignore[import-untyped, unused-ignore]
-from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped, unused-ignore]
-from jmespath.functions import Functions  # type: ignore[import-untyped, unused-ignore]
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 
 from wsgateway.templates.document import MISSING, decode_with, number_value, to_text
 from wsgateway.templates.expression import ExpressionError

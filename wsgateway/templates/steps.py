@@ -121,7 +121,7 @@ def each_member(names: Sequence[str]) -> Step:
 
 
 def some_members(names: Sequence[str], *, every: bool) -> Step:
-    """`['a','b']` at the end: one object of those, as Jayway JsonPath has it; `every` leaves out objects lacking one."""
+    """`['a','b']` at the end: one object of those, as Jayway JsonPath has it; with `every`, only if it has all."""
 
     def step(node: Json, scope: Scope) -> Iterator[Json]:
         if isinstance(node, dict):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgateway.templates import jsonpath
-from wsgateway.templates.document import MISSING, Json, Missing, decode, to_json
+from wsgateway.templates.document import MISSING, Json, Missing, Number, decode, to_json
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.steps import WORK
 
@@ -161,6 +161,7 @@ def test_the_root_is_the_document_itself() -> None:
         pytest.param("$.a[?(@.b in ['x'])]", 10, "not supported yet", id="in"),
         pytest.param("$.a[?(@.b == )]", 13, "expected @, $", id="a comparison with nothing"),
         pytest.param("$.a[?('x')]", 6, "a comparison or a path", id="a constant alone"),
+        pytest.param("$.a[?($.b == $.c)]", 6, "must begin with @", id="a comparison that ignores the element"),
         pytest.param("$.a[?(@.b]", 9, "closing )", id="an open filter"),
         pytest.param("$.a[?@.b]", 5, "[?(", id="a filter without parentheses"),
         pytest.param(
@@ -188,6 +189,30 @@ def test_work_is_bounded() -> None:
     assert jsonpath.compile("$..[?(@..a)]")(document) is MISSING
 
 
+def test_a_small_message_does_not_print_as_a_huge_text() -> None:
+    """`..*` finds a node and all below it, so that each would be printed once for every level above."""
+    nested = decode(b'{"a":' * 500 + b'"' + b"x" * 100_000 + b'"' + b"}" * 500)
+    named = decode(b'{"a":' * 500 + b'{"' + b"x" * 100_000 + b'": 1}' + b"}" * 500)
+    assert nested is not MISSING
+    assert named is not MISSING
+
+    assert jsonpath.compile("$..*")(nested) is MISSING
+    assert jsonpath.compile("$..*")(named) is MISSING
+    assert isinstance(jsonpath.compile("$..a")({"a": "x" * 100_000}), list)
+
+
+def test_a_long_number_is_read_once() -> None:
+    """A client's number of a hundred thousand digits costs no more when every element is compared with it."""
+    limit = Number("9" * 100_000)
+    rows: list[Json] = [{"n": Number("1")} for _ in range(20_000)]
+
+    found = jsonpath.compile("$.rows[?(@.n < $.limit)].n")({"rows": rows, "limit": limit})
+
+    assert isinstance(found, list)
+    assert len(found) == 20_000
+    assert limit.value() is limit.value()
+
+
 def test_every_node_of_a_128_kib_message_can_be_looked_at() -> None:
     document = decode(b"[" + b"0," * 65_000 + b"0]")
     assert document is not MISSING
@@ -207,10 +232,10 @@ def test_a_path_knows_its_member() -> None:
     assert jsonpath.compile("$").member is None
 
 
-PIECES = st.sampled_from(
-    ["$", ".", "..", "*", "[", "]", "a", "'a'", '"b"', "0", "-1", ":", ",", "?(", "(", ")", "@", "@.a", "==", "<", "&&"]
-    + ["||", "!", " ", "length()", "null", "1.5", "\\", "'", "[*]", "['a']", "[0]", ".a", "[?(@.a)]", "[?(@.a > 1)]"]
-)
+PIECES_WRITTEN = r"""
+$ . .. * [ ] a 'a' "b" 0 -1 : , ?( ( ) @ @.a == < && || ! length() null 1.5 \ ' [*] ['a'] [0] .a [?(@.a)]
+"""
+PIECES = st.sampled_from([" ", "[?(@.a > 1)]", *PIECES_WRITTEN.split()])
 DOCUMENT = decode(b'{"a": [{"a": 1, "b": "x"}, null, [2, "y", {"a": {"b": true}}]], "b": {"a": -0.5}, "": []}')
 
 
@@ -219,7 +244,7 @@ def test_any_text_is_a_path_or_an_expression_error(path: str) -> None:
     try:
         compiled = jsonpath.compile(path)
     except ExpressionError as error:
-        assert 0 <= error.position <= len(path)
+        assert 0 <= error.position <= len(path)  # noqa: PT017 -- a value is fine too
         return
     assert DOCUMENT is not MISSING
     value = compiled(DOCUMENT)
