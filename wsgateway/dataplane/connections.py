@@ -44,8 +44,16 @@ class ConnectionsApi:
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         """Any request that is no handshake: `@connections`, or 403 as AWS answers what no API knows."""
         gateway = self._gateway
+        target = request.target
+        cut = target.rfind("/")
+        known = gateway.endpoints.stage_of_callback(request.host, target[:cut])
+        if known is not None:
+            # The way of nearly every push. A connection that is here has a valid id, so there is nothing to check.
+            connection = gateway.hub.get(target[cut + 1 :].replace("%3D", "="))
+            if connection is not None and connection.client.api_id == known.api_id:
+                return self._call(request, known, connection, connection.client.connection_id)
         try:
-            place = gateway.endpoints.resolve_callback(request.host, request.target)
+            place = gateway.endpoints.resolve_callback(request.host, target)
         except GatewayError as error:
             kind = "BadRequestException" if error.status == 400 else "ForbiddenException"
             return self._problem(error.status, kind, error.detail, error.reason)
@@ -60,13 +68,16 @@ class ConnectionsApi:
             why = "connections are listed by GET on the internal listener"
             return self._problem(403, "ForbiddenException", "Forbidden", why)
         connection_id = rest[1]
-        connection = gateway.hub.get(connection_id)
-        if connection is not None and connection.api_id == place.api_id:
-            pass  # a live one is a valid one
-        elif not gateway.ids.valid(connection_id, place.api_id):
+        if not gateway.ids.valid(connection_id, place.api_id):
             # Before any authorization and any look-up: it says nothing of what exists.
             response = self._problem(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
             return self._counted(request, response)
+        return self._call(request, place, gateway.hub.get(connection_id), connection_id)
+
+    def _call(
+        self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """A call for one connection, None if it isn't here."""
         if self._signed:
             return self._counted(
                 request,
@@ -74,23 +85,18 @@ class ConnectionsApi:
             )
         match request.method:
             case "POST":
-                return self._post(request, place, connection_id)
+                quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
+                body = request.body
+                if not isinstance(body, bytes):
+                    return self._push_later(request, connection_id, body, quotas)
+                data = body if len(body) <= quotas.max_message_bytes else None
+                return self._counted(request, self._push(request, connection, data, quotas))
             case "GET":
-                return self._get(connection_id)
+                return self._get(connection)
             case "DELETE":
-                return self._delete(connection_id)
+                return self._delete(connection)
             case _:
                 return self._problem(403, "ForbiddenException", "Forbidden", "use POST, GET or DELETE")
-
-    def _post(self, request: HttpRequest, place: Place, connection_id: str) -> HttpResponse | Awaitable[HttpResponse]:
-        gateway = self._gateway
-        connection = gateway.hub.get(connection_id)
-        quotas = gateway.stages[place.api_id, place.stage].current.quotas
-        body = request.body
-        if isinstance(body, bytes):
-            response = self._push(request, connection, body if len(body) <= quotas.max_message_bytes else None, quotas)
-            return self._counted(request, response)
-        return self._push_later(request, connection_id, body, quotas)
 
     async def _push_later(self, request: HttpRequest, connection_id: str, body: Body, quotas: Quotas) -> HttpResponse:
         try:
@@ -123,14 +129,12 @@ class ConnectionsApi:
             case Sent.FULL:
                 return self._problem(429, "LimitExceededException", "The client side buffer is full")
 
-    def _get(self, connection_id: str) -> HttpResponse:
-        connection = self._gateway.hub.get(connection_id)
+    def _get(self, connection: Connection | None) -> HttpResponse:
         if connection is None:
             return self._gone()
         return HttpResponse(200, (_JSON,), _pretty(self._facts(connection)), lines=_ids())
 
-    def _delete(self, connection_id: str) -> HttpResponse:
-        connection = self._gateway.hub.get(connection_id)
+    def _delete(self, connection: Connection | None) -> HttpResponse:
         if connection is None:
             return self._gone()
         connection.close(1000, "Connection Closed Normally")

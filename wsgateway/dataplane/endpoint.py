@@ -16,9 +16,8 @@ from wsgateway.errors import AccessDenied, BadRequest
 
 _execute_api = re.compile(r"([a-z0-9-]+)\.execute-api(?:\.|$)").match
 _dots = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE).fullmatch
-_plain = re.compile(r"(?:[A-Za-z0-9_=-]|%3D)+").fullmatch
-"""A last segment that means what it says but for its escaped padding."""
 REMEMBERED = 1024
+"""Callback URLs' stages kept, of all forms clients write them in."""
 
 _forbidden = re.compile(r"\\|%5c|%00", re.IGNORECASE).search
 
@@ -47,18 +46,17 @@ class Endpoints:
         self._default = default
         self._callbacks: dict[tuple[str, str], Place] = {}
 
+    def stage_of_callback(self, host: str, head: str) -> Place | None:
+        """The place of `{head}/{id}`, if it was resolved before: backends push to one stage again and again."""
+        return self._callbacks.get((host, head))
+
     def resolve_callback(self, host: str, target: str) -> Place:
-        """`resolve`, remembering all but the last segment: backends push to one stage again and again."""
-        cut = target.rfind("/")
-        known = self._callbacks.get((host, target[:cut]))
-        last = target[cut + 1 :]
-        if known is not None and _plain(last):
-            return Place(known.api_id, known.stage, (*known.rest, last.replace("%3D", "=")), known.prefix)
+        """As `resolve`, and remembers a callback URL's stage. *Raises* as `resolve` does."""
         place = self.resolve(host, target)
-        if len(place.rest) == 2 and place.rest[0] == "@connections" and _plain(last) and "?" not in target:
+        if len(place.rest) == 2 and place.rest[0] == "@connections" and "?" not in target:
             if len(self._callbacks) >= REMEMBERED:
                 self._callbacks.clear()
-            self._callbacks[host, target[:cut]] = Place(place.api_id, place.stage, place.rest[:1], place.prefix)
+            self._callbacks[host, target[: target.rfind("/")]] = place
         return place
 
     def resolve(self, host: str, target: str) -> Place:
