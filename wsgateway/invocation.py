@@ -64,7 +64,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 def new_trace_id() -> bytes:
     """The value of an `X-Amzn-Trace-Id` header that starts a trace (AWS X-Ray developer guide, "Tracing header")."""
-    return b"Root=1-%08x-%s" % (int(time.time()), random_bytes(12).hex().encode())
+    return f"Root=1-{int(time.time()):08x}-{random_bytes(12).hex()}".encode()
 
 
 def request_time(epoch_millis: int) -> str:

@@ -217,17 +217,26 @@ def _event_head(
     fixed = target.static
     first = None if fixed is None else request_line(method, fixed) + static
 
+    readers = [(b"%b: " % name, read) for name, read in mapped]
+
     def build(invocation: Invocation) -> bytes:
         parts = [
             first if first is not None else request_line(method, target.render(invocation)) + static,
             invocation.client.forwarded,
-            b"X-Amzn-Trace-Id: %b\r\n" % new_trace_id(),
+            b"X-Amzn-Trace-Id: ",
+            new_trace_id(),
+            b"\r\n",
         ]
         message = invocation.message
         if message is not None and not typed:
             parts.append(_BINARY if message.binary else _TEXT)
-        for name, read in mapped:
-            parts.extend(_lines(name, read(invocation)))
+        for name, read in readers:
+            value = read(invocation)
+            if type(value) is str and value.isprintable():
+                # Printable text can't end a line, so the check of `field` is spared.
+                parts.append(name + value.encode() + b"\r\n")
+            elif value is not None:
+                parts.extend(_lines(name[:-2], value))
         return b"".join(parts)
 
     return build
