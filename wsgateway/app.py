@@ -149,25 +149,31 @@ class _App:
 
     async def _serve(self, public: Listener, internal: Listener) -> None:
         settings, node = self._settings, self._node
-        async with anyio.create_task_group() as tasks, _signals() as signals:
-            tasks.start_soon(node.sweep)
-            if settings.dev:
-                tasks.start_soon(self._watch)
-            node.ready = True
+        # The signals are heard before anybody is told that there is somebody to send them to.
+        async with _signals() as signals:
             # What exists now lives as long as the process; the collector need not look at it again.
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 50)
+            node.ready = True
             self._announce(public, internal)
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    self._reload()
-                    continue
-                self._log("draining", connections=len(self._gateway.hub), signal=signal.Signals(number).name)
-                tasks.start_soon(self._leave_at_once_on, signals)
-                await node.drain()
-                break
-            tasks.cancel_scope.cancel()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(node.sweep)
+                if settings.dev:
+                    tasks.start_soon(self._watch)
+                await self._hear(signals, tasks)
+                tasks.cancel_scope.cancel()
+
+    async def _hear(self, signals: AsyncIterator[int], tasks: anyio.abc.TaskGroup) -> None:
+        """Reload at each SIGHUP; drain at the first other signal."""
+        async for number in signals:
+            if number == signal.SIGHUP:
+                self._reload()
+                continue
+            self._log("draining", connections=len(self._gateway.hub), signal=signal.Signals(number).name)
+            tasks.start_soon(self._leave_at_once_on, signals)
+            await self._node.drain()
+            break
 
     async def _leave_at_once_on(self, signals: AsyncIterator[int]) -> None:
         """A second signal ends the process without waiting for anybody."""
@@ -204,6 +210,12 @@ class _App:
             self._valid = False
             for problem in error.problems:
                 self._log("definition refused; the old one stays", problem=problem)
+            return
+        except Exception as error:  # a fault of ours must not end the process either
+            self._reload_failures += 1
+            self._valid = False
+            self._counters.unexpected_errors += 1
+            self._log("definition refused; the old one stays", error=error)
             return
         self._valid = True
         if deployment.digest != self._node.digest:

@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or an invalid definition. A user's m
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
@@ -29,10 +30,19 @@ app.add_typer(connections.app, name="connections")
 app.command("version")(version.version)
 
 
+# What typer raises for wrong usage: click's class, or in later versions typer's own copy of it.
+_UsageFault: Any = typer.BadParameter.__mro__[2]
+
+
 def main() -> None:
     """Run a verb and exit with its code."""
     try:
-        app()
+        sys.exit(app(prog_name="wsgateway", standalone_mode=False) or 0)
+    except _UsageFault as error:
+        _tell(error)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except DefinitionError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -42,3 +52,14 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)
+
+
+def _tell(error: Any) -> None:
+    """Wrong usage in one line; a verb without arguments shows its help."""
+    context = getattr(error, "ctx", None)
+    verb = "wsgateway" if context is None else context.command_path
+    text = " ".join(error.format_message().split())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        print(f"{verb}: {text} (see {verb} --help)", file=sys.stderr)

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import sys
 import threading
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from wsgateway.errors import StartError
@@ -40,11 +41,13 @@ async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Sub
         socket = await open_websocket(
             url, additional_headers=headers, subprotocols=subprotocols or None, compression=None, max_size=None
         )
-    except InvalidURI as error:
-        raise StartError(f"{url} is no WebSocket URL; write ws://HOST:PORT/STAGE") from error
+    except (InvalidURI, ValueError) as error:
+        raise typer.BadParameter(f"{url} is no WebSocket URL; write ws://HOST:PORT/STAGE", param_hint="URL") from error
     except InvalidStatus as error:
         body = (error.response.body or b"").decode("utf-8", "replace")
         raise StartError(f"{url} answered {error.response.status_code}: {body}") from error
+    except InvalidHandshake as error:
+        raise StartError(f"{url} did not answer as a WebSocket server: {error}") from error
     except (OSError, TimeoutError) as error:
         raise StartError(f"{url} can't be reached: {error}") from error
     print(f"connected to {url}", file=sys.stderr)
@@ -81,6 +84,8 @@ async def _print(socket: ClientConnection) -> None:
 
 def _lines() -> asyncio.Queue[str | None]:
     """Lines of the input, then None. A thread reads: the input may be a terminal, a pipe or a file."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a message is UTF-8, whatever a file holds
     lines: asyncio.Queue[str | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 

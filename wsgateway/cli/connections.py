@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from http.client import HTTPConnection, HTTPException
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 import typer
@@ -37,18 +37,13 @@ def list_connections(
     token = ""
     while True:
         query = f"?maxResults=1000&nextToken={quote(token, safe='')}" if token else "?maxResults=1000"
-        page = json.loads(_call(endpoint, "GET", _path(api, stage) + query))
-        for item in page["items"]:
-            rows.append(
-                {
-                    "connectionId": item["connectionId"],
-                    "stage": item["stage"],
-                    "sourceIp": item["identity"]["sourceIp"],
-                    "connectedAt": item["connectedAt"],
-                    "lastActiveAt": item["lastActiveAt"],
-                }
-            )
-        token = page.get("nextToken", "")
+        text = _call(endpoint, "GET", _path(api, stage) + query)
+        try:
+            page = json.loads(text)
+            rows += [_row(item) for item in page["items"]]
+            token = page.get("nextToken", "")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise StartError(f"{endpoint} answers, but not as the gateway's internal listener does") from error
         if not token:
             break
     print_rows(rows, output)
@@ -83,6 +78,16 @@ def close(
     _call(endpoint, "DELETE", _path(api, stage, connection_id))
 
 
+def _row(item: dict[str, Any]) -> dict[str, object]:
+    return {
+        "connectionId": item["connectionId"],
+        "stage": item["stage"],
+        "sourceIp": item["identity"]["sourceIp"],
+        "connectedAt": item["connectedAt"],
+        "lastActiveAt": item["lastActiveAt"],
+    }
+
+
 def _path(api: str | None, stage: str, connection_id: str | None = None) -> str:
     prefix = "" if api is None else f"/execute-api/{quote(api, safe='')}"
     path = f"{prefix}/{quote(stage, safe='')}/@connections"
@@ -91,15 +96,20 @@ def _path(api: str | None, stage: str, connection_id: str | None = None) -> str:
 
 def _call(endpoint: str, method: str, path: str, data: bytes | None = None) -> str:
     """The answer's body. *Raises* StartError where it is no success."""
-    url = urlsplit(endpoint)
-    if url.scheme != "http" or url.hostname is None:
-        raise StartError(f"--endpoint {endpoint}: write http://HOST:PORT of the internal listener")
-    connection = HTTPConnection(url.hostname, url.port or 80, timeout=10)
+    try:
+        url = urlsplit(endpoint)
+        host, port = url.hostname, url.port or 80
+    except ValueError:
+        host, port = None, 0
+    if host is None or url.scheme != "http":
+        hint = "write http://HOST:PORT of the internal listener"
+        raise typer.BadParameter(f"{endpoint} can't be called; {hint}", param_hint="--endpoint")
+    connection = HTTPConnection(host, port, timeout=10)
     try:
         connection.request(method, url.path.rstrip("/") + path, body=data)
         response = connection.getresponse()
         body = response.read().decode("utf-8", "replace")
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: no host name can be spelled so
         raise StartError(f"{endpoint} can't be reached: {error}; is the gateway running?") from error
     finally:
         connection.close()

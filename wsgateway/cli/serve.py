@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from wsgateway.cli.options import DEFAULT_FILE, File
-from wsgateway.settings import Settings, parse_networks
+from wsgateway.errors import StartError
+from wsgateway.settings import Network, Settings, parse_networks
 
 Host = Annotated[str, typer.Option(help="Address of the public listener.", envvar="WSGATEWAY_HOST")]
 PublicPort = Annotated[
@@ -85,7 +86,7 @@ def serve(
             drain_window=drain_window,
             callback_auth=callback_auth,
             callback_domain=callback_domain,
-            trusted_proxies=parse_networks(trusted_proxies),
+            trusted_proxies=_networks(trusted_proxies),
             ready_file=ready_file,
         )
     )
@@ -119,10 +120,17 @@ def dev(
             drain_window=drain_window,
             callback_auth=callback_auth,
             callback_domain=callback_domain,
-            trusted_proxies=parse_networks(trusted_proxies),
+            trusted_proxies=_networks(trusted_proxies),
             ready_file=ready_file,
         )
     )
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return parse_networks(text)
+    except StartError as error:
+        raise typer.BadParameter(str(error).partition(": ")[2], param_hint="--trusted-proxies") from error
 
 
 def _run(settings: Settings) -> None:
