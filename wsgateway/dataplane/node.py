@@ -11,7 +11,7 @@ import anyio
 from wsgateway.dataplane.compile import Deployment, StageRef
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.websocket import Gateway
+    from wsgateway.dataplane.websocket import Connection, Gateway
     from wsgateway.model.quotas import Quotas
 
 CALM_TICK = 1.0
@@ -89,6 +89,8 @@ class Node:
         with anyio.move_on_after(self._drain_window + GRACE_SECONDS) as scope:
             await self._close_all()
             while gateway.closing or gateway.opening or len(gateway.hub) or any(edge.busy for edge in self.edges):
+                for connection in gateway.hub:
+                    connection.close(1001, "Going away")  # its $connect said yes only now
                 await anyio.sleep(0.02)
         if scope.cancelled_caught:
             gateway.log(
@@ -102,22 +104,32 @@ class Node:
             edge.abort()
 
     async def _close_all(self) -> None:
-        """1001 to every connection, spread evenly over the window with jitter."""
+        """1001 to every connection, spread evenly over the window with jitter.
+
+        One with messages in flight gets its replies first, until the window is over.
+        """
         connections = list(self.gateway.hub)
         if not connections:
             return
         random.shuffle(connections)
+        now = self.gateway.loop.time
         pause = self._drain_window / len(connections)
-        start = self.gateway.loop.time()
+        start = now()
+        busy: list[Connection] = []
         for index, connection in enumerate(connections):
             due = start + pause * (index + random.random())
-            late = self.gateway.loop.time() - due
-            if late < 0:
-                await anyio.sleep(-late)
-            connection.close(1001, "Going away")
-        # Handshakes that were answered meanwhile.
-        for connection in self.gateway.hub:
-            connection.close(1001, "Going away")
+            if now() < due:
+                await anyio.sleep(due - now())
+            if connection.in_flight:
+                busy.append(connection)
+            else:
+                connection.close(1001, "Going away")
+        while busy and now() < start + self._drain_window:
+            await anyio.sleep(0.02)
+            for connection in busy:
+                if not connection.in_flight:
+                    connection.close(1001, "Going away")
+            busy = [connection for connection in busy if connection.in_flight]
 
 
 def tick_of(quotas: Iterable[Quotas]) -> float:

@@ -194,6 +194,11 @@ class Connection:
         """Loop time of the last message or push."""
         return max(self.last_heard, self.last_sent)
 
+    @property
+    def in_flight(self) -> int:
+        """Messages whose integration has not answered."""
+        return self._in_flight
+
     # Called by transport
 
     def opened(self, socket: Socket) -> None:
@@ -202,6 +207,9 @@ class Connection:
         self._opened_at = self.last_heard = self._gateway.loop.time()
         count(self._gateway.counters.connects, 101)
         self._gateway.hub.add(self)
+        if self._gateway.stages.get((self.client.api_id, self.client.stage)) is not self._stage:
+            # Its stage went while $connect ran. The 101 is written first.
+            self._gateway.loop.call_soon(self.close, 1001, "Going away")
 
     def abandoned(self) -> None:
         """The client had gone before the 101. $connect said yes, so $disconnect runs."""
