@@ -15,7 +15,7 @@ from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader, field, request_line, strip_hop_by_hop
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.messages import EndpointRequest
-from wsgateway.model.uri import expand, uri_fault, variables
+from wsgateway.model.uri import VARIABLE, expand, uri_fault, variables
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.parameters import Context, StageVariable, Static, compile_source, parse_source, parse_target
 from wsgateway.upstream.exchange import Gate
@@ -52,6 +52,9 @@ NOT_FORWARDED = frozenset(
 )
 """Headers of a handshake that don't reach the backend as the client wrote them, besides those of one hop."""
 
+# Whoever decodes such a value before resolving the path would step out of its segment (RFC 3986 §5.2.4, CWE-22).
+_leaves = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\\\0]").search
+_dots = re.compile(r"\.{1,2}").fullmatch
 _slot = re.compile(r"\{([A-Za-z0-9._$-]+)\+?\}")
 
 Reader = Callable[[Invocation], "Value"]
@@ -68,6 +71,7 @@ class HttpProxy:
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI with this stage's variables, and every mapping."""
         uri = integration.integration_uri or ""
+        slots = _slot.findall(VARIABLE.sub("", uri).partition("?")[0])
         missing = sorted({name for name in variables(uri) if name not in site.stage_variables})
         for name in missing:
             yield Problem(("integrationUri",), f"the stage has no variable {name}; add it to its stageVariables")
@@ -84,8 +88,8 @@ class HttpProxy:
                 continue
             if target.place == "header" and target.name.lower() == "host":
                 yield Problem(path, "Host is the URI's; no mapping may set it")
-            if target.place == "path" and target.name not in _slot.findall(uri):
-                yield Problem(path, f"integrationUri has no {{{target.name}}}")
+            if target.place == "path" and target.name not in slots:
+                yield Problem(path, f"the path of integrationUri has no {{{target.name}}}")
             try:
                 source = parse_source(text)
             except ExpressionError as error:
@@ -181,6 +185,8 @@ class _Target:
         path = self._path
         if self._paths:
             path = _slot.sub(lambda slot: self._fill(slot, invocation), path)
+            if any(_dots(segment) for segment in path.split("/")):
+                raise UnsafeHeader("path parameters fill a segment with dots alone")
         parts = [part for part in (self._query, client_query) if part]
         for name, read in self._queries:
             value = read(invocation)
@@ -194,9 +200,9 @@ class _Target:
             return slot[0]
         value = read(invocation)
         text = value if isinstance(value, str) else ",".join(value or ())
-        quoted = quote(text, safe="")
-        # A value that is all dots would be read as a step up or down in the path.
-        return quoted.replace(".", "%2E") if set(text) == {"."} else quoted
+        if _leaves(text) is not None:
+            raise UnsafeHeader(f"the value of path parameter {slot[1]} holds a dot segment, a backslash or NUL")
+        return quote(text, safe="")
 
     @staticmethod
     def _join(path: str, query: str) -> bytes:
