@@ -25,9 +25,9 @@ class Refused(Exception):
 
 
 class AnswerReader:
-    """One answer out of the bytes of a connection; httptools calls the `on_` methods.
+    """Answers out of the bytes of a connection, one at a time; httptools calls the `on_` methods.
 
-    Whether bytes follow the answer is known only when all that came with it is parsed, so `complete` is to be looked
+    Whether bytes follow an answer is known only when all that came with it is parsed, so `complete` is to be looked
     at after `feed`.
     """
 
@@ -38,6 +38,7 @@ class AnswerReader:
         "_head_only",
         "_headers",
         "_keep",
+        "_length",
         "_max_body",
         "_parser",
         "_pieces",
@@ -47,13 +48,17 @@ class AnswerReader:
         "begun",
         "complete",
         "idle_seconds",
-        "length",
-        "length_name",
     )
 
-    def __init__(self, head_only: bool, max_body: int) -> None:
-        """`head_only`: the request was HEAD, so no body follows (RFC 9110 §9.3.2)."""
+    def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
+        self._head_only = False
+        self.expect(False, 0)
+
+    def expect(self, head_only: bool, max_body: int) -> None:
+        """Begin an answer, the last having been `reusable`. After HEAD no body follows (RFC 9110 §9.3.2)."""
+        if self._head_only:
+            self._parser = HttpResponseParser(self)  # the old one still waits for that body
         self._head_only = head_only
         self._max_body = max_body
         self._fed = 0  # bytes since the answer or a piece of its body began
@@ -62,17 +67,15 @@ class AnswerReader:
         self._surplus = False
         self.begun = False
         self.complete = False
-        self._interim()
+        self._expect_head()
 
-    def _interim(self) -> None:
-        """Expect a head."""
+    def _expect_head(self) -> None:
         self._headers: list[Header] = []
         self._framing: list[Header] = []  # the fields of this hop
         self._status = 0  # until the head is complete
+        self._length: int | None = None
         self._chunked = False
         self._keep = False
-        self.length: int | None = None
-        self.length_name = b""
         self.idle_seconds = FOREVER  # what the backend says it keeps an idle connection for
 
     def feed(self, data: bytes) -> None:
@@ -95,12 +98,12 @@ class AnswerReader:
 
     def feed_eof(self) -> None:
         """The backend is done. *Raises* Refused unless that ends the answer (RFC 9112 §6.3)."""
-        if self._status < 200 or self.length is not None or self._chunked:
+        if self._status < 200 or self._length is not None or self._chunked:
             raise Refused("it breaks off")
         self.complete = True
 
     def close(self) -> None:
-        """Let go of the parser. It refers back here, and what it holds would stay until a garbage collection."""
+        """Let go of the parser. It refers back here, and both would stay until a garbage collection."""
         del self._parser
 
     @property
@@ -108,9 +111,15 @@ class AnswerReader:
         """Whether the connection may carry another request."""
         return self._keep and not self._surplus
 
+    @property
+    def measured(self) -> bool:
+        """Whether the answer ended where its Content-Length says."""
+        return self._length is not None and has_body(self._status) and not self._head_only
+
     def response(self) -> EndpointResponse:
-        """The answer, without the fields of this hop and without trailers."""
-        return EndpointResponse(self._status, tuple(self._headers), b"".join(self._pieces))
+        """Take the answer, without the fields of this hop and without trailers."""
+        pieces, self._pieces = self._pieces, []
+        return EndpointResponse(self._status, tuple(self._headers), b"".join(pieces))
 
     # httptools
 
@@ -141,7 +150,7 @@ class AnswerReader:
         self._keep = self._read_framing(self._parser.get_http_version())
         if self._head_only:
             self.complete = True
-        elif self.length is not None and self.length > self._max_body and has_body(status):
+        elif self._length is not None and self._length > self._max_body and has_body(status):
             raise Refused(f"its body is over {self._max_body} bytes")
 
     def on_body(self, piece: bytes) -> None:
@@ -158,7 +167,7 @@ class AnswerReader:
         if self._status >= 200:
             self.complete = True
         else:
-            self._interim()  # RFC 9110 §15.2; its bytes count against the limit of the final head
+            self._expect_head()  # RFC 9110 §15.2; its bytes count against the limit of the final head
 
     # The rules
 
@@ -171,10 +180,9 @@ class AnswerReader:
         for name, value in self._framing:
             match name.lower():
                 case b"content-length":
-                    if self.length is not None:
+                    if self._length is not None:
                         raise Refused("it has two Content-Lengths")
-                    self.length = int(value)
-                    self.length_name = name
+                    self._length = int(value)
                 case b"transfer-encoding":
                     codings.append(value)
                 case b"connection":
@@ -182,15 +190,16 @@ class AnswerReader:
                 case b"keep-alive":
                     self._read_keep_alive(value)
         # RFC 9112 §6.1: never beside Content-Length, not in HTTP/1.0; other codings we can't undo
-        if codings and (self.length is not None or version == "1.0" or not chunked_alone(codings)):
+        if codings and (self._length is not None or version == "1.0" or not chunked_alone(codings)):
             raise Refused("its Transfer-Encoding is not chunked alone")
-        if self._status == 204 and (codings or self.length):
+        if self._status == 204 and (codings or self._length):
             raise Refused("it is a 204 with a body")  # RFC 9112 §6.1, RFC 9110 §8.6
-        if not COMMON_OPTIONS.issuperset(list_items(connection)):
-            self._headers = list(strip_hop_by_hop([*self._headers, *self._framing]))
         self._chunked = bool(codings)
-        framed = self._chunked or self.length is not None or self._head_only or not has_body(self._status)
-        return framed and keeps_alive(version, connection)
+        if connection and not COMMON_OPTIONS.issuperset(list_items(connection)):
+            self._headers = list(strip_hop_by_hop([*self._headers, *self._framing]))
+        if self._length is None and not self._chunked and not self._head_only and has_body(self._status):
+            return False  # RFC 9112 §6.3: it ends with the connection
+        return keeps_alive(version, connection) if connection else version == "1.1"
 
     def _read_keep_alive(self, value: bytes) -> None:
         for item in list_items((value,)):

@@ -20,6 +20,7 @@ class Owner(Protocol):
 
     url: str
     heads: KnownHeads
+    idle_seconds: float
     bad_answers: int
 
     def release(self, connection: Connection) -> None:
@@ -35,8 +36,8 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """Writes a request, reads its answer, and goes back to its owner or, in any doubt, away.
 
-    Each answer has a reader of its own, and what the backend says unasked ends the connection: no byte of one answer
-    can become part of another.
+    What the backend says unasked, or beyond an answer, ends the connection: no byte of one answer can become part of
+    another.
     """
 
     __slots__ = (
@@ -45,9 +46,11 @@ class Connection(asyncio.Protocol):
         "_max_body",
         "_owner",
         "_reader",
+        "_reading",
         "_socket",
         "expires",
         "idle_seconds",
+        "rested",
         "transport",
     )
 
@@ -58,16 +61,18 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._head_only = False
         self._max_body = 0
-        self._reader: AnswerReader | None = None  # of an answer that is still arriving
+        self._reader = AnswerReader()
+        self._reading = False  # an answer of which a part is read
         self._socket = select.poll()
+        self.rested = 0.0  # when its last answer came
         self.expires = FOREVER
-        self.idle_seconds = FOREVER  # what the backend said last
+        self.idle_seconds = owner.idle_seconds  # less if the backend says so
 
     def usable(self) -> bool:
         """Whether, as far as this end can know, the peer still listens and has said nothing out of turn.
 
-        Looks into the socket (0.4 µs): a FIN the loop has not come round to would cost the message, for a request
-        once written is never written again.
+        Looks into the socket (1 µs): a FIN the loop has not come round to would cost the message, for a request once
+        written is never written again.
         """
         return not (self.transport.is_closing() or self._socket.poll(0))
 
@@ -101,50 +106,47 @@ class Connection(asyncio.Protocol):
             self._owner.drop(self)
             return
         reader = self._reader
-        if reader is None:
-            if not self._head_only and (known := self._owner.heads.recall(data, self._max_body)):
-                head, body = known
+        if not self._reading:
+            known = self._owner.heads.recall(data)
+            if known is not None and not self._head_only and known.size - known.start <= self._max_body:
                 self._exchange = None
-                self.idle_seconds = head.idle_seconds
+                self.idle_seconds = known.idle_seconds
                 self._owner.release(self)
-                exchange.answer(EndpointResponse(head.status, head.headers, body))
+                exchange.answer(EndpointResponse(known.status, known.headers, data[known.start :]))
                 return
-            reader = self._reader = AnswerReader(self._head_only, self._max_body)
+            self._reading = True
+            reader.expect(self._head_only, self._max_body)
         try:
             reader.feed(data)
         except Refused as error:
             self._refuse(exchange, str(error))
             return
         if reader.complete:
-            response = self._finish(exchange, reader)
-            self._owner.heads.learn(data, reader, response)
+            response = self._finish(exchange)
+            self._owner.heads.learn(data, reader, response, self.idle_seconds)
 
     def eof_received(self) -> None:
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(exc)
+        self._reader.close()
         self._owner.lost(self)
 
     # The ends
 
-    def _part(self) -> None:
-        """No exchange uses this connection any more."""
-        self._exchange = None
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-
     def leave(self, exchange: Exchange) -> None:
         """`exchange` expired or was cancelled: its answer may still come, so nothing else may be asked here."""
-        self._part()
+        self._exchange = None
         self._owner.drop(self)
 
-    def _finish(self, exchange: Exchange, reader: AnswerReader) -> EndpointResponse:
+    def _finish(self, exchange: Exchange) -> EndpointResponse:
         """The answer is whole: give it to who asked, and the connection back if it may live on."""
-        self._part()
-        self.idle_seconds = reader.idle_seconds
+        reader = self._reader
         response = reader.response()
+        self._exchange = None
+        self._reading = False
+        self.idle_seconds = min(self._owner.idle_seconds, reader.idle_seconds)
         if reader.reusable:
             self._owner.release(self)
         else:
@@ -153,24 +155,24 @@ class Connection(asyncio.Protocol):
         return response
 
     def _refuse(self, exchange: Exchange, why: str) -> None:
-        self._part()
+        self._exchange = None
         self._owner.drop(self)
         self._owner.bad_answers += 1
         exchange.fail(BadGateway(f"backend {self._owner.url} gave no usable answer: {why}"))
 
     def _end(self, error: Exception | None) -> None:
         """The peer is done."""
-        exchange, reader = self._exchange, self._reader
+        exchange = self._exchange
         if exchange is None:
             self._owner.drop(self)
         elif error is not None:
             self._refuse(exchange, f"the connection broke: {error}")
-        elif reader is None:
+        elif not self._reading:
             self._refuse(exchange, "the connection was closed first")
         else:
             try:
-                reader.feed_eof()
+                self._reader.feed_eof()
             except Refused as refusal:
                 self._refuse(exchange, str(refusal))
             else:
-                self._finish(exchange, reader)
+                self._finish(exchange)

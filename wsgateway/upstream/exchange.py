@@ -37,18 +37,15 @@ class Place(Protocol):
 class Exchange(asyncio.Future[EndpointResponse]):
     """The answer to a request, later. Ends in a response, a GatewayError or, when the caller loses interest, cancelled.
 
-    It is its own future and its own key among the deadlines: one object a call.
+    It is its own future and its own key among the deadlines: one object a call. Its attributes are set by whoever makes
+    it, at once (`Origin.send`, `Deadlines.begin`): an `__init__` would cost 0.4 µs.
     """
 
     __slots__ = ("gate", "pending", "place")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, gate: Gate | None, pending: dict[Exchange, float], place: Place
-    ) -> None:
-        super().__init__(loop=loop)
-        self.gate = gate
-        self.pending = pending
-        self.place = place
+    gate: Gate | None
+    pending: dict[Exchange, float]
+    place: Place
 
     def answer(self, response: EndpointResponse) -> None:
         """End in `response`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from time import monotonic
 
 from wsgateway.errors import BadGateway, ServiceUnavailable
 from wsgateway.messages import EndpointRequest, EndpointResponse
@@ -15,6 +16,7 @@ from wsgateway.upstream.exchange import Exchange, Gate, refused
 from wsgateway.upstream.heads import KnownHeads
 
 SWEEP_SECONDS = 0.5
+FRESH_SECONDS = 0.002  # after an answer a connection is taken to live; looking costs 1 µs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Origin:
     def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, deadlines: Deadlines, bounds: Bounds) -> None:
         self.url = dialer.url
         self.heads = KnownHeads()
+        self.idle_seconds = bounds.idle_seconds
         self.closing = False
         self.opened = 0
         self.reused = 0
@@ -83,14 +86,15 @@ class Origin:
                 gate.refused += 1
                 return refused(loop, ServiceUnavailable(f"{gate.limit} calls to {self.url} are under way"))
             gate.in_flight += 1
-        now = loop.time()
-        queue = self._deadlines.queue(timeout)
-        exchange = Exchange(loop, gate, queue.pending, self)
-        queue.add(exchange, now)
+        exchange = Exchange(loop=loop)
+        exchange.gate = gate
+        exchange.place = self
+        now = monotonic()
+        self._deadlines.begin(exchange, now, timeout)
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if now < connection.expires and connection.usable():
+            if now < connection.rested + FRESH_SECONDS or (now < connection.expires and connection.usable()):
                 self.reused += 1
                 connection.start(exchange, request, max_body)
                 return exchange
@@ -167,30 +171,28 @@ class Origin:
         if self._waiting:
             self._start_next(connection)
         else:
-            self._rest(connection)
+            self.release(connection)
 
     def release(self, connection: Connection) -> None:
-        if not self._waiting:
-            self._rest(connection)
-        elif connection.usable():
-            self.reused += 1
-            self._start_next(connection)
+        if self._waiting:
+            if connection.usable():
+                self.reused += 1
+                self._start_next(connection)
+            else:
+                self.drop(connection)
+        elif connection.idle_seconds > 0:
+            now = monotonic()
+            connection.rested = now
+            connection.expires = now + connection.idle_seconds
+            self._idle.append(connection)
         else:
             self.drop(connection)
 
     # Connections that go
 
-    def _rest(self, connection: Connection) -> None:
-        idle_seconds = min(self._bounds.idle_seconds, connection.idle_seconds)
-        if idle_seconds > 0:
-            connection.expires = self._loop.time() + idle_seconds
-            self._idle.append(connection)
-        else:
-            self.drop(connection)
-
     def _sweep(self) -> None:
         """Drop what has been idle too long. One timer for all, so this may be late; `send` looks for itself."""
-        now = self._loop.time()
+        now = monotonic()
         for connection in [connection for connection in self._idle if connection.expires <= now]:
             self.drop(connection)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._held else None
