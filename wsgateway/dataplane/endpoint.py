@@ -53,7 +53,8 @@ class Endpoints:
     def resolve_callback(self, host: str, target: str) -> Place:
         """As `resolve`, and remembers a callback URL's stage. *Raises* as `resolve` does."""
         place = self.resolve(host, target)
-        if len(place.rest) == 2 and place.rest[0] == "@connections" and "?" not in target:
+        one_id = len(place.rest) == 2 and place.rest[0] == "@connections"
+        if one_id and "?" not in target and not target.endswith("/"):
             if len(self._callbacks) >= REMEMBERED:
                 self._callbacks.clear()
             self._callbacks[host, target[: target.rfind("/")]] = place
