@@ -95,6 +95,7 @@ class HttpConnection(asyncio.Protocol):
         "_blocked",
         "_discard_until",
         "_discarded",
+        "_gathered",
         "_headers",
         "_headers_bytes",
         "_host",
@@ -131,6 +132,7 @@ class HttpConnection(asyncio.Protocol):
         """No whole head has come yet."""
         self._queue: deque[_Incoming] = deque()
         self._answering: _Incoming | None = None
+        self._gathered: list[bytes] = []
         self._refusal: _Refused | None = None
         self._task: asyncio.Future[None] | None = None
         self._paused = False
@@ -353,6 +355,7 @@ class HttpConnection(asyncio.Protocol):
             elif self._incoming is not None and self._incoming.stream is None:
                 # The head is here and the body is not: it is read as the handler asks for it.
                 incoming = self._incoming
+                self.flush()  # answers to requests before it, for it may write an interim one
                 body = incoming.stream = BodyStream(self._transport, _continue_for(incoming))
                 for chunk in incoming.body:
                     incoming.stream.feed(chunk)
@@ -408,7 +411,7 @@ class HttpConnection(asyncio.Protocol):
             self.listener.unexpected(error, incoming.method, incoming.target)
             data = http1.response(500, _JSON, b'{"message":"Internal server error"}', close=True)
             close = True
-        self._transport.write(data)
+        self._write(data)
         if unread and stream is not None:
             # What is still coming is read and dropped for a while: closing on it would reset the connection before
             # the caller has read the answer.
@@ -463,6 +466,7 @@ class HttpConnection(asyncio.Protocol):
             connection.abandoned()
             self._respond(incoming, HttpResponse(500, _JSON, b'{"message":"Internal server error"}', close=True))
             return
+        self.flush()
         transport = self._transport
         socket = WebSocket(self.listener, transport, connection)
         transport.set_protocol(socket)
@@ -491,13 +495,27 @@ class HttpConnection(asyncio.Protocol):
         if str(refusal):
             why = str(refusal).replace("\\", "\\\\").replace('"', "'")
             body = b'{"message":"%s"}' % why.encode("ascii", "replace")
-            self._transport.write(http1.response(refusal.status, _JSON, body, close=True, now=time.time()))
+            self._write(http1.response(refusal.status, _JSON, body, close=True, now=time.time()))
         self._discard_until = self.listener.clock() + DISCARD_SECONDS
         self._close()
 
     def _close(self) -> None:
+        self.flush()
         if not self._lost:
             self._transport.close()
+
+    def _write(self, data: bytes) -> None:
+        """Put an answer into this turn's write."""
+        if not self._gathered:
+            self.listener.outbox.add(self)
+        self._gathered.append(data)
+
+    def flush(self) -> None:
+        """Write what this turn gathered. Nothing else writes answers."""
+        gathered = self._gathered
+        if gathered and not self._lost:
+            self._gathered = []
+            self._transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
 
     def _pause(self, pause: bool) -> None:
         if pause == self._paused or self._lost or self._transport.is_closing():

@@ -13,7 +13,7 @@ from wsgateway import http1
 from wsgateway.dataplane.counters import Counters
 from wsgateway.errors import StartError
 from wsgateway.transport.http import HttpConnection
-from wsgateway.transport.websocket import Outbox
+from wsgateway.transport.outbox import Outbox
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.websocket import Accepted

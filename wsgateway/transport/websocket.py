@@ -26,26 +26,6 @@ CLOSE_REASONS = {
 """API Gateway's `disconnectReason` where the close frame brings none."""
 
 
-class Outbox:
-    """Sockets with something gathered in this loop turn; each gets one `writelines` at its end."""
-
-    __slots__ = ("_dirty", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._dirty: list[WebSocket] = []
-
-    def add(self, socket: WebSocket) -> None:
-        if not self._dirty:
-            self._loop.call_soon(self.flush)
-        self._dirty.append(socket)
-
-    def flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for socket in dirty:
-            socket.flush()
-
-
 class WebSocket(asyncio.Protocol):
     """Carries messages between one client and its Connection; implements `hub.Socket`."""
 
