@@ -13,6 +13,7 @@ from wsgateway.upstream.exchange import Exchange
 from wsgateway.upstream.heads import KnownHeads
 
 COPIED_BYTES = 65_536  # a body up to this is cheaper copied behind its head than written as a second piece
+FRESH_SECONDS = 0.002
 
 
 class Owner(Protocol):
@@ -68,13 +69,15 @@ class Connection(asyncio.Protocol):
         self.expires = FOREVER
         self.idle_seconds = owner.idle_seconds  # less if the backend says so
 
-    def usable(self) -> bool:
+    def usable(self, now: float) -> bool:
         """Whether, as far as this end can know, the peer still listens and has said nothing out of turn.
 
-        Looks into the socket (1 µs): a FIN the loop has not come round to would cost the message, for a request once
-        written is never written again.
+        Looks into the socket (1 µs) unless it answered a moment ago: a FIN the loop has not come round to would cost
+        the message, for a request once written is never written again.
         """
-        return not (self.transport.is_closing() or self._socket.poll(0))
+        if self.transport.is_closing():
+            return False
+        return now < self.rested + FRESH_SECONDS or not self._socket.poll(0)
 
     def start(self, exchange: Exchange, request: EndpointRequest, max_body: int) -> None:
         """Write the request, all at once."""

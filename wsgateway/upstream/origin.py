@@ -16,7 +16,6 @@ from wsgateway.upstream.exchange import Exchange, Gate, refused
 from wsgateway.upstream.heads import KnownHeads
 
 SWEEP_SECONDS = 0.5
-FRESH_SECONDS = 0.002  # after an answer a connection is taken to live; looking costs 1 µs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +93,7 @@ class Origin:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if now < connection.rested + FRESH_SECONDS or (now < connection.expires and connection.usable()):
+            if now < connection.expires and connection.usable(now):
                 self.reused += 1
                 connection.start(exchange, request, max_body)
                 return exchange
@@ -175,7 +174,7 @@ class Origin:
 
     def release(self, connection: Connection) -> None:
         if self._waiting:
-            if connection.usable():
+            if connection.usable(monotonic()):
                 self.reused += 1
                 self._start_next(connection)
             else:

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
@@ -18,7 +19,7 @@ import pytest
 from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, IntegrationTimeout, ServiceUnavailable
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.upstream import Bounds, Egress, Gate, Origin, Upstream
-from wsgateway.upstream.origin import FRESH_SECONDS
+from wsgateway.upstream.connection import FRESH_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +58,11 @@ class Peer:
 
     def close(self) -> None:
         self._writer.close()
+
+    def reset(self) -> None:
+        linger = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._writer.transport.abort()
 
 
 Serve = Callable[[Peer], Awaitable[None]]
@@ -341,6 +347,21 @@ async def test_a_connection_idle_too_long_is_not_used_even_before_the_sweep() ->
         await asyncio.get_running_loop().run_in_executor(None, asyncio.run, asyncio.sleep(0.02))
         await send(origin)
         assert origin.opened == 2
+
+
+async def test_a_reset_between_requests_is_no_error() -> None:
+    """RST right behind the answer: the socket is gone while its connection still counts as fresh."""
+
+    async def serve(peer: Peer) -> None:
+        peer.answer(await peer.request())
+        peer.reset()
+
+    async with backend(serve) as server, calling(server) as origin:
+        for _ in range(50):
+            await send(origin)
+            while origin.held:
+                await asyncio.sleep(0)
+        assert (origin.opened, origin.bad_answers) == (50, 0)
 
 
 async def test_the_last_used_connection_is_taken_first() -> None:
