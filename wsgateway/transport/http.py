@@ -155,36 +155,49 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal is not None:
+        if self._closing:
+            self._discard(data)
             return
         answering = self._answering
         if answering is not None and answering.websocket:
             self._wait_behind(answering, data)
             return
+        fresh = self._incoming is None and not self._unparsed and answering is None
+        if fresh:
+            known = self.listener.heads.recall(data)
+            if known is not None:
+                head = known.head
+                recalled = _Incoming(known.method, known.target, "1.1", head.authority, head.host)
+                recalled.headers = head.headers
+                recalled.body.append(known.body)
+                recalled.complete = True
+                self._queue.append(recalled)
+                self._next()
+                return
+            self._waiting_since = self.listener.clock()
         if self._incoming is None:
-            if not self._unparsed and self._answering is None:
-                self._waiting_since = self.listener.clock()
             self._unparsed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(data[upgrade.args[0] :])
+            self._upgraded(data, upgrade.args[0])
         except httptools.HttpParserError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, _Refused) else _Refused(400, f"malformed request: {error}"))
+            self._refuse(_cause(error))
         else:
             if self._incoming is None and self._unparsed > MAX_HEAD_BYTES + MAX_URL_BYTES:
                 self._refuse(_Refused(431, f"the request head is over {MAX_HEAD_BYTES} bytes"))
+            if fresh and len(self._queue) == 1 and self._incoming is None and not self._unparsed:
+                one = self._queue[0]
+                length = sum(map(len, one.body))
+                self.listener.heads.learn(data, one.headers, one.authority, one.host, length)
         self._next()
 
     def eof_received(self) -> bool:
         # A client may half-close behind its last request and still read the answer (RFC 9112 §9.6).
         if self._incoming is not None:
             return False
-        busy = self._answering is not None or bool(self._queue)
-        if busy:
-            self._refusal = self._refusal or _Refused(400, "")
-        return busy
+        self._ended = self._answering is not None or bool(self._queue)
+        return self._ended and not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -205,6 +218,10 @@ class HttpConnection(asyncio.Protocol):
         self._next()
 
     # httptools
+
+    def on_message_begin(self) -> None:
+        # A head that began behind another request in the same read is unparsed as well.
+        self._unparsed = self._unparsed or 1
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -240,9 +257,7 @@ class HttpConnection(asyncio.Protocol):
         elif not stream.closed:
             stream.feed(data)
         else:
-            self._discarded += len(data)
-            if self._discarded > DISCARD_BYTES:
-                self._close()
+            self._discard(data)
 
     def on_message_complete(self) -> None:
         incoming = self._incoming
@@ -320,35 +335,39 @@ class HttpConnection(asyncio.Protocol):
             listener.port,
         )
 
-    def _upgraded(self, behind: bytes) -> None:
-        """llhttp stopped at an `Upgrade`: a handshake, or an offer of another protocol that is ignored."""
-        incoming = self._queue[-1]
-        if incoming.websocket:
-            incoming.behind = behind
-            return
-        # RFC 9110 §7.8: a server may ignore the offer (Java's HttpClient makes one of h2c with every cleartext
-        # request). The same head is read again without it.
-        self._queue.pop()
-        head = [f"{incoming.method} {incoming.target} HTTP/{incoming.version}\r\n".encode("latin-1")]
-        for name, value in incoming.headers:
-            key = name.lower()
-            if key == b"connection":
-                kept = [item for item in http1.list_items([value]) if item in (b"close", b"keep-alive")]
-                value = b", ".join(kept)
-            if key not in (b"upgrade", b"http2-settings"):
-                head.append(b"%s: %s\r\n" % (name, value))
-        self._parser = httptools.HttpRequestParser(self)
-        self.data_received(b"".join(head) + b"\r\n" + behind)
+    def _upgraded(self, data: bytes, offset: int) -> None:
+        """llhttp stopped behind a request with `Upgrade`: a handshake, or offers of other protocols.
+
+        RFC 9110 §7.8: a server may ignore such an offer (Java's HttpClient makes one of h2c with every cleartext
+        request). The request is whole by now, so a new parser goes on behind it.
+        """
+        rest = memoryview(data)
+        while True:
+            rest = rest[offset:]
+            if self._queue and self._queue[-1].websocket:
+                self._queue[-1].behind = bytes(rest)
+                return
+            self._parser = httptools.HttpRequestParser(self)
+            if not rest:
+                return
+            try:
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                offset = upgrade.args[0]
+            except httptools.HttpParserError as error:
+                self._refuse(_cause(error))
+                return
+            else:
+                return
 
     def _wait_behind(self, answering: _Incoming, data: bytes) -> None:
         """Frames that arrive during $connect: up to one message, then TCP back-pressure."""
         answering.behind += data
-        if len(answering.behind) >= self.listener.behind_bytes:
-            self._pause(True)
+        self._flow()
 
     def _next(self) -> None:
         """Answer the next request that is ready, unless one is being answered."""
-        while self._answering is None and not self._lost and not self._blocked:
+        while self._answering is None and not self._blocked and not self._closing:
             if self._queue:
                 incoming = self._queue.popleft()
                 body: Body = incoming.body[0] if len(incoming.body) == 1 else b"".join(incoming.body)
@@ -356,22 +375,21 @@ class HttpConnection(asyncio.Protocol):
                 # The head is here and the body is not: it is read as the handler asks for it.
                 incoming = self._incoming
                 self.flush()  # answers to requests before it, for it may write an interim one
-                body = incoming.stream = BodyStream(self._transport, _continue_for(incoming))
+                body = incoming.stream = BodyStream(self._transport, _continue_for(incoming), self._flow)
                 for chunk in incoming.body:
                     incoming.stream.feed(chunk)
             else:
-                if self._refusal is not None and self._refusal.status and not self._discard_until:
+                if self._refusal is not None:
                     self._write_refusal(self._refusal)
+                elif self._ended:
+                    self._close()
                 break
             self._answering = incoming
             if self._is_new:
                 self._is_new = False
                 self.listener.head_read(self)
             self._answer(incoming, self._request(incoming, body))
-        # Requests sent ahead wait in the socket, not here; and so do all while answers are not taken.
-        pause = self._blocked or (self._answering is not None and bool(self._queue))
-        if pause is not self._paused:
-            self._pause(pause)
+        self._flow()
 
     def _answer(self, incoming: _Incoming, request: HttpRequest) -> None:
         if incoming.websocket:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from wsgateway import http1
 from wsgateway.dataplane.counters import Counters
 from wsgateway.errors import StartError
+from wsgateway.transport.heads import KnownHeads
 from wsgateway.transport.http import HttpConnection
 from wsgateway.transport.outbox import Outbox
 
@@ -100,6 +101,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         self.clock = loop.time
         self.outbox = Outbox(loop)
+        self.heads = KnownHeads()
         self._connections: set[HttpConnection | WebSocket] = set()
         self._unfinished: dict[HttpConnection, str] = {}
         self._per_address: dict[str, int] = {}
