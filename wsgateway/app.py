@@ -227,9 +227,7 @@ class _App:
 
         file = self._settings.file.resolve()
         # The directory, not the file: editors replace files.
-        async for changes in awatch(
-            file.parent, recursive=False, debounce=100, step=20, rust_timeout=200, raise_interrupt=False
-        ):
+        async for changes in awatch(file.parent, recursive=False, debounce=100, step=20, rust_timeout=200):
             if any(changed == str(file) for _, changed in changes):
                 self._reload()
 
