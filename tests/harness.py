@@ -9,13 +9,15 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httptools
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosedError
 
 PATIENCE = 20.0
 """Seconds until a wait for something that must happen fails; never a pause."""
@@ -137,9 +139,7 @@ class Answer:
         return json.loads(self.body)
 
 
-async def http(
-    port: int, method: str, path: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()
-) -> Answer:
+async def http(port: int, method: str, path: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """One request on a connection of its own."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers]
@@ -311,3 +311,26 @@ async def backend() -> AsyncIterator[Backend]:
         yield running
     finally:
         running.stop()
+
+
+async def connection_of(client: ClientConnection) -> str:
+    """The connection id of a client whose API has no route for this message: an error frame tells it."""
+    async with asyncio.timeout(PATIENCE):
+        await client.send('{"action": "which connection is this?"}')
+        return str(json.loads(await client.recv())["connectionId"])
+
+
+async def heard(client: ClientConnection) -> str | bytes:
+    """The next message."""
+    async with asyncio.timeout(PATIENCE):
+        return await client.recv()
+
+
+async def closed(client: ClientConnection) -> tuple[int | None, str | None]:
+    """The code and reason of the close, once it is complete; what comes before it is passed over."""
+    async with asyncio.timeout(PATIENCE):
+        with suppress(ConnectionClosedError):  # any code but 1000 and 1001
+            async for _ in client:
+                pass
+        await client.wait_closed()
+    return client.close_code, client.close_reason

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, Protocol, State
 
 from wsgateway.messages import HttpRequest, Message, collect
@@ -36,6 +36,7 @@ def test_a_frame_is_read_back_by_an_independent_reader(data: bytes, binary: bool
     reader.receive_data(Message(data, binary).frame())
 
     (frame,) = reader.events_received()
+    assert isinstance(frame, Frame)
     opcode = Opcode.BINARY if binary else Opcode.TEXT
     assert (frame.opcode, frame.data, frame.fin) == (opcode, data, True)
 
