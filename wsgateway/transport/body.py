@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 
 HIGH_WATER = 65_536
@@ -10,23 +11,27 @@ HIGH_WATER = 65_536
 
 
 class BodyStream:
-    """Implements `messages.ByteStream`. Ends with ConnectionError where the client left in the middle."""
+    """Implements `messages.ByteStream`. Ends with ConnectionError where the client left in the middle.
+
+    `flow` is called when `full` changes; the connection reads no more of the body while it is.
+    """
 
     __slots__ = (
         "_chunks",
         "_expect",
-        "_failed",
         "_finished",
-        "_paused",
+        "_flow",
         "_received",
         "_size",
         "_started",
         "_transport",
         "_waiter",
         "closed",
+        "failed",
+        "full",
     )
 
-    def __init__(self, transport: asyncio.Transport, expect: bytes) -> None:
+    def __init__(self, transport: asyncio.Transport, expect: bytes, flow: Callable[[], None]) -> None:
         self._transport = transport
         self._expect = expect
         self._chunks: list[bytes] = []
@@ -34,9 +39,12 @@ class BodyStream:
         self._received = 0
         self._started = asyncio.get_running_loop().time()
         self._finished = False
-        self._failed = False
-        self._paused = False
+        self._flow = flow
         self._waiter: asyncio.Future[None] | None = None
+        self.failed = False
+        """The rest will not come."""
+        self.full = False
+        """Enough is kept until some of it is read."""
         self.closed = False
         """Nobody will read on; what arrives is dropped."""
 
@@ -48,7 +56,7 @@ class BodyStream:
             self._transport.write(self._expect)
             self._expect = b""
         while not self._chunks:
-            if self._failed:
+            if self.failed:
                 raise ConnectionResetError("the client left before its request was complete")
             if self._finished:
                 raise StopAsyncIteration
@@ -57,18 +65,20 @@ class BodyStream:
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+        if self.full:
+            self.full = False
+            self._flow()
         return data
 
     def feed(self, data: bytes) -> None:
+        if self.closed:
+            return
         self._chunks.append(data)
         self._size += len(data)
         self._received += len(data)
-        if self._size > HIGH_WATER and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        if self._size > HIGH_WATER and not self.full:
+            self.full = True
+            self._flow()
         self._wake()
 
     def finish(self) -> None:
@@ -76,20 +86,18 @@ class BodyStream:
         self._wake()
 
     def abort(self) -> None:
-        self._failed = True
+        self.failed = True
         self._wake()
 
     def close(self) -> None:
         """Stop keeping what arrives."""
         self.closed = True
         self._chunks.clear()
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+        self.full = False
 
     def too_slow(self, now: float, grace: float, rate: int) -> bool:
         """Whether fewer than `rate` bytes/s came since the body began; time in which we did not read is not counted."""
-        if self._paused or self._finished:
+        if self.full or self._finished:
             self._started = now
             self._received = 0
             return False

@@ -93,8 +93,11 @@ class HttpConnection(asyncio.Protocol):
         "_answering",
         "_authority",
         "_blocked",
+        "_closing",
+        "_deaf",
         "_discard_until",
         "_discarded",
+        "_ended",
         "_gathered",
         "_headers",
         "_headers_bytes",
@@ -138,6 +141,12 @@ class HttpConnection(asyncio.Protocol):
         self._paused = False
         self._blocked = False
         """The client does not take our answers."""
+        self._ended = False
+        """The client sends no more."""
+        self._deaf = False
+        """Nothing more is parsed: what came was malformed, or the last answer is written."""
+        self._closing = False
+        """The last answer is written."""
         self._lost = False
         self._discard_until = 0.0
         self._discarded = 0
@@ -155,7 +164,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._deaf:
             self._discard(data)
             return
         answering = self._answering
@@ -174,7 +183,8 @@ class HttpConnection(asyncio.Protocol):
                 self._queue.append(recalled)
                 self._next()
                 return
-            self._waiting_since = self.listener.clock()
+            if not self._is_new:  # a new connection's time began with it
+                self._waiting_since = self.listener.clock()
         if self._incoming is None:
             self._unparsed += len(data)
         try:
@@ -211,7 +221,7 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._blocked = True
-        self._pause(True)
+        self._flow()
 
     def resume_writing(self) -> None:
         self._blocked = False
@@ -254,10 +264,8 @@ class HttpConnection(asyncio.Protocol):
         stream = incoming.stream
         if stream is None:
             incoming.body.append(data)
-        elif not stream.closed:
-            stream.feed(data)
         else:
-            self._discard(data)
+            stream.feed(data)
 
     def on_message_complete(self) -> None:
         incoming = self._incoming
@@ -266,8 +274,6 @@ class HttpConnection(asyncio.Protocol):
         incoming.complete = True
         if incoming.stream is not None:
             incoming.stream.finish()
-            if incoming.stream.closed:
-                self._close()
         else:
             self._queue.append(incoming)
 
@@ -323,6 +329,8 @@ class HttpConnection(asyncio.Protocol):
         """The request as handlers see it."""
         listener = self.listener
         source, scheme, authority = listener.proxies.origin_of(self._peer, incoming.headers)
+        if authority and _host(authority) is None:
+            authority = ""  # a proxy that passes on what it was sent
         return HttpRequest(
             incoming.method,
             incoming.target,
@@ -336,21 +344,22 @@ class HttpConnection(asyncio.Protocol):
         )
 
     def _upgraded(self, data: bytes, offset: int) -> None:
-        """llhttp stopped behind a request with `Upgrade`: a handshake, or offers of other protocols.
+        """llhttp stopped behind a head with `Upgrade`: a handshake, or offers of other protocols.
 
         RFC 9110 §7.8: a server may ignore such an offer (Java's HttpClient makes one of h2c with every cleartext
-        request). The request is whole by now, so a new parser goes on behind it.
+        request). The same head is read again without it, and then what is behind it.
         """
         rest = memoryview(data)
         while True:
             rest = rest[offset:]
-            if self._queue and self._queue[-1].websocket:
-                self._queue[-1].behind = bytes(rest)
+            incoming = self._queue[-1]
+            if incoming.websocket:
+                incoming.behind = bytes(rest)
                 return
+            self._queue.pop()
             self._parser = httptools.HttpRequestParser(self)
-            if not rest:
-                return
             try:
+                self._parser.feed_data(_without_offer(incoming))
                 self._parser.feed_data(rest)
             except httptools.HttpParserUpgrade as upgrade:
                 offset = upgrade.args[0]
@@ -366,7 +375,7 @@ class HttpConnection(asyncio.Protocol):
         self._flow()
 
     def _next(self) -> None:
-        """Answer the next request that is ready, unless one is being answered."""
+        """Answer the requests that are ready, unless one is being answered already."""
         while self._answering is None and not self._blocked and not self._closing:
             if self._queue:
                 incoming = self._queue.popleft()
@@ -395,7 +404,10 @@ class HttpConnection(asyncio.Protocol):
         if incoming.websocket:
             self._answer_handshake(incoming, request)
             return
-        answer = self.listener.handler(request)
+        try:
+            answer = self.listener.handler(request)
+        except Exception as error:
+            answer = self._fault(error, incoming)
         if type(answer) is HttpResponse:
             self._respond(incoming, answer)
         else:
@@ -403,10 +415,20 @@ class HttpConnection(asyncio.Protocol):
             self._task = asyncio.ensure_future(self._answer_later(incoming, later))
 
     async def _answer_later(self, incoming: _Incoming, answer: Awaitable[HttpResponse]) -> None:
-        response = await answer
+        try:
+            response = await answer
+        except Exception as error:
+            response = self._fault(error, incoming)
         self._task = None
         self._respond(incoming, response)
         self._next()
+
+    def _fault(self, error: Exception, incoming: _Incoming) -> HttpResponse:
+        """What the client hears where a handler broke off."""
+        stream = incoming.stream
+        if stream is None or not stream.failed:  # else the request broke off, and the handler with it
+            self.listener.unexpected(error, incoming.method, incoming.target)
+        return _INTERNAL_ERROR
 
     def _respond(self, incoming: _Incoming, response: HttpResponse) -> None:
         """Write the answer and be ready for what comes next."""
@@ -414,6 +436,10 @@ class HttpConnection(asyncio.Protocol):
             return
         stream = incoming.stream
         unread = stream is not None and not incoming.complete
+        if unread and self._refusal is not None:
+            # Its body is malformed: that is the answer, whatever was made of the part that came.
+            self._answering = None
+            return
         close = response.close or not incoming.keep_alive or unread or self.listener.draining
         try:
             data = http1.response(
@@ -427,20 +453,16 @@ class HttpConnection(asyncio.Protocol):
             )
         except http1.UnsafeHeader as error:
             self.listener.unexpected(error, incoming.method, incoming.target)
-            data = http1.response(500, _JSON, b'{"message":"Internal server error"}', close=True)
+            data = http1.response(500, _JSON, _INTERNAL_ERROR.body, close=True)
             close = True
         self._write(data)
-        if unread and stream is not None:
-            # What is still coming is read and dropped for a while: closing on it would reset the connection before
-            # the caller has read the answer.
-            stream.close()
-            self._discard_until = self.listener.clock() + DISCARD_SECONDS
-            self._answering = None
-            return
         self._answering = None
         self._waiting_since = self.listener.clock()
+        if unread and stream is not None:
+            stream.close()
+            self._incoming = None
         if close:
-            self._close()
+            self._close(linger=unread or incoming.websocket or bool(self._queue) or self._refusal is not None)
 
     # Handshakes
 
@@ -474,15 +496,16 @@ class HttpConnection(asyncio.Protocol):
             self._respond(incoming, http_close(answer))
             return
         connection = answer.connection
-        if self._lost or self._transport.is_closing():
+        if self._lost or self._ended or self._transport.is_closing():
             connection.abandoned()
+            self._close()
             return
         try:
             head = handshake.accept(request, answer.subprotocol)
         except http1.UnsafeHeader as error:
             self.listener.unexpected(error, request.method, request.target)
             connection.abandoned()
-            self._respond(incoming, HttpResponse(500, _JSON, b'{"message":"Internal server error"}', close=True))
+            self._respond(incoming, _INTERNAL_ERROR)
             return
         self.flush()
         transport = self._transport
@@ -503,6 +526,7 @@ class HttpConnection(asyncio.Protocol):
         """A malformed request: answered behind what is being answered, then the connection ends."""
         self.listener.counters.requests_malformed += 1
         self._refusal = refusal
+        self._deaf = True
         incoming = self._incoming
         if incoming is not None:
             if incoming.stream is not None:
@@ -510,17 +534,36 @@ class HttpConnection(asyncio.Protocol):
             self._incoming = None
 
     def _write_refusal(self, refusal: _Refused) -> None:
-        if str(refusal):
-            why = str(refusal).replace("\\", "\\\\").replace('"', "'")
-            body = b'{"message":"%s"}' % why.encode("ascii", "replace")
-            self._write(http1.response(refusal.status, _JSON, body, close=True, now=time.time()))
-        self._discard_until = self.listener.clock() + DISCARD_SECONDS
-        self._close()
+        why = str(refusal).replace("\\", "\\\\").replace('"', "'")
+        body = b'{"message":"%s"}' % why.encode("ascii", "replace")
+        self._write(http1.response(refusal.status, _JSON, body, close=True, now=time.time()))
+        self._close(linger=True)
 
-    def _close(self) -> None:
+    def _close(self, *, linger: bool = False) -> None:
+        """End the connection behind what is written; nothing that comes is parsed any more.
+
+        `linger` is for clients that may still be sending: the stream ends, and what comes is read and dropped for a
+        while. Closing at once would reset the connection before the client has read its answer (RFC 9112 §9.6).
+        """
+        if self._closing:
+            return
+        self._closing = self._deaf = True
+        self._queue.clear()
         self.flush()
-        if not self._lost:
+        if self._lost or self._transport.is_closing():
+            return
+        if linger and not self._ended:
+            self._discard_until = self.listener.clock() + DISCARD_SECONDS
+            self._transport.write_eof()
+            self._flow()
+        else:
             self._transport.close()
+
+    def _discard(self, data: bytes) -> None:
+        if self._closing:
+            self._discarded += len(data)
+            if self._discarded > DISCARD_BYTES:
+                self._transport.close()
 
     def _write(self, data: bytes) -> None:
         """Put an answer into this turn's write."""
@@ -535,14 +578,25 @@ class HttpConnection(asyncio.Protocol):
             self._gathered = []
             self._transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
 
-    def _pause(self, pause: bool) -> None:
-        if pause == self._paused or self._lost or self._transport.is_closing():
-            return
-        self._paused = pause
-        if pause:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+    def _flow(self) -> None:
+        """Read, or let what comes wait in the socket: while answers are not taken, and what is here is enough."""
+        answering = self._answering
+        pause = self._blocked or (answering is not None and self._has_enough(answering))
+        if pause is not self._paused and not self._lost and not self._transport.is_closing():
+            self._paused = pause
+            if pause:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _has_enough(self, answering: _Incoming) -> bool:
+        """Whether no more is to be read until the request being answered is through, or reads more of its body."""
+        incoming = self._incoming
+        if self._queue or self._deaf or len(answering.behind) >= self.listener.behind_bytes:
+            return True
+        if incoming is None:
+            return False
+        return incoming is not answering or (incoming.stream is not None and incoming.stream.full)
 
     # The sweep
 
@@ -577,7 +631,7 @@ class HttpConnection(asyncio.Protocol):
 
 def http_close(response: HttpResponse) -> HttpResponse:
     """The same answer, ending the connection."""
-    return HttpResponse(response.status, response.headers, response.body, close=True)
+    return HttpResponse(response.status, response.headers, response.body, close=True, lines=response.lines)
 
 
 def _continue_for(incoming: _Incoming) -> bytes:
@@ -587,4 +641,25 @@ def _continue_for(incoming: _Incoming) -> bytes:
     return b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b""
 
 
+def _without_offer(incoming: _Incoming) -> bytes:
+    """The head as it would be without its `Upgrade`; the authority that counted becomes its Host."""
+    head = [f"{incoming.method} {incoming.target} HTTP/{incoming.version}\r\n".encode("latin-1")]
+    for name, value in incoming.headers:
+        key = name.lower()
+        if key == b"host":
+            value = incoming.authority.encode("latin-1")
+        elif key == b"connection":
+            value = b", ".join(item for item in http1.list_items([value]) if item in (b"close", b"keep-alive"))
+        if key not in (b"upgrade", b"http2-settings") and (value or key != b"connection"):
+            head.append(b"%s: %s\r\n" % (name, value))
+    return b"".join(head) + b"\r\n"
+
+
+def _cause(error: httptools.HttpParserError) -> _Refused:
+    """Our own refusal where it is one, else llhttp's."""
+    cause = error.__context__
+    return cause if isinstance(cause, _Refused) else _Refused(400, f"malformed request: {error}")
+
+
 _JSON = ((b"Content-Type", b"application/json"),)
+_INTERNAL_ERROR = HttpResponse(500, _JSON, b'{"message":"Internal server error"}', close=True)
