@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from wsgateway import http1
 from wsgateway.dataplane.counters import Counters
 from wsgateway.errors import StartError
+from wsgateway.outbox import Outbox
 from wsgateway.transport.heads import KnownHeads
 from wsgateway.transport.http import HttpConnection
-from wsgateway.transport.outbox import Outbox
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.websocket import Accepted

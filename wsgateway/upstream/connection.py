@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from wsgateway.errors import BadGateway
 from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.outbox import Outbox
 from wsgateway.upstream.answer import FOREVER, AnswerReader, Refused
 from wsgateway.upstream.exchange import Exchange
 from wsgateway.upstream.heads import KnownHeads
@@ -16,11 +17,15 @@ COPIED_BYTES = 65_536  # a body up to this is cheaper copied behind its head tha
 FRESH_SECONDS = 0.002
 
 
+_NOTHING = (b"", b"")
+
+
 class Owner(Protocol):
     """What keeps connections: an origin."""
 
     url: str
     heads: KnownHeads
+    outbox: Outbox
     idle_seconds: float
     bad_answers: int
 
@@ -48,6 +53,7 @@ class Connection(asyncio.Protocol):
         "_owner",
         "_reader",
         "_reading",
+        "_request",
         "_socket",
         "expires",
         "idle_seconds",
@@ -63,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._head_only = False
         self._max_body = 0
         self._reader = AnswerReader()
+        self._request = _NOTHING
         self._reading = False  # an answer of which a part is read
         self._socket = select.poll()
         self.rested = 0.0  # when its last answer came
@@ -80,7 +87,7 @@ class Connection(asyncio.Protocol):
         return now < self.rested + FRESH_SECONDS or not self._socket.poll(0)
 
     def start(self, exchange: Exchange, request: EndpointRequest, max_body: int) -> None:
-        """Write the request, all at once."""
+        """Write the request, all at once, at the end of this loop turn."""
         self._exchange = exchange
         self._head_only = request.method == "HEAD"
         self._max_body = max_body
@@ -88,9 +95,20 @@ class Connection(asyncio.Protocol):
         body = request.body
         size = len(body)
         if size <= COPIED_BYTES:
-            self.transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (request.head, size, body))
+            self._request = b"%bContent-Length: %d\r\n\r\n%b" % (request.head, size, body), b""
         else:
-            self.transport.writelines((b"%bContent-Length: %d\r\n\r\n" % (request.head, size), body))
+            self._request = b"%bContent-Length: %d\r\n\r\n" % (request.head, size), body
+        self._owner.outbox.add(self)
+
+    def flush(self) -> None:
+        """Write the request that waits for the end of the turn, unless it was given up meanwhile."""
+        head, body = self._request
+        self._request = _NOTHING
+        if self._exchange is not None and not self.transport.is_closing():
+            if body:
+                self.transport.writelines((head, body))
+            else:
+                self.transport.write(head)
 
     @property
     def stage(self) -> str:

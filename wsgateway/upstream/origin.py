@@ -9,6 +9,7 @@ from time import monotonic
 
 from wsgateway.errors import BadGateway, ServiceUnavailable
 from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.outbox import Outbox
 from wsgateway.upstream.connection import Connection
 from wsgateway.upstream.deadlines import Deadlines
 from wsgateway.upstream.dial import Dialer
@@ -41,6 +42,7 @@ class Origin:
     def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, deadlines: Deadlines, bounds: Bounds) -> None:
         self.url = dialer.url
         self.heads = KnownHeads()
+        self.outbox = Outbox(loop)
         self.idle_seconds = bounds.idle_seconds
         self.closing = False
         self.opened = 0
