@@ -92,6 +92,10 @@ class WebSocket(asyncio.Protocol):
     def close(self, code: int, reason: str) -> None:
         self._lane.close(code, reason)
         self._after_lane()
+        if self._lane.held_bytes:
+            # The client's own close may wait among the frames that were held back.
+            self._lane.release()
+            self._after_lane()
 
     def pause(self) -> None:
         self._pause_for(FLOW)
