@@ -31,10 +31,10 @@ def reference() -> str:
 
 def _section(title: str, part: dict[str, Any]) -> str:
     required = part.get("required", ())
-    rows = [
-        f"| `{key}`{' (required)' if key in required else ''} | {_kind(value)} | {_cell(value.get('description', ''))} |"
-        for key, value in part["properties"].items()
-    ]
+    rows = []
+    for key, value in part["properties"].items():
+        name = f"`{key}` (required)" if key in required else f"`{key}`"
+        rows.append(f"| {name} | {_kind(value)} | {_cell(value.get('description', ''))} |")
     about = part.get("description", "")
     return "\n".join([f"### {title}", "", about, "", "| key | holds | meaning |", "| --- | --- | --- |", *rows, ""])
 

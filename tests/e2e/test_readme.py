@@ -1,0 +1,156 @@
+"""Every command of the README does what the README says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PATIENCE, gateway
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
+BIN = Path(sys.executable).parent
+
+SAMPLE = "python3 -m venv .venv && .venv/bin/pip install '.[sample]' && .venv/bin/python examples/chat"
+TESTS = "python3 -m venv .venv && .venv/bin/pip install -c requirements.lock -e '.[test]' && .venv/bin/python -m pytest"
+TOUR = [
+    ".venv/bin/wsgateway validate",
+    ".venv/bin/wsgateway routes",
+    ".venv/bin/wsgateway validate broken.yaml",
+    ".venv/bin/wsgateway dev",
+    """echo '{"action": "ping"}' | .venv/bin/wsgateway connect ws://127.0.0.1:8080/dev""",
+    ".venv/bin/wsgateway connections ls",
+    """.venv/bin/wsgateway connections send "$ID" '{"hello": "you"}'""",
+    '.venv/bin/wsgateway connections close "$ID"',
+]
+
+
+def test_no_command_is_left_out() -> None:
+    assert COMMANDS == [SAMPLE, TESTS, *TOUR]
+
+
+def test_the_gate_runs_the_test_command() -> None:
+    """`.ci/run` takes it out of the README; what it takes is this."""
+    script = (ROOT / ".ci" / "run").read_text()
+    pattern = re.search(r"'(s/\^.*/p)'", script)
+    assert pattern is not None
+    found = subprocess.run(
+        ["sed", "-n", pattern[1], str(ROOT / "README.md")], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == TESTS + "\n"
+
+
+@pytest.mark.timeout(400)
+async def test_the_first_command_sets_up_and_runs_the_sample(tmp_path: Path) -> None:
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True,
+    )  # fmt: skip
+    subprocess.run(
+        ["tar", "-cf", str(tmp_path / "tree.tar"), "--null", "-T", "-"], cwd=ROOT, input=files.stdout, check=True
+    )
+    subprocess.run(["tar", "-xf", "tree.tar"], cwd=tmp_path, check=True)
+    process = await asyncio.create_subprocess_shell(
+        f"{SAMPLE} --port 0 --internal-port 0 --backend-port 0",
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    said: list[str] = []
+    try:
+        async with asyncio.timeout(360):
+            async for line in process.stdout:
+                said.append(line.decode())
+                if "The chat is at http://" in said[-1]:
+                    break
+        assert "The chat is at http://" in (said or [""])[-1], "".join(said)
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGINT)
+        async with asyncio.timeout(PATIENCE):
+            await process.communicate()
+
+
+def shell(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the README, with the programs of the environment the tests run in."""
+    return subprocess.run(
+        command.replace(".venv/bin", str(BIN)), shell=True, cwd=folder, capture_output=True, text=True, timeout=PATIENCE,
+        env=os.environ | env,
+    )  # fmt: skip
+
+
+def block_with(command: str) -> list[str]:
+    """The lines the README shows behind a command."""
+    block = next(block for block in BLOCKS if f"$ {command}\n" in block)
+    shown = block.partition(f"$ {command}\n")[2]
+    return [line for line in shown.partition("\n$ ")[0].splitlines() if not line.startswith("$ ")]
+
+
+def test_validate_says_what_the_readme_shows() -> None:
+    result = shell(TOUR[0], ROOT)
+
+    assert result.stdout.splitlines() == block_with(TOUR[0])
+
+
+def test_routes_shows_the_shipped_routes() -> None:
+    result = shell(TOUR[1], ROOT)
+
+    assert result.returncode == 0
+    assert all(key in result.stdout for key in ("$connect", "$disconnect", "$default", "join", "say", "ping"))
+
+
+def test_a_mistake_is_told_as_the_readme_shows(tmp_path: Path) -> None:
+    text = (
+        "apis:\n  chat:\n    protocolType: WEBSOCKET\n    routeSelectionExpresion: $request.body.action\n"
+        "    routeSelectionExpression: $request.body.action\n    stages: {dev: {}}\n    routes: {$default: {}}\n"
+    )
+    (tmp_path / "broken.yaml").write_text(text)
+
+    result = shell(TOUR[2], tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == block_with(TOUR[2])
+
+
+async def test_the_rest_of_the_tour(tmp_path: Path) -> None:
+    """`dev`, `connect` and `connections`, with the ports the gateway got instead of the default ones."""
+    definition = (ROOT / "routes.yaml").read_text().replace("$connect: { integration: backend }", "$connect: {}")
+    async with gateway(definition, tmp_path, verb="dev") as running:
+        said = await asyncio.to_thread(shell, TOUR[4].replace("8080", str(running.port)), ROOT)
+        assert said.stdout.splitlines() == block_with(TOUR[4])
+
+        client = await asyncio.create_subprocess_exec(
+            BIN / "wsgateway", "connect", running.ws(),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert client.stdout is not None
+        assert client.stderr is not None
+        async with asyncio.timeout(PATIENCE):
+            await client.stderr.readline()
+        env = {"WSGATEWAY_INTERNAL_URL": running.internal}
+        listed = await asyncio.to_thread(lambda: shell(TOUR[5] + " --output json", ROOT, **env))
+        connection_id = re.search(r'"connectionId": "([^"]+)"', listed.stdout)
+        assert connection_id is not None
+
+        sent = await asyncio.to_thread(lambda: shell(TOUR[6], ROOT, ID=connection_id[1], **env))
+        assert sent.returncode == 0, sent.stderr
+        async with asyncio.timeout(PATIENCE):
+            assert await client.stdout.readline() == b'{"hello": "you"}\n'
+        closed = await asyncio.to_thread(lambda: shell(TOUR[7], ROOT, ID=connection_id[1], **env))
+        assert closed.returncode == 0, closed.stderr
+        async with asyncio.timeout(PATIENCE):
+            assert await client.wait() == 0
