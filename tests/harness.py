@@ -76,6 +76,10 @@ class Gateway:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
+    def reload(self) -> None:
+        """Have the file read again; the log tells when that is done."""
+        self.process.send_signal(signal.SIGHUP)
+
     async def wait(self) -> int:
         """The exit code."""
         async with asyncio.timeout(PATIENCE):

@@ -25,7 +25,7 @@ KEYS = ["join", "7", "true", "chat/join", "chat/", "always", "[u, v]", "Join"]
 
 
 def _definition() -> str:
-    """One API for each expression. Every route answers with its own key, less the $; `$connect` and `$disconnect` answer too."""
+    """One API for each expression. Every route, `$connect` too, answers with its own key, less the $."""
     lines = ["apis:"]
     for api_id, expression in EXPRESSIONS.items():
         lines += [
@@ -36,13 +36,14 @@ def _definition() -> str:
             "    routes:",
         ]
         for key in ["$connect", "$disconnect", "$default", *KEYS]:
+            text = key.lstrip("$")
             lines += [
                 f"      '{key}':",
                 "        routeResponse: true",
                 "        integration:",
                 "          integrationType: MOCK",
                 "          requestTemplates: {$default: '{\"statusCode\": 200}'}",
-                f"          integrationResponses: {{$default: {{responseTemplates: {{$default: '{key.lstrip('$')}'}}}}}}",
+                f"          integrationResponses: {{$default: {{responseTemplates: {{$default: '{text}'}}}}}}",
             ]
     return "\n".join(lines)
 
