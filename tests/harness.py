@@ -67,6 +67,12 @@ class Gateway:
                 self._heard.clear()
                 await self._heard.wait()
 
+    async def more_log(self, seconds: float = PATIENCE) -> None:
+        """Wait for the next log line, for so long at most."""
+        self._heard.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._heard.wait(), seconds)
+
     async def metrics(self) -> dict[str, float]:
         """The gateway's samples, by name and labels as written."""
         answer = await http(self.internal_port, "GET", "/metrics")
