@@ -24,6 +24,14 @@ def connect(
         list[str] | None, typer.Option("--header", "-H", help="NAME: VALUE, sent with the handshake.")
     ] = None,
     subprotocol: Annotated[list[str] | None, typer.Option("--subprotocol", help="Offered to the gateway.")] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds to stay after the input has ended, counted from the last message received "
+            "[default: 1, at a terminal 0].",
+        ),
+    ] = None,
 ) -> None:
     """Send each line of the input as a message and print each message received, until the input ends."""
     headers: list[tuple[str, str]] = []
@@ -33,10 +41,12 @@ def connect(
             raise typer.BadParameter(f"{line!r} is not NAME: VALUE", param_hint="--header")
         headers.append((name.strip(), value.strip()))
     with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(asyncio.run(_talk(url, headers, [Subprotocol(name) for name in subprotocol or ()])))
+        # What is piped in ends at once, and its replies are still on their way.
+        stay = wait if wait is not None else 0.0 if sys.stdin.isatty() else 1.0
+        sys.exit(asyncio.run(_talk(url, headers, [Subprotocol(name) for name in subprotocol or ()], stay)))
 
 
-async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Subprotocol]) -> int:
+async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Subprotocol], stay: float) -> int:
     try:
         socket = await open_websocket(
             url, additional_headers=headers, subprotocols=subprotocols or None, compression=None, max_size=None
@@ -52,7 +62,8 @@ async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Sub
         raise StartError(f"{url} can't be reached: {error}") from error
     print(f"connected to {url}", file=sys.stderr)
     lines = _lines()
-    printing = asyncio.ensure_future(_print(socket))
+    heard = asyncio.Event()
+    printing = asyncio.ensure_future(_print(socket, heard))
     try:
         while True:
             line = asyncio.ensure_future(lines.get())
@@ -64,6 +75,10 @@ async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Sub
             if text is None:
                 break
             await socket.send(text)
+        with contextlib.suppress(TimeoutError):
+            while stay and not printing.done():
+                heard.clear()
+                await asyncio.wait_for(heard.wait(), stay)
     except ConnectionClosed:
         pass
     await socket.close()
@@ -71,14 +86,16 @@ async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Sub
     return 0
 
 
-async def _print(socket: ClientConnection) -> None:
+async def _print(socket: ClientConnection, heard: asyncio.Event) -> None:
     try:
         async for message in socket:
+            heard.set()
             text = message if isinstance(message, str) else f"<{len(message)} bytes> {message.hex()}"
             # A terminal obeys control characters; a message must not drive it.
             print("".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text), flush=True)
     except ConnectionClosed:
         pass
+    heard.set()
     print(f"closed: {socket.close_code} {socket.close_reason}", file=sys.stderr)
 
 
