@@ -1,0 +1,310 @@
+"""The command line as people and scripts use it: results on stdout, mistakes in plain lines on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.harness import PATIENCE, closed, connection_of, gateway, heard
+
+pytestmark = pytest.mark.anyio
+
+VALID = """
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {stageVariables: {host: backend.example}}, prod: {stageVariables: {host: other.example}}}
+    routes:
+      say: {integration: {integrationType: HTTP_PROXY, integrationUri: "http://${stageVariables.host}/say"}}
+      ping:
+        routeResponse: true
+        integration:
+          integrationType: MOCK
+          requestTemplates: {$default: '{"statusCode": 200}'}
+          integrationResponses: {$default: {responseTemplates: {$default: pong}}}
+"""
+INVALID = VALID.replace("HTTP_PROXY", "HTPP_PROXY").replace("protocolType: WEBSOCKET", "protocolType: SOCKET")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def wsgateway(*arguments: str, stdin: str | bytes = b"", folder: Path | None = None, **env: str) -> Ended:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "wsgateway", *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.getcwd(), "PYTHONWARNINGS": "error"} | env,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(PATIENCE):
+            out, err = await process.communicate(stdin.encode() if isinstance(stdin, str) else stdin)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    ended = Ended(process.returncode, out.decode(), err.decode())
+    assert "Traceback" not in ended.err
+    return ended
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "routes.yaml"
+    path.write_text(VALID)
+    return str(path)
+
+
+# Definitions
+
+
+async def test_validate_says_that_a_file_is_valid(file: str) -> None:
+    assert await wsgateway("validate", file) == Ended(0, f"{file}: valid; APIs: 1, stages: 2\n", "")
+
+
+async def test_validate_takes_the_file_of_this_directory_or_of_the_environment(tmp_path: Path, file: str) -> None:
+    assert (await wsgateway("validate", folder=tmp_path)).out.startswith("routes.yaml: valid")
+    assert (await wsgateway("validate", folder=tmp_path.parent, WSGATEWAY_FILE=file)).code == 0
+
+
+async def test_validate_tells_every_problem_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(INVALID)
+
+    ended = await wsgateway("validate", str(path))
+
+    assert (ended.code, ended.out) == (2, "")
+    lines = ended.err.splitlines()
+    assert lines[0].startswith(f"{path}:4: apis.chat.protocolType: ")
+    assert lines[1].startswith(f"{path}:8: apis.chat.routes.say.integration.integrationType: ")
+    assert len(lines) == 2
+
+
+async def test_validate_finds_what_only_compiling_tells(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(VALID.replace("$request.body.action", "$context.stage").replace("host: other.example", "h: o"))
+
+    ended = await wsgateway("validate", str(path))
+
+    assert ended.code == 2
+    assert [line.split(":")[1] for line in ended.err.splitlines()] == ["5", "8"]
+
+
+async def test_routes_shows_what_each_route_calls(file: str) -> None:
+    table = await wsgateway("routes", file)
+
+    rows = [line.split() for line in table.out.splitlines()]
+    assert rows[0] == ["api", "stage", "route", "replies", "integration", "target"]
+    assert ["chat", "dev", "say", "no", "HTTP_PROXY", "http://backend.example/say"] in rows
+    assert ["chat", "prod", "say", "no", "HTTP_PROXY", "http://other.example/say"] in rows
+    assert ["chat", "dev", "ping", "yes", "MOCK", "-"] in rows
+    shown = json.loads((await wsgateway("routes", file, "--output", "json")).out)
+    assert [list(row.values()) for row in shown] == rows[1:]
+
+
+async def test_schema_is_a_json_schema() -> None:
+    ended = await wsgateway("schema")
+
+    assert ended.code == 0
+    assert json.loads(ended.out)["$schema"].startswith("https://json-schema.org/")
+
+
+async def test_version() -> None:
+    assert (await wsgateway("version")).out.startswith("wsgateway ")
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        pytest.param(["nosuch"], "No such command 'nosuch'", id="an unknown verb"),
+        pytest.param(["serve", "--nosuch"], "No such option: --nosuch", id="an unknown option"),
+        pytest.param(["serve", "--port", "x"], "--port", id="a port that is no number"),
+        pytest.param(["serve", "--port", "70000"], "--port", id="a port too large"),
+        pytest.param(["serve", "a", "b"], "b", id="one argument too many"),
+        pytest.param(["serve", "--callback-auth", "maybe"], "--callback-auth", id="an unknown choice"),
+        pytest.param(["serve", "--trusted-proxies", "10.0.0.0/8,x"], "'x'", id="no network"),
+        pytest.param(["serve", "--drain-window", "-1"], "--drain-window", id="a negative time"),
+        pytest.param(["routes", "--output", "xml"], "'xml'", id="an unknown output"),
+        pytest.param(["connect"], "Missing argument", id="no URL"),
+        pytest.param(["connect", "http://127.0.0.1/"], "ws://HOST:PORT/STAGE", id="a URL of another kind"),
+        pytest.param(["connect", "ws://127.0.0.1:99999/"], "ws://HOST:PORT/STAGE", id="a port no URL has"),
+        pytest.param(["connect", "ws://[/"], "ws://HOST:PORT/STAGE", id="half an address"),
+        pytest.param(["connect", "ws://127.0.0.1:1/", "-H", "x"], "NAME: VALUE", id="a header without a colon"),
+        pytest.param(["connections", "get"], "Missing argument", id="no id"),
+        pytest.param(["connections", "ls", "--endpoint", "ftp://h"], "http://HOST:PORT", id="no http endpoint"),
+        pytest.param(["connections", "ls", "--endpoint", "http://h:99999"], "http://HOST:PORT", id="a wrong port"),
+        pytest.param(["connections", "ls", "--endpoint", "http://["], "http://HOST:PORT", id="no endpoint at all"),
+    ],
+)
+async def test_wrong_usage_is_one_line_and_2(arguments: list[str], why: str) -> None:
+    ended = await wsgateway(*arguments)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("wsgateway")
+    assert ended.err.count("\n") == 1
+    assert why in ended.err
+
+
+@pytest.mark.parametrize("verb", ["serve", "dev", "validate", "routes"])
+async def test_a_missing_file_is_named(verb: str, tmp_path: Path) -> None:
+    ended = await wsgateway(verb, str(tmp_path / "none.yaml"))
+
+    assert ended == Ended(2, "", f"{tmp_path}/none.yaml: no such file; give another path, or write one\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("--port", "public"), ("--internal-port", "internal")],
+)
+async def test_a_port_in_use_is_named(file: str, option: str, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = await wsgateway("serve", file, "--port", "0", "--internal-port", "0", option, str(port))
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"wsgateway: the {name} listener can't have 127.0.0.1:{port}: Address already in use")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        pytest.param(["--host", "0.0.0.0", "--callback-auth", "none"], "--callback-auth none", id="pushes for all"),
+        pytest.param(["--ready-file", "/nonexistent/ready"], "--ready-file /nonexistent/ready", id="a ready file"),
+        pytest.param(["--max-connections", "999999999"], "--max-connections 999999999", id="too many connections"),
+    ],
+)
+async def test_a_start_that_is_refused_says_why(file: str, arguments: list[str], why: str) -> None:
+    ended = await wsgateway("serve", file, "--port", "0", "--internal-port", "0", *arguments)
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("wsgateway: ")
+    assert why in ended.err
+    assert ended.err.count("\n") == 1
+
+
+async def test_settings_come_from_the_environment_and_flags_win(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    env = {
+        "WSGATEWAY_READY_FILE": str(ready),
+        "WSGATEWAY_PORT": "1",  # the flag of the harness wins
+        "WSGATEWAY_CALLBACK_AUTH": "none",
+        "WSGATEWAY_MAX_CONNECTIONS": "7",
+    }
+    async with gateway(VALID, tmp_path, env=env) as running:
+        assert json.loads(ready.read_text())["public"] == running.public
+        assert (await running.metrics())["wsgateway_connections_limit"] == 7
+    ended = await wsgateway("serve", str(tmp_path / "routes.yaml"), WSGATEWAY_PORT="many")
+    assert (ended.code, "WSGATEWAY_PORT" in ended.err) == (2, True)
+
+
+# A client
+
+
+async def test_connect_sends_lines_and_prints_messages(tmp_path: Path) -> None:
+    async with gateway(VALID, tmp_path) as running:
+        ended = await wsgateway("connect", running.ws(), stdin='{"action": "ping"}\n{"action": "ping"}\n')
+
+    assert (ended.code, ended.out) == (0, "pong\npong\n")
+    assert ended.err.splitlines()[0] == f"connected to {running.ws()}"
+
+
+async def test_connect_sends_what_is_no_utf8_all_the_same(tmp_path: Path) -> None:
+    async with gateway(VALID, tmp_path) as running:
+        ended = await wsgateway("connect", running.ws(), stdin=b"\xff\n")
+
+    assert ended.code == 0
+    assert json.loads(ended.out)["message"] == "Forbidden"
+
+
+async def test_connect_tells_a_refusal(tmp_path: Path) -> None:
+    async with gateway(VALID, tmp_path, verb="dev") as running:
+        ended = await wsgateway("connect", running.ws("/nosuch"))
+
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"wsgateway: {running.ws('/nosuch')} answered 403: ")
+    assert "no stage 'nosuch'; its stages: dev, prod" in ended.err
+
+
+async def test_connect_tells_that_nobody_is_there() -> None:
+    ended = await wsgateway("connect", "ws://127.0.0.1:1/dev")
+
+    assert ended.code == 1
+    assert ended.err.startswith("wsgateway: ws://127.0.0.1:1/dev can't be reached")
+
+
+async def test_connect_tells_that_somebody_else_is_there() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        ended = await wsgateway("connect", url)
+
+    assert ended.code == 1
+    assert ended.err.startswith(f"wsgateway: {url} did not answer as a WebSocket server")
+    assert ended.err.count("\n") == 1
+
+
+# Connections
+
+
+async def test_connections_are_listed_looked_at_pushed_to_and_closed(tmp_path: Path) -> None:
+    async with gateway(VALID, tmp_path) as running, connect(running.ws(), user_agent_header="tests/1") as client:
+        connection_id = await connection_of(client)
+        at = ("--endpoint", running.internal)
+
+        table = (await wsgateway("connections", "ls", *at)).out
+        assert table.splitlines()[0].split() == ["connectionId", "stage", "sourceIp", "connectedAt", "lastActiveAt"]
+        assert table.splitlines()[1].split()[:3] == [connection_id, "dev", "127.0.0.1"]
+        (row,) = json.loads((await wsgateway("connections", "ls", *at, "--output", "json", "--api", "chat")).out)
+        assert row["connectionId"] == connection_id
+
+        facts = json.loads((await wsgateway("connections", "get", connection_id, *at)).out)
+        assert facts["identity"]["userAgent"] == "tests/1"
+
+        assert (await wsgateway("connections", "send", connection_id, "grüß", *at)).code == 0
+        assert await heard(client) == "grüß"
+        sent = await wsgateway("connections", "send", connection_id, "-", stdin="by pipe", WSGATEWAY_INTERNAL_URL=at[1])
+        assert sent.code == 0
+        assert await heard(client) == "by pipe"
+
+        assert (await wsgateway("connections", "close", connection_id, *at)).code == 0
+        assert await closed(client) == (1000, "Connection Closed Normally")
+        assert await wsgateway("connections", "get", connection_id, *at) == Ended(
+            1, "", "wsgateway: the connection is gone (410)\n"
+        )
+        wrong = await wsgateway("connections", "ls", "--stage", "nosuch", *at)
+        assert (wrong.code, "403" in wrong.err) == (1, True)
+        other = await wsgateway("connections", "ls", "--endpoint", f"{running.internal}/version")
+        assert other.code == 1
+
+
+async def test_connections_without_a_gateway() -> None:
+    ended = await wsgateway("connections", "ls", "--endpoint", "http://127.0.0.1:1")
+
+    assert ended.code == 1
+    assert "is the gateway running?" in ended.err
