@@ -27,6 +27,10 @@ PING_BURST = 100.0
 ABNORMAL = Close(1006, "")
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class FrameLimits(Protocol):
     """What the lane asks of the API's quotas."""
 
@@ -43,6 +47,7 @@ class Lane:
 
     `deliver` is called with each message, in order, text already checked to be UTF-8. It may close the lane or set
     `holding`; the undecoded rest then waits here until `release`. `clock` gives seconds (for the ping rate).
+    After `turn` frames of one read (0: any number) `turn_over` is called, which must hold and see to the release.
     """
 
     __slots__ = (
@@ -60,12 +65,23 @@ class Lane:
         "limits",
         "pongs",
         "protocol",
+        "turn",
+        "turn_over",
     )
 
-    def __init__(self, limits: FrameLimits, deliver: Callable[[Message], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limits: FrameLimits,
+        deliver: Callable[[Message], None],
+        clock: Callable[[], float],
+        turn: int = 0,
+        turn_over: Callable[[], None] = nothing,
+    ) -> None:
         self.limits = limits
         self.deliver = deliver
         self.clock = clock
+        self.turn = turn
+        self.turn_over = turn_over
         self.holding = False
         self.protocol: ServerProtocol | None = None
         self.control_frames = 0
@@ -99,6 +115,7 @@ class Lane:
             return
         position = 0
         end = len(data)
+        turn = self.turn
         while position < end:
             protocol = self.protocol
             if protocol is not None:
@@ -111,6 +128,10 @@ class Lane:
                     position += len(piece)
                     self._step(protocol, piece)
                     if self.holding:
+                        break
+                    turn -= 1
+                    if not turn:
+                        self.turn_over()
                         break
                     continue
             # RFC 6455 §5.2: the header is 2 bytes, then 0, 2 or 8 of length, then 4 of mask.
@@ -144,6 +165,10 @@ class Lane:
                     position = stop
                     self._message(payload, first == 0x82)
                     if self.holding:
+                        break
+                    turn -= 1
+                    if not turn:
+                        self.turn_over()
                         break
                     continue
             elif second < 0x80 or first & 0x0F not in _OPCODES:

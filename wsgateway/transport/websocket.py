@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.hub import Sent
-from wsgateway.transport.lane import Lane
+from wsgateway.transport.lane import Lane, nothing
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.websocket import Connection
@@ -18,6 +18,10 @@ CLOSE_SECONDS = 5.0
 
 FLOW = 1  # the data plane holds enough of this client's messages
 WRITE = 2  # the client does not take what we write
+TURN = 4  # others are to be served before the rest of what it sent
+
+TURN_FRAMES = 128
+"""Frames of one client that are handled before the loop turns: replies leave, and nobody waits for a crowd of them."""
 
 CLOSE_REASONS = {
     1005: "Client-side close frame status not set",
@@ -51,14 +55,15 @@ class WebSocket(asyncio.Protocol):
         self._listener = listener
         self._transport = transport
         self._connection = connection
-        self._lane = Lane(connection.quotas, connection.on_message, listener.clock)
+        turn = max(1, min(TURN_FRAMES, connection.quotas.outbox_messages // 2))
+        self._lane = Lane(connection.quotas, connection.on_message, listener.clock, turn, self._turn_over)
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._messages = 0
         """Messages written since the outbox was last empty."""
         self._written = 0
         self._flushed = 0
-        self._stalled_since = 0.0
+        self._stalled_since = listener.clock()
         self._paused_for = 0
         self._ping_at = 0.0
         """When the ping now unanswered was sent; 0 when none is."""
@@ -98,14 +103,10 @@ class WebSocket(asyncio.Protocol):
             self._after_lane()
 
     def pause(self) -> None:
-        self._pause_for(FLOW)
-        self._lane.holding = True
+        self._hold(FLOW)
 
     def resume(self) -> None:
-        self._resume_from(FLOW)
-        self._lane.release()
-        if self._lane.protocol is not None:
-            self._after_lane()
+        self._go_on(FLOW)
 
     # asyncio.Protocol
 
@@ -123,13 +124,14 @@ class WebSocket(asyncio.Protocol):
         self._lane.receive_eof()
         self._lane.output()
         self._end()
+        self._lane.turn_over = nothing  # else the two keep each other until the collector comes
         self._listener.forget(self)
 
     def pause_writing(self) -> None:
-        self._pause_for(WRITE)
+        self._hold(WRITE)
 
     def resume_writing(self) -> None:
-        self._resume_from(WRITE)
+        self._go_on(WRITE)
 
     # Writing
 
@@ -230,12 +232,29 @@ class WebSocket(asyncio.Protocol):
         """A WebSocket is never idle to a drain: it must be closed."""
         return False
 
-    def _pause_for(self, why: int) -> None:
+    # Reading
+
+    def _hold(self, why: int) -> None:
+        """Read no further, neither from the socket nor of what is here."""
         if not self._paused_for and not self._transport.is_closing():
             self._transport.pause_reading()
         self._paused_for |= why
+        if not self._ended:  # else the rest is read for the client's close
+            self._lane.holding = True
 
-    def _resume_from(self, why: int) -> None:
-        if self._paused_for == why and not self._transport.is_closing():
-            self._transport.resume_reading()
-        self._paused_for &= ~why
+    def _go_on(self, why: int) -> None:
+        """Read on, unless there is another reason not to."""
+        if self._paused_for != why:
+            self._paused_for &= ~why
+            return
+        self._paused_for = 0
+        if self._transport.is_closing():
+            return
+        self._transport.resume_reading()
+        self._lane.release()
+        if self._lane.protocol is not None:
+            self._after_lane()
+
+    def _turn_over(self) -> None:
+        self._hold(TURN)
+        asyncio.get_running_loop().call_soon(self._go_on, TURN)

@@ -235,8 +235,10 @@ class Oracle:
 class Driven:
     """A lane with a handler that records, and holds or closes as it is told."""
 
-    def __init__(self, limits: Limits, act: Callable[[int], tuple[str, int] | None] = lambda index: None) -> None:
-        self.lane = Lane(limits, self.deliver, lambda: 1.0)
+    def __init__(
+        self, limits: Limits, act: Callable[[int], tuple[str, int] | None] = lambda index: None, turn: int = 0
+    ) -> None:
+        self.lane = Lane(limits, self.deliver, lambda: 1.0, turn, self.turn_over)
         self.messages: list[Message] = []
         self.output: list[bytes] = []
         self.act = act
@@ -252,6 +254,9 @@ class Driven:
                 self.lane.close(code, "bye")
             case ("fail", code):
                 self.lane.fail(code, "enough")
+
+    def turn_over(self) -> None:
+        self.lane.holding = True
 
     def receive(self, data: bytes) -> None:
         self.lane.receive(data)
@@ -325,6 +330,31 @@ def test_holding_and_releasing_loses_and_reorders_nothing(
 
     assert driven.result() == oracle.result()
     assert driven.lane.held_bytes <= 13
+
+
+@THOROUGH
+@given(limits_of_profiles, pieces(), st.integers(1, 4))
+def test_taking_turns_changes_nothing_but_when(limits: Limits, data: list[bytes], turn: int) -> None:
+    """A lane handles so many frames of one read; the rest waits for the release and stays in order."""
+    oracle, driven = Oracle(limits), Driven(limits, turn=turn)
+    for piece in data:
+        oracle.receive(piece)
+        driven.receive(piece)
+        while driven.lane.holding:
+            driven.release()
+
+        assert driven.result() == oracle.result()
+
+
+def test_a_turn_is_so_many_frames_whole_or_in_pieces() -> None:
+    driven = Driven(ROOMY, turn=3)
+    driven.receive(text("1") + frame(0x89, b"") + text("2") + text("3") + frame(0x8A, b"") * 5 + text("4"))
+    counts = [len(driven.messages)]
+    while driven.lane.holding:
+        driven.release()
+        counts.append(len(driven.messages))
+
+    assert counts == [2, 3, 3, 4]
 
 
 @THOROUGH
