@@ -22,10 +22,11 @@ from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import SLOT_BYTES, ConnectionIds
 from wsgateway.dataplane.node import Node
-from wsgateway.dataplane.websocket import Gateway, WebSocketApis
+from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.errors import DefinitionError, StartError
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http_proxy import HttpProxy
@@ -104,10 +105,6 @@ class _App:
             max_connections=self._max_connections,
         )
         self._node = node = Node(gateway, drain_window=settings.drain_window)
-        node.deploy(deployment)
-        quotas = [stage.quotas for stage in deployment.stages.values()]
-        head_seconds = min(quota.handshake_seconds for quota in quotas)
-        behind_bytes = max(quota.max_message_bytes for quota in quotas)
         proxies = TrustedProxies(settings.trusted_proxies)
         public = Listener(
             handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4", listing=False),
@@ -115,8 +112,6 @@ class _App:
             report=self._unexpected,
             counters=self._counters,
             proxies=proxies,
-            head_seconds=head_seconds,
-            behind_bytes=behind_bytes,
         )
         internal = Listener(
             handler=Probes(
@@ -131,7 +126,8 @@ class _App:
             proxies=proxies,
         )
         node.edges = [public, internal]
-        self._internal = internal
+        self._public, self._internal = public, internal
+        self._deploy(deployment)
         try:
             await internal.start(settings.internal_host, settings.internal_port, name="internal")
             await public.start(settings.host, settings.port, name="public")
@@ -218,9 +214,18 @@ class _App:
             self._log("definition refused; the old one stays", error=error)
             return
         self._valid = True
-        if deployment.digest != self._node.digest:
-            self._node.deploy(deployment)
-            self._log("definition deployed", digest=deployment.digest, stages=len(deployment.stages))
+        changed = deployment.digest != self._node.digest
+        if changed:
+            self._deploy(deployment)
+        event = "definition deployed" if changed else "definition unchanged"
+        self._log(event, digest=deployment.digest, stages=len(deployment.stages))
+
+    def _deploy(self, deployment: Deployment) -> None:
+        """Execute it, and hold the listener to its limits: which API a head is for is known only behind it."""
+        self._node.deploy(deployment)
+        quotas = [stage.quotas for stage in deployment.stages.values()]
+        self._public.head_seconds = min(quota.handshake_seconds for quota in quotas)
+        self._public.behind_bytes = max(quota.max_message_bytes for quota in quotas)
 
     async def _watch(self) -> None:
         from watchfiles import awatch  # only `dev` needs it

@@ -49,6 +49,14 @@ _randomness = _Randomness()
 random_bytes = _randomness.take
 
 
+def header_text(value: bytes) -> str:
+    """A header's value as text: UTF-8, which is what clients send beyond ASCII, else Latin-1 (RFC 9110 §5.5)."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 def new_request_id() -> str:
     """16 characters of URL-safe base64 ending `=`, the form of AWS's extended request ids."""
     return request_id_of(random_bytes(11))
@@ -208,7 +216,7 @@ class Invocation:
         if self.request is None:
             return []
         wanted = name.lower().encode("latin-1", "replace")
-        return [value.decode("latin-1") for key, value in self.request.headers if key.lower() == wanted]
+        return [header_text(value) for key, value in self.request.headers if key.lower() == wanted]
 
     def querystring(self, name: str) -> list[str]:
         """All values of a query parameter of the handshake, in order, decoded."""

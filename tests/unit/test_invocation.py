@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import CONNECTION_ID, client, connecting, disconnecting, message
-from wsgateway.invocation import CONTEXT, EventType, Invocation, new_request_id, new_trace_id, request_time
+from wsgateway.invocation import CONTEXT, EventType, Invocation, header_text, new_request_id, new_trace_id, request_time
 
 EVENTS = {"CONNECT": connecting(), "MESSAGE": message("hi"), "DISCONNECT": disconnecting(1009, "too big")}
 
@@ -139,3 +139,15 @@ def test_no_name_makes_the_context_raise(name: str) -> None:
         assert (invocation.context(name) is None) or name in CONTEXT
         invocation.header(name)
         invocation.querystring(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(b"plain", "plain", id="ASCII"),
+        pytest.param("Jürgen".encode(), "Jürgen", id="UTF-8"),
+        pytest.param("Jürgen".encode("latin-1"), "Jürgen", id="Latin-1"),
+    ],
+)
+def test_a_header_is_read_as_clients_write_it(value: bytes, text: str) -> None:
+    assert header_text(value) == text

@@ -21,8 +21,9 @@ from wsgateway.invocation import random_bytes
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.connection import Connection
     from wsgateway.dataplane.endpoint import Place
-    from wsgateway.dataplane.websocket import Connection, Gateway
+    from wsgateway.dataplane.gateway import Gateway
     from wsgateway.messages import Body, Header
     from wsgateway.model.quotas import Quotas
 

@@ -10,7 +10,7 @@ from wsgateway.messages import Message
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wsgateway.dataplane.websocket import Connection
+    from wsgateway.dataplane.connection import Connection
 
 
 class Sent(Enum):

@@ -11,7 +11,8 @@ import anyio
 from wsgateway.dataplane.compile import Deployment, StageRef
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.websocket import Connection, Gateway
+    from wsgateway.dataplane.connection import Connection
+    from wsgateway.dataplane.gateway import Gateway
     from wsgateway.model.quotas import Quotas
 
 CALM_TICK = 1.0

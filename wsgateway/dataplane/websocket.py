@@ -1,6 +1,6 @@
-"""A connection's life: handshake, messages, close. One place shows each event's whole way.
+"""Handshakes: from a request to a connection, or to the answer that refuses it.
 
-Lifecycle, error frames and close codes: API Gateway developer guide, "Working with WebSocket APIs".
+API Gateway developer guide, "Manage connected users and client apps: $connect and $disconnect routes".
 """
 
 from __future__ import annotations
@@ -8,59 +8,21 @@ from __future__ import annotations
 import json
 import random
 import time
-from asyncio import AbstractEventLoop, Future, TimerHandle, ensure_future
-from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.counters import Counters, count
-from wsgateway.dataplane.hub import Hub, Sent
-from wsgateway.dataplane.identity import ConnectionIds
-from wsgateway.dataplane.reply import handshake_answer, message_of
-from wsgateway.errors import AccessDenied, ApiConfigurationError, GatewayError, ServiceUnavailable
-from wsgateway.invocation import Client, EventType, Invocation
-from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse, Message
+from wsgateway.dataplane.connection import Connection
+from wsgateway.dataplane.counters import count
+from wsgateway.dataplane.reply import handshake_answer
+from wsgateway.errors import AccessDenied, GatewayError, ServiceUnavailable
+from wsgateway.invocation import Client, EventType, Invocation, header_text
+from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
-    from wsgateway.dataplane.endpoint import Endpoints
-    from wsgateway.dataplane.hub import Socket
+    from wsgateway.dataplane.compile import CompiledStage
+    from wsgateway.dataplane.gateway import Gateway
     from wsgateway.messages import Header
-
-DISCONNECT_SECONDS = 5.0
-"""$disconnect runs after the last message in flight, or this long after the close, whichever is first."""
-
-
-class Log(Protocol):
-    """One fact per call; keys are names of the field, values are short."""
-
-    def __call__(self, event: str, **facts: object) -> None: ...
-
-
-@dataclass(slots=True, kw_only=True)
-class Gateway:
-    """What all connections of a node share. `stages` and `endpoints` change as a whole, by `Node.deploy`."""
-
-    loop: AbstractEventLoop
-    hub: Hub
-    ids: ConnectionIds
-    counters: Counters
-    log: Log
-    stages: Mapping[tuple[str, str], StageRef]
-    endpoints: Endpoints
-    callback_url: Callable[[HttpRequest, str, str], tuple[str, str]]
-    """`(domainName, base of callback URLs)` of a request, for its path prefix and stage."""
-    show_reasons: bool
-    max_connections: int
-    draining: bool = False
-    opening: int = 0
-    """Handshakes whose $connect is running."""
-    closing: int = 0
-    """Closed connections whose $disconnect has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,311 +107,6 @@ class WebSocketApis:
         return HttpResponse(fault.status, tuple(headers), text.encode(), close=True)
 
 
-class Connection:
-    """One client's connection, from its handshake on. Messages start in order and are not serialised.
-
-    At most `maxInFlight` messages and twice `maxMessageBytes` are in flight; then reading pauses. With
-    `messageOrdering: SEQUENTIAL` one message runs at a time and the others count as in flight.
-    """
-
-    __slots__ = (
-        "_bytes",
-        "_closed",
-        "_disconnect_timer",
-        "_disconnected",
-        "_gateway",
-        "_in_flight",
-        "_opened_at",
-        "_paused",
-        "_stage",
-        "_waiting",
-        "client",
-        "last_heard",
-        "last_sent",
-        "quotas",
-        "socket",
-    )
-
-    def __init__(self, gateway: Gateway, stage: StageRef, client: Client) -> None:
-        self._gateway = gateway
-        self._stage = stage
-        self.client = client
-        self.quotas = stage.current.quotas
-        """The limits when it connected; a deployment's new limits hold for new connections."""
-        self.socket: Socket | None = None
-        self.last_heard = 0.0
-        """Loop time of the last message from the client (in the open profile: of its pongs, too)."""
-        self.last_sent = 0.0
-        self._opened_at = 0.0
-        self._in_flight = 0
-        self._bytes = 0
-        self._paused = False
-        self._waiting: deque[Message] | None = deque() if stage.current.sequential else None
-        self._closed: tuple[int, str] | None = None
-        self._disconnected = False
-        self._disconnect_timer: TimerHandle | None = None
-
-    @property
-    def last_active(self) -> float:
-        """Loop time of the last message or push."""
-        return max(self.last_heard, self.last_sent)
-
-    @property
-    def in_flight(self) -> int:
-        """Messages whose integration has not answered."""
-        return self._in_flight
-
-    # Called by transport
-
-    def opened(self, socket: Socket) -> None:
-        """The 101 is about to be written: from here on the connection can be pushed to."""
-        self.socket = socket
-        self._opened_at = self.last_heard = self._gateway.loop.time()
-        count(self._gateway.counters.connects, 101)
-        self._gateway.hub.add(self)
-        if self._gateway.stages.get((self.client.api_id, self.client.stage)) is not self._stage:
-            # Its stage went while $connect ran. The 101 is written first.
-            self._gateway.loop.call_soon(self.close, 1001, "Going away")
-
-    def abandoned(self) -> None:
-        """The client had gone before the 101. $connect said yes, so $disconnect runs."""
-        count(self._gateway.counters.connects, 499)
-        self.on_close(1006, "Connection closed abnormally")
-
-    def on_message(self, message: Message) -> None:
-        """Carry one message to its integration; what goes back to the client follows when the answer is there."""
-        gateway = self._gateway
-        self.last_heard = gateway.loop.time()
-        gateway.counters.messages_in += 1
-        waiting = self._waiting
-        if waiting is not None and self._in_flight:
-            self._take(message)
-            waiting.append(message)
-            return
-        self._start(message)
-
-    def on_close(self, code: int, reason: str) -> None:
-        """A close has begun on either side, or the TCP connection is lost. Called once."""
-        gateway = self._gateway
-        self._closed = (code, reason)
-        self.socket = None
-        gateway.hub.discard(self)
-        count(gateway.counters.close_codes, code)
-        if code not in _ORDINARY:
-            gateway.log(
-                "connection closed", connection_id=self.client.connection_id, code=code, reason=reason, api=self.api_id
-            )
-        gateway.closing += 1
-        if self._in_flight:
-            self._disconnect_timer = gateway.loop.call_later(DISCONNECT_SECONDS, self._disconnect)
-        else:
-            self._disconnect()
-
-    # Messages
-
-    def _start(self, message: Message) -> None:
-        stage = self._stage.current
-        operation = stage.select(message.data)
-        invocation = Invocation(self.client, EventType.MESSAGE, operation.key, stage.variables, message=message)
-        try:
-            for check in operation.checks:
-                check(invocation)
-            answer = operation.integrate(invocation)
-        except Exception as error:
-            self._fail(error, invocation)
-            return
-        if isinstance(answer, EndpointResponse):
-            self._answer(operation, invocation, answer)
-            return
-        self._take(message)
-        future = answer if isinstance(answer, Future) else ensure_future(answer)
-        future.add_done_callback(partial(self._landed, operation, invocation))
-
-    def _take(self, message: Message) -> None:
-        """Count a message as in flight; at the bound, stop reading."""
-        self._in_flight += 1
-        self._bytes += len(message.data)
-        quotas = self.quotas
-        if (self._in_flight >= quotas.max_in_flight or self._bytes >= 2 * quotas.max_message_bytes) and (
-            not self._paused and self.socket is not None
-        ):
-            self._paused = True
-            self.socket.pause()
-
-    def _landed(self, operation: Operation, invocation: Invocation, future: Future[EndpointResponse]) -> None:
-        """The integration has answered, or failed."""
-        message = invocation.message
-        assert message is not None  # MESSAGE events have one
-        if future.cancelled():
-            self._fail(ServiceUnavailable("the node is closing"), invocation)
-        elif (error := future.exception()) is not None:
-            self._fail(error, invocation)
-        else:
-            self._answer(operation, invocation, future.result())
-        self._release(message)
-
-    def _release(self, message: Message) -> None:
-        self._in_flight -= 1
-        self._bytes -= len(message.data)
-        waiting = self._waiting
-        while waiting and (self._in_flight == len(waiting)):
-            # Ordered dispatch: the one before is through, so the next one starts.
-            following = waiting.popleft()
-            self._in_flight -= 1
-            self._bytes -= len(following.data)
-            self._start(following)
-        if self._closed is not None:
-            if not self._in_flight:
-                self._disconnect()
-        elif self._paused:
-            quotas = self.quotas
-            if self._in_flight < quotas.max_in_flight and self._bytes < 2 * quotas.max_message_bytes:
-                self._paused = False
-                if self.socket is not None:
-                    self.socket.resume()
-
-    def _answer(self, operation: Operation, invocation: Invocation, answer: EndpointResponse) -> None:
-        """Send the reply of a two-way route; a one-way route's answer is dropped."""
-        if operation.two_way:
-            message = invocation.message
-            assert message is not None  # only messages are two-way
-            reply = message_of(answer, message, self.quotas.binary)
-            if reply is not None:
-                self._reply(reply)
-
-    def _fail(self, error: BaseException, invocation: Invocation) -> None:
-        """Tell the client, on one-way and two-way routes alike; the connection stays open."""
-        fault = self.fault_of(error, invocation)
-        errors = self._gateway.counters.route_errors
-        errors[fault.response_type] = errors.get(fault.response_type, 0) + 1
-        self._reply(Message(self.error_text(fault, invocation).encode()))
-
-    def _reply(self, message: Message) -> None:
-        socket = self.socket
-        if socket is None:
-            return
-        match socket.send(message):
-            case Sent.QUEUED:
-                self._gateway.counters.messages_out += 1
-            case Sent.FULL:
-                # Nobody else would hear of a reply that is dropped; so the connection ends, with a code.
-                self._gateway.counters.slow_clients += 1
-                socket.close(1008, "Client does not read its replies")
-            case Sent.GONE:
-                pass
-
-    def push(self, message: Message) -> Sent:
-        """Hand a backend's message to the socket."""
-        socket = self.socket
-        if socket is None:
-            return Sent.GONE
-        sent = socket.send(message)
-        if sent is Sent.QUEUED:
-            self.last_sent = self._gateway.loop.time()
-            self._gateway.counters.messages_out += 1
-        return sent
-
-    def close(self, code: int, reason: str) -> None:
-        """Begin the close handshake."""
-        if self.socket is not None:
-            self.socket.close(code, reason)
-
-    def sweep(self, now: float) -> None:
-        """Close what is idle or too old (1001 `Going away`, as AWS does); `now` is loop time."""
-        quotas = self.quotas
-        if self._paused:
-            # We hold its messages, so it can't be blamed for silence.
-            self.last_heard = now
-        elif now - self.last_active >= quotas.idle_timeout:
-            self.close(1001, "Going away")
-            return
-        if quotas.max_connection and now - self._opened_at >= quotas.max_connection:
-            self.close(1001, "Going away")
-
-    # $disconnect
-
-    def _disconnect(self) -> None:
-        """Run $disconnect, once."""
-        if self._disconnected:
-            return
-        self._disconnected = True
-        if self._disconnect_timer is not None:
-            self._disconnect_timer.cancel()
-        stage = self._stage.current
-        operation = stage.disconnect
-        if operation is None or self._closed is None:
-            self._gateway.closing -= 1
-            return
-        code, reason = self._closed
-        invocation = Invocation(
-            self.client, EventType.DISCONNECT, "$disconnect", stage.variables, status_code=code, reason=reason
-        )
-        try:
-            answer = operation.integrate(invocation)
-        except Exception as error:
-            self._disconnect_failed(error, invocation)
-            self._gateway.closing -= 1
-            return
-        if isinstance(answer, EndpointResponse):
-            self._gateway.closing -= 1
-            return
-        future = answer if isinstance(answer, Future) else ensure_future(answer)
-        future.add_done_callback(partial(self._disconnect_landed, invocation))
-
-    def _disconnect_landed(self, invocation: Invocation, future: Future[EndpointResponse]) -> None:
-        self._gateway.closing -= 1
-        error = ServiceUnavailable("the node is closing") if future.cancelled() else future.exception()
-        if error is not None:
-            self._disconnect_failed(error, invocation)
-
-    def _disconnect_failed(self, error: BaseException, invocation: Invocation) -> None:
-        self._gateway.counters.disconnect_failures += 1
-        fault = self.fault_of(error, invocation)
-        self._gateway.log(
-            "$disconnect failed",
-            connection_id=self.client.connection_id,
-            request_id=invocation.request_id,
-            api=self.api_id,
-            error=fault.reason or fault.message,
-        )
-
-    # Errors
-
-    @property
-    def api_id(self) -> str:
-        return self.client.api_id
-
-    @property
-    def stage(self) -> CompiledStage:
-        """What the connection's stage executes now."""
-        return self._stage.current
-
-    def fault_of(self, error: BaseException, invocation: Invocation) -> GatewayError:
-        """The error a client hears of; an unexpected one is told to the operator and hides inside a 500."""
-        if isinstance(error, GatewayError):
-            return error
-        self._gateway.counters.unexpected_errors += 1
-        self._gateway.log(
-            "unexpected error",
-            error=error,
-            request_id=invocation.request_id,
-            connection_id=self.client.connection_id,
-            route=invocation.route_key,
-        )
-        return ApiConfigurationError(f"unexpected {type(error).__name__}; see the log for its request id")
-
-    def error_text(self, fault: GatewayError, invocation: Invocation) -> str:
-        """AWS's error frame, spaced as AWS spaces it; in `dev` with our `reason` behind."""
-        reason = f', "reason":{json.dumps(fault.reason)}' if self._gateway.show_reasons and fault.reason else ""
-        return (
-            f'{{"message": {json.dumps(fault.detail)}, "connectionId":"{self.client.connection_id}", '
-            f'"requestId":"{invocation.request_id}"{reason}}}'
-        )
-
-
-_ORDINARY = frozenset({1000, 1001, 1005})
-
-
 def _client(gateway: Gateway, request: HttpRequest, stage: CompiledStage, prefix: str) -> Client:
     domain_name, base = gateway.callback_url(request, prefix, stage.name)
     connection_id = gateway.ids.new(stage.api_id)
@@ -469,7 +126,7 @@ def _client(gateway: Gateway, request: HttpRequest, stage: CompiledStage, prefix
         connected_at=time.time_ns() // 1_000_000,
         domain_name=domain_name,
         source_ip=request.source,
-        user_agent=None if user_agent is None else user_agent.decode("latin-1"),
+        user_agent=None if user_agent is None else header_text(user_agent),
         callback_url=f"{base}/@connections/{connection_id.replace('=', '%3D')}",
         forwarded=forwarded.encode("latin-1"),
     )

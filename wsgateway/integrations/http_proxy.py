@@ -101,7 +101,7 @@ class HttpProxy:
                 case StageVariable(name) if name not in site.stage_variables:
                     yield Problem(path, f"the stage has no variable {name}; add it to its stageVariables")
                 case Static(static) if target.place == "header" and not _safe(static):
-                    yield Problem(path, "a header's value holds no line breaks, NUL, or characters beyond Latin-1")
+                    yield Problem(path, "a header's value holds no line breaks and no NUL")
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that writes one request, most of it prepared here."""

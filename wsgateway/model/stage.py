@@ -10,7 +10,13 @@ from pydantic import Field
 
 from wsgateway.model.base import Definition, Matches
 
-StageName = Annotated[str, Matches(r"[A-Za-z0-9_-]{1,128}", "a stage name is 1 to 128 letters, digits, - and _")]
+StageName = Annotated[
+    str,
+    # /execute-api/ at the start of a path names an API, so no stage can.
+    Matches(
+        r"(?!execute-api$)[A-Za-z0-9_-]{1,128}", "a stage name is 1 to 128 letters, digits, - and _, not execute-api"
+    ),
+]
 
 VariableName = Annotated[
     str, Matches(r"[A-Za-z0-9_]{1,64}", "a stage variable's name is 1 to 64 letters, digits and _")

@@ -85,16 +85,15 @@ class Listener:
         report: Report,
         counters: Counters,
         proxies: TrustedProxies | None = None,
-        head_seconds: float = 10.0,
-        behind_bytes: int = 1 << 20,
     ) -> None:
         self.handler = handler
         self.upgrade = upgrade
         self.unexpected = report
         self.counters = counters
         self.proxies = proxies or TrustedProxies()
-        self.head_seconds = head_seconds
-        self.behind_bytes = behind_bytes
+        self.head_seconds = 10.0
+        """A whole request head must have come by then."""
+        self.behind_bytes = 1 << 20
         """Frames kept while `$connect` runs: about one message."""
         self.port = 0
         self.draining = False
@@ -114,7 +113,9 @@ class Listener:
         try:
             self._server = await loop.create_server(lambda: HttpConnection(self), host, port, backlog=BACKLOG)
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
+            # A name that does not resolve has a number of its own kind.
+            known = error.errno and not isinstance(error, socket.gaierror)
+            why = os.strerror(error.errno) if known and error.errno else error.strerror or str(error)
             raise StartError(
                 f"the {name} listener can't have {host}:{port}: {why}; "
                 f"end what uses it or choose another port (0 = any)"

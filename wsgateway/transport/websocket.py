@@ -9,7 +9,7 @@ from wsgateway.dataplane.hub import Sent
 from wsgateway.transport.lane import Lane, nothing
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.websocket import Connection
+    from wsgateway.dataplane.connection import Connection
     from wsgateway.messages import Message
     from wsgateway.transport.listener import Listener
 

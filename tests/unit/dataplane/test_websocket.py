@@ -13,12 +13,14 @@ import pytest
 
 from tests.unit.dataplane.values import client, handshake, quotas
 from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
+from wsgateway.dataplane.connection import DISCONNECT_SECONDS, Connection
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.hub import Hub, Sent
 from wsgateway.dataplane.identity import ConnectionIds
 from wsgateway.dataplane.node import Node
-from wsgateway.dataplane.websocket import DISCONNECT_SECONDS, Accepted, Connection, Gateway, WebSocketApis
+from wsgateway.dataplane.websocket import Accepted, WebSocketApis
 from wsgateway.errors import AccessDenied
 from wsgateway.invocation import Invocation
 from wsgateway.messages import EndpointResponse, HttpResponse, Message

@@ -1,0 +1,46 @@
+"""What all connections of a node share."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.hub import Hub
+from wsgateway.dataplane.identity import ConnectionIds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from wsgateway.dataplane.compile import StageRef
+    from wsgateway.dataplane.endpoint import Endpoints
+    from wsgateway.messages import HttpRequest
+
+
+class Log(Protocol):
+    """One fact per call; keys are names of the field, values are short."""
+
+    def __call__(self, event: str, **facts: object) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Gateway:
+    """What all connections of a node share. `stages` and `endpoints` change as a whole, by `Node.deploy`."""
+
+    loop: AbstractEventLoop
+    hub: Hub
+    ids: ConnectionIds
+    counters: Counters
+    log: Log
+    stages: Mapping[tuple[str, str], StageRef]
+    endpoints: Endpoints
+    callback_url: Callable[[HttpRequest, str, str], tuple[str, str]]
+    """`(domainName, base of callback URLs)` of a request, for its path prefix and stage."""
+    show_reasons: bool
+    max_connections: int
+    draining: bool = False
+    opening: int = 0
+    """Handshakes whose $connect is running."""
+    closing: int = 0
+    """Closed connections whose $disconnect has not ended."""
