@@ -37,7 +37,7 @@ TOUR = [
 
 
 def test_no_command_is_left_out() -> None:
-    assert COMMANDS == [SAMPLE, TESTS, *TOUR]
+    assert [SAMPLE, TESTS, *TOUR] == COMMANDS
 
 
 def test_the_gate_runs_the_test_command() -> None:
@@ -51,19 +51,26 @@ def test_the_gate_runs_the_test_command() -> None:
     assert found.stdout == TESTS + "\n"
 
 
-@pytest.mark.timeout(400)
-async def test_the_first_command_sets_up_and_runs_the_sample(tmp_path: Path) -> None:
+@pytest.fixture
+def fresh_tree(tmp_path: Path) -> Path:
+    """The tree as a new clone would have it, with what is not committed yet."""
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, check=True,
-    )  # fmt: skip
-    subprocess.run(
-        ["tar", "-cf", str(tmp_path / "tree.tar"), "--null", "-T", "-"], cwd=ROOT, input=files.stdout, check=True
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
+    there = b"".join(name + b"\0" for name in files.stdout.split(b"\0") if name and (ROOT / os.fsdecode(name)).exists())
+    subprocess.run(["tar", "-cf", str(tmp_path / "tree.tar"), "--null", "-T", "-"], cwd=ROOT, input=there, check=True)
     subprocess.run(["tar", "-xf", "tree.tar"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.mark.timeout(400)
+async def test_the_first_command_sets_up_and_runs_the_sample(fresh_tree: Path) -> None:
     process = await asyncio.create_subprocess_shell(
         f"{SAMPLE} --port 0 --internal-port 0 --backend-port 0",
-        cwd=tmp_path,
+        cwd=fresh_tree,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
@@ -88,9 +95,14 @@ async def test_the_first_command_sets_up_and_runs_the_sample(tmp_path: Path) -> 
 def shell(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the README, with the programs of the environment the tests run in."""
     return subprocess.run(
-        command.replace(".venv/bin", str(BIN)), shell=True, cwd=folder, capture_output=True, text=True, timeout=PATIENCE,
+        command.replace(".venv/bin", str(BIN)),
+        shell=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
         env=os.environ | env,
-    )  # fmt: skip
+    )
 
 
 def block_with(command: str) -> list[str]:

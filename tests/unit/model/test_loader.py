@@ -89,7 +89,10 @@ apis:
         "routes.yaml:9: apis.chat.limits.maxMessageBytes: expected a whole number, got the string big",
         "routes.yaml:10: apis.chat.limits.newConnectionsPerSecond: not supported yet",
         "routes.yaml:12: apis.chat.stages.dev.stageVariables.port: expected a string, got 8000; write it in quotes",
-        'routes.yaml:13: apis.chat.stages.a b: "a b" is not allowed: a stage name is 1 to 128 letters, digits, - and _, not execute-api',
+        (
+            'routes.yaml:13: apis.chat.stages.a b: "a b" is not allowed: '
+            "a stage name is 1 to 128 letters, digits, - and _, not execute-api"
+        ),
         (
             "routes.yaml:15: apis.chat.integrations.backend.integrationType: "
             "HTPP_PROXY is none of AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK"
