@@ -39,12 +39,13 @@ from wsgateway.telemetry.base import NodeFacts
 from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
-from wsgateway.transport.listener import Listener, TrustedProxies, is_loopback_host
+from wsgateway.transport.listener import Listener, is_loopback_host
+from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
 
-FILES_KEPT = 256
-"""File descriptors kept for backends, listeners and logs; the rest may be clients."""
+FILES_KEPT = 2048
+"""File descriptors kept for backends, listeners and logs, or a quarter of what there are; the rest may be clients."""
 
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
 
@@ -340,12 +341,13 @@ def _max_connections(wanted: int | None) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    possible = max(1, hard - FILES_KEPT) if hard != resource.RLIM_INFINITY else sys.maxsize
+    kept = min(FILES_KEPT, hard // 4)
+    possible = hard - kept if hard != resource.RLIM_INFINITY else sys.maxsize
     if wanted is None:
         return min(possible, 1_000_000)
     if wanted > possible:
         raise StartError(
-            f"--max-connections {wanted} needs {wanted + FILES_KEPT} open files and the limit is {hard}; "
+            f"--max-connections {wanted} needs {wanted + kept} open files and the limit is {hard}; "
             f"raise it (ulimit -Hn) or ask for at most {possible}"
         )
     return wanted

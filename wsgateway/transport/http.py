@@ -1,13 +1,8 @@
-"""One HTTP/1.1 connection of a listener: strict heads, bounded bodies, answers in order, and the way to a WebSocket.
-
-llhttp (in httptools) refuses what can be read two ways: bare LF, obsolete folding, blanks before a colon, two lengths,
-a length beside a coding, odd chunks. What it leaves open is checked here (RFC 9112 §2.2, §3.2, §6.1).
-"""
+"""One HTTP/1.1 connection of a listener: bounded bodies, answers in order, and the way to a WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import deque
 from typing import TYPE_CHECKING, cast
@@ -15,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from wsgateway import http1
-from wsgateway.messages import Body, Header, HttpRequest, HttpResponse
+from wsgateway.messages import Body, HttpRequest, HttpResponse
 from wsgateway.transport import handshake
 from wsgateway.transport.body import BodyStream
+from wsgateway.transport.head import MAX_HEAD_BYTES, MAX_URL_BYTES, HeadReader, Incoming, Refused
 from wsgateway.transport.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -26,11 +22,6 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.websocket import Accepted
     from wsgateway.transport.listener import Listener
 
-MAX_HEADERS = 128
-MAX_LINE_BYTES = 8192
-MAX_HEAD_BYTES = 10_240
-"""All header fields together (API Gateway quotas)."""
-MAX_URL_BYTES = 10_240
 IDLE_SECONDS = 75.0
 """How long a connection may wait for its next request."""
 BODY_GRACE_SECONDS = 10.0
@@ -39,59 +30,12 @@ DISCARD_BYTES = 1 << 20
 DISCARD_SECONDS = 5.0
 """How much of a refused body is read, so that the caller gets to read the refusal."""
 
-_host = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]*)?").fullmatch
-
-
-class _Refused(Exception):
-    """The head breaks a rule of ours; ends parsing."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-
-
-class _Incoming:
-    """A request whose head is complete and checked."""
-
-    __slots__ = (
-        "authority",
-        "behind",
-        "body",
-        "complete",
-        "headers",
-        "host",
-        "keep_alive",
-        "method",
-        "stream",
-        "target",
-        "version",
-        "websocket",
-    )
-
-    def __init__(self, method: str, target: str, version: str, authority: str, host: str) -> None:
-        self.method = method
-        self.target = target
-        self.version = version
-        self.authority = authority
-        self.host = host
-        self.headers: tuple[Header, ...] = ()
-        self.keep_alive = True
-        self.websocket = False
-        self.body: list[bytes] = []
-        self.stream: BodyStream | None = None
-        self.complete = False
-        self.behind = b""
-
-    def header(self, wanted: bytes) -> bytes | None:
-        return next((value for name, value in self.headers if name.lower() == wanted), None)
-
 
 class HttpConnection(asyncio.Protocol):
     """Reads requests and writes their answers, one at a time and in order."""
 
     __slots__ = (
         "_answering",
-        "_authority",
         "_blocked",
         "_closing",
         "_deaf",
@@ -99,9 +43,7 @@ class HttpConnection(asyncio.Protocol):
         "_discarded",
         "_ended",
         "_gathered",
-        "_headers",
-        "_headers_bytes",
-        "_host",
+        "_head",
         "_incoming",
         "_is_new",
         "_lost",
@@ -113,30 +55,28 @@ class HttpConnection(asyncio.Protocol):
         "_task",
         "_transport",
         "_unparsed",
-        "_url",
         "_waiting_since",
         "listener",
+        "on_header",
+        "on_url",
     )
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
+        self._head = HeadReader()
+        self.on_url = self._head.on_url
+        self.on_header = self._head.on_header
         self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
-        self._headers: list[Header] = []
-        self._headers_bytes = 0
         self._unparsed = 0
         """Bytes fed since a head began that is not complete."""
-        self._incoming: _Incoming | None = None
+        self._incoming: Incoming | None = None
         """The request whose body is being read."""
-        self._authority = ""
-        self._host = ""
-        """The Host last checked, as sent and canonical; most connections name one host."""
         self._is_new = True
         """No whole head has come yet."""
-        self._queue: deque[_Incoming] = deque()
-        self._answering: _Incoming | None = None
+        self._queue: deque[Incoming] = deque()
+        self._answering: Incoming | None = None
         self._gathered: list[bytes] = []
-        self._refusal: _Refused | None = None
+        self._refusal: Refused | None = None
         self._task: asyncio.Future[None] | None = None
         self._paused = False
         self._blocked = False
@@ -176,8 +116,7 @@ class HttpConnection(asyncio.Protocol):
             known = self.listener.heads.recall(data)
             if known is not None:
                 head = known.head
-                recalled = _Incoming(known.method, known.target, "1.1", head.authority, head.host)
-                recalled.headers = head.headers
+                recalled = Incoming(known.method, known.target, "1.1", head.authority, head.host, head.headers)
                 recalled.body.append(known.body)
                 recalled.complete = True
                 self._queue.append(recalled)
@@ -195,7 +134,7 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(_cause(error))
         else:
             if self._incoming is None and self._unparsed > MAX_HEAD_BYTES + MAX_URL_BYTES:
-                self._refuse(_Refused(431, f"the request head is over {MAX_HEAD_BYTES} bytes"))
+                self._refuse(Refused(431, f"the request head is over {MAX_HEAD_BYTES} bytes"))
             if fresh and len(self._queue) == 1 and self._incoming is None and not self._unparsed:
                 one = self._queue[0]
                 length = sum(map(len, one.body))
@@ -211,6 +150,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        del self._parser  # it refers to us
         self._queue.clear()
         if self._incoming is not None and self._incoming.stream is not None:
             self._incoming.stream.abort()
@@ -232,30 +172,12 @@ class HttpConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         # A head that began behind another request in the same read is unparsed as well.
         self._unparsed = self._unparsed or 1
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-        if len(self._url) > MAX_URL_BYTES:
-            raise _Refused(414, f"the URL is over {MAX_URL_BYTES} bytes")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._incoming is not None:
-            return  # a trailer: dropped, never merged into the headers (RFC 9110 §6.5.1)
-        size = len(name) + len(value) + 4
-        self._headers_bytes += size
-        if size > MAX_LINE_BYTES or self._headers_bytes > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
-            raise _Refused(
-                431, f"at most {MAX_HEADERS} header fields, {MAX_LINE_BYTES} bytes each, {MAX_HEAD_BYTES} together"
-            )
-        self._headers.append((name, value))
+        self._head.begin()
 
     def on_headers_complete(self) -> None:
         parser = self._parser
-        self._incoming = incoming = self._checked(parser.get_method().decode(), parser.get_http_version())
+        self._incoming = incoming = self._head.finish(parser.get_method().decode(), parser.get_http_version())
         incoming.keep_alive = parser.should_keep_alive()
-        self._url = b""
-        self._headers = []
-        self._headers_bytes = 0
         self._unparsed = 0
 
     def on_body(self, data: bytes) -> None:
@@ -279,68 +201,20 @@ class HttpConnection(asyncio.Protocol):
 
     # Requests
 
-    def _checked(self, method: str, version: str) -> _Incoming:
-        """The head, after the checks that llhttp leaves to us. *Raises* _Refused."""
-        hosts = 0
-        named = b""
-        upgrades = False
-        for name, value in self._headers:
-            match len(name):
-                case 4 if name.lower() == b"host":
-                    hosts += 1
-                    named = value
-                case 7 if name.lower() == b"upgrade":
-                    upgrades = True
-                case 17 if name.lower() == b"transfer-encoding" and (
-                    version == "1.0" or not http1.chunked_alone([value])
-                ):
-                    raise _Refused(400, "the only Transfer-Encoding is chunked, in HTTP/1.1")
-        if version not in ("1.1", "1.0"):
-            raise _Refused(505, "HTTP/1.1 is spoken here")
-        if hosts > 1 or (not hosts and version == "1.1"):
-            raise _Refused(400, "there must be one Host")
-        if method == "CONNECT":
-            raise _Refused(400, "this is no proxy")
-        target = self._url.decode("latin-1")
-        authority = named.decode("latin-1")
-        if not target.startswith("/"):
-            # Absolute form: its authority wins over Host (RFC 9112 §3.2.2).
-            _, scheme, rest = target.partition("://")
-            authority, slash, path = rest.partition("/")
-            target = slash + path if slash else "/"
-            if not scheme or not authority:
-                raise _Refused(400, "the request target must be a path")
-        if "#" in target:
-            raise _Refused(400, "the request target must be without a fragment")
-        if authority == self._authority:
-            host = self._host
-        else:
-            canonical = _host(authority)
-            if canonical is None:
-                raise _Refused(400, "Host is malformed")
-            host = self._host = canonical[1].lower().removesuffix(".")
-            self._authority = authority
-        incoming = _Incoming(method, target, version, authority, host)
-        incoming.headers = tuple(self._headers)
-        incoming.websocket = upgrades and handshake.wants_websocket(incoming.headers)
-        return incoming
-
-    def _request(self, incoming: _Incoming, body: Body) -> HttpRequest:
+    def _request(self, incoming: Incoming, body: Body) -> HttpRequest:
         """The request as handlers see it."""
         listener = self.listener
-        source, scheme, authority = listener.proxies.origin_of(self._peer, incoming.headers)
-        if authority and _host(authority) is None:
-            authority = ""  # a proxy that passes on what it was sent
+        origin = listener.proxies.origin_of(self._peer, incoming.headers)
         return HttpRequest(
             incoming.method,
             incoming.target,
             incoming.host,
             incoming.headers,
             body,
-            authority or incoming.authority,
-            source,
-            scheme or "http",
-            listener.port,
+            origin.authority or incoming.authority,
+            origin.source,
+            origin.scheme or "http",
+            origin.port or listener.port,
         )
 
     def _upgraded(self, data: bytes, offset: int) -> None:
@@ -354,12 +228,12 @@ class HttpConnection(asyncio.Protocol):
             rest = rest[offset:]
             incoming = self._queue[-1]
             if incoming.websocket:
-                incoming.behind = bytes(rest)
+                incoming.wait(bytes(rest))
                 return
             self._queue.pop()
             self._parser = httptools.HttpRequestParser(self)
             try:
-                self._parser.feed_data(_without_offer(incoming))
+                self._parser.feed_data(incoming.without_offer())
                 self._parser.feed_data(rest)
             except httptools.HttpParserUpgrade as upgrade:
                 offset = upgrade.args[0]
@@ -369,9 +243,9 @@ class HttpConnection(asyncio.Protocol):
             else:
                 return
 
-    def _wait_behind(self, answering: _Incoming, data: bytes) -> None:
+    def _wait_behind(self, answering: Incoming, data: bytes) -> None:
         """Frames that arrive during $connect: up to one message, then TCP back-pressure."""
-        answering.behind += data
+        answering.wait(data)
         self._flow()
 
     def _next(self) -> None:
@@ -384,7 +258,7 @@ class HttpConnection(asyncio.Protocol):
                 # The head is here and the body is not: it is read as the handler asks for it.
                 incoming = self._incoming
                 self.flush()  # answers to requests before it, for it may write an interim one
-                body = incoming.stream = BodyStream(self._transport, _continue_for(incoming), self._flow)
+                body = incoming.stream = BodyStream(self._transport, incoming.interim(), self._flow)
                 for chunk in incoming.body:
                     incoming.stream.feed(chunk)
             else:
@@ -400,7 +274,7 @@ class HttpConnection(asyncio.Protocol):
             self._answer(incoming, self._request(incoming, body))
         self._flow()
 
-    def _answer(self, incoming: _Incoming, request: HttpRequest) -> None:
+    def _answer(self, incoming: Incoming, request: HttpRequest) -> None:
         if incoming.websocket:
             self._answer_handshake(incoming, request)
             return
@@ -414,7 +288,7 @@ class HttpConnection(asyncio.Protocol):
             later = cast("Awaitable[HttpResponse]", answer)
             self._task = asyncio.ensure_future(self._answer_later(incoming, later))
 
-    async def _answer_later(self, incoming: _Incoming, answer: Awaitable[HttpResponse]) -> None:
+    async def _answer_later(self, incoming: Incoming, answer: Awaitable[HttpResponse]) -> None:
         try:
             response = await answer
         except Exception as error:
@@ -423,14 +297,14 @@ class HttpConnection(asyncio.Protocol):
         self._respond(incoming, response)
         self._next()
 
-    def _fault(self, error: Exception, incoming: _Incoming) -> HttpResponse:
+    def _fault(self, error: Exception, incoming: Incoming) -> HttpResponse:
         """What the client hears where a handler broke off."""
         stream = incoming.stream
         if stream is None or not stream.failed:  # else the request broke off, and the handler with it
             self.listener.unexpected(error, incoming.method, incoming.target)
         return _INTERNAL_ERROR
 
-    def _respond(self, incoming: _Incoming, response: HttpResponse) -> None:
+    def _respond(self, incoming: Incoming, response: HttpResponse) -> None:
         """Write the answer and be ready for what comes next."""
         if self._lost:
             return
@@ -466,7 +340,7 @@ class HttpConnection(asyncio.Protocol):
 
     # Handshakes
 
-    def _answer_handshake(self, incoming: _Incoming, request: HttpRequest) -> None:
+    def _answer_handshake(self, incoming: Incoming, request: HttpRequest) -> None:
         announces_body = any(
             name.lower() == b"transfer-encoding" or (name.lower() == b"content-length" and value != b"0")
             for name, value in request.headers
@@ -485,11 +359,11 @@ class HttpConnection(asyncio.Protocol):
             self.listener.own(self._task)
 
     async def _finish_later(
-        self, incoming: _Incoming, request: HttpRequest, answer: Awaitable[HttpResponse | Accepted]
+        self, incoming: Incoming, request: HttpRequest, answer: Awaitable[HttpResponse | Accepted]
     ) -> None:
         self._finish_handshake(incoming, request, await answer)
 
-    def _finish_handshake(self, incoming: _Incoming, request: HttpRequest, answer: HttpResponse | Accepted) -> None:
+    def _finish_handshake(self, incoming: Incoming, request: HttpRequest, answer: HttpResponse | Accepted) -> None:
         """Switch to the WebSocket, or say why not."""
         self._task = None
         if isinstance(answer, HttpResponse):
@@ -512,17 +386,18 @@ class HttpConnection(asyncio.Protocol):
         socket = WebSocket(self.listener, transport, connection)
         transport.set_protocol(socket)
         self.listener.replace(self, socket)
+        del self._parser  # it refers to us, and a handshake leaves no garbage for the collector
         # Addressable before the client can have read the 101.
         connection.opened(socket)
         transport.write(head)
         if self._paused:
             transport.resume_reading()
         if incoming.behind:
-            socket.data_received(incoming.behind)
+            socket.data_received(b"".join(incoming.behind))
 
     # Ends
 
-    def _refuse(self, refusal: _Refused) -> None:
+    def _refuse(self, refusal: Refused) -> None:
         """A malformed request: answered behind what is being answered, then the connection ends."""
         self.listener.counters.requests_malformed += 1
         self._refusal = refusal
@@ -533,7 +408,7 @@ class HttpConnection(asyncio.Protocol):
                 incoming.stream.abort()
             self._incoming = None
 
-    def _write_refusal(self, refusal: _Refused) -> None:
+    def _write_refusal(self, refusal: Refused) -> None:
         why = str(refusal).replace("\\", "\\\\").replace('"', "'")
         body = b'{"message":"%s"}' % why.encode("ascii", "replace")
         self._write(http1.response(refusal.status, _JSON, body, close=True, now=time.time()))
@@ -589,10 +464,10 @@ class HttpConnection(asyncio.Protocol):
             else:
                 self._transport.resume_reading()
 
-    def _has_enough(self, answering: _Incoming) -> bool:
+    def _has_enough(self, answering: Incoming) -> bool:
         """Whether no more is to be read until the request being answered is through, or reads more of its body."""
         incoming = self._incoming
-        if self._queue or self._deaf or len(answering.behind) >= self.listener.behind_bytes:
+        if self._queue or self._deaf or answering.behind_bytes >= self.listener.behind_bytes:
             return True
         if incoming is None:
             return False
@@ -634,31 +509,10 @@ def http_close(response: HttpResponse) -> HttpResponse:
     return HttpResponse(response.status, response.headers, response.body, close=True, lines=response.lines)
 
 
-def _continue_for(incoming: _Incoming) -> bytes:
-    """What is written when the handler begins to read: an interim answer if the client waits for one."""
-    expect = incoming.header(b"expect")
-    waits = expect is not None and expect.lower() == b"100-continue" and incoming.version == "1.1"
-    return b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b""
-
-
-def _without_offer(incoming: _Incoming) -> bytes:
-    """The head as it would be without its `Upgrade`; the authority that counted becomes its Host."""
-    head = [f"{incoming.method} {incoming.target} HTTP/{incoming.version}\r\n".encode("latin-1")]
-    for name, value in incoming.headers:
-        key = name.lower()
-        if key == b"host":
-            value = incoming.authority.encode("latin-1")
-        elif key == b"connection":
-            value = b", ".join(item for item in http1.list_items([value]) if item in (b"close", b"keep-alive"))
-        if key not in (b"upgrade", b"http2-settings") and (value or key != b"connection"):
-            head.append(b"%s: %s\r\n" % (name, value))
-    return b"".join(head) + b"\r\n"
-
-
-def _cause(error: httptools.HttpParserError) -> _Refused:
+def _cause(error: httptools.HttpParserError) -> Refused:
     """Our own refusal where it is one, else llhttp's."""
     cause = error.__context__
-    return cause if isinstance(cause, _Refused) else _Refused(400, f"malformed request: {error}")
+    return cause if isinstance(cause, Refused) else Refused(400, f"malformed request: {error}")
 
 
 _JSON = ((b"Content-Type", b"application/json"),)

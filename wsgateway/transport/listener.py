@@ -6,19 +6,19 @@ import asyncio
 import ipaddress
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
-from wsgateway import http1
 from wsgateway.dataplane.counters import Counters
 from wsgateway.errors import StartError
 from wsgateway.outbox import Outbox
 from wsgateway.transport.heads import KnownHeads
 from wsgateway.transport.http import HttpConnection
+from wsgateway.transport.proxies import TrustedProxies
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.websocket import Accepted
-    from wsgateway.messages import Handler, Header, HttpRequest, HttpResponse
+    from wsgateway.messages import Handler, HttpRequest, HttpResponse
     from wsgateway.transport.websocket import WebSocket
 
 UNFINISHED_PER_ADDRESS = 1000
@@ -27,51 +27,12 @@ UNFINISHED_PER_ADDRESS = 1000
 BACKLOG = 4096
 
 Upgrade = Callable[["HttpRequest"], "HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]"]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Report(Protocol):
     """Where faults of our own are told to the operator."""
 
     def __call__(self, error: BaseException, method: str, target: str) -> None: ...
-
-
-class TrustedProxies:
-    """Decides who may say, by `X-Forwarded-*`, where a request came from (`--trusted-proxies`)."""
-
-    def __init__(self, networks: Sequence[Network] = ()) -> None:
-        self.networks = tuple(networks)
-
-    def trusts(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self.networks if network.version == parsed.version)
-
-    def origin_of(self, peer: str, headers: Sequence[Header]) -> tuple[str, str, str]:
-        """`(source address, scheme, host)` of a request; scheme and host are empty where no trusted proxy says."""
-        if not self.networks or not self.trusts(peer):
-            return peer, "", ""
-        source, scheme, host = peer, "", ""
-        chain = http1.list_items(value for name, value in headers if name.lower() == b"x-forwarded-for")
-        # From the nearest hop back: the first address that is no proxy of ours is the client's.
-        for item in reversed(chain):
-            try:
-                source = str(ipaddress.ip_address(item.decode("ascii", "replace")))
-            except ValueError:
-                break
-            if not self.trusts(source):
-                break
-        for name, value in headers:
-            key = name.lower()
-            if key == b"x-forwarded-proto" and value.lower() in (b"http", b"https", b"ws", b"wss"):
-                scheme = "https" if value.lower() in (b"https", b"wss") else "http"
-            elif key == b"x-forwarded-host":
-                host = value.decode("latin-1").strip()
-        return source, scheme, host
 
 
 class Listener:

@@ -27,7 +27,7 @@ class Bounds:
     connection is dropped after `idle_seconds`, or a second before the backend would (`Keep-Alive: timeout`).
     """
 
-    connections: int = 64
+    connections: int = 1000
     waiting: int = 10_000
     idle_seconds: float = 1.5
 

@@ -12,7 +12,7 @@ from wsgateway.http1 import UnsafeHeader
 from wsgateway.messages import Header, HttpRequest
 from wsgateway.transport.handshake import accept, refuse, wants_websocket
 from wsgateway.transport.heads import KnownHeads
-from wsgateway.transport.listener import TrustedProxies
+from wsgateway.transport.proxies import Origin, TrustedProxies
 
 GOOD: tuple[Header, ...] = (
     (b"Host", b"a"),
@@ -131,16 +131,32 @@ PROXIES = TrustedProxies([ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_netwo
     ],
 )
 def test_the_source_is_the_nearest_address_that_is_no_proxy(peer: str, chain: bytes, source: str) -> None:
-    assert PROXIES.origin_of(peer, [(b"X-Forwarded-For", chain)])[0] == source
+    assert PROXIES.origin_of(peer, [(b"X-Forwarded-For", chain)]).source == source
+
+
+@pytest.mark.parametrize(
+    ("header", "origin"),
+    [
+        pytest.param((b"X-Forwarded-Proto", b"wss"), Origin("10.0.0.1", scheme="https"), id="a scheme"),
+        pytest.param((b"X-Forwarded-Proto", b"gopher"), Origin("10.0.0.1"), id="a scheme that is none"),
+        pytest.param((b"X-Forwarded-Host", b"a.b:1"), Origin("10.0.0.1", authority="a.b:1"), id="a host"),
+        pytest.param((b"X-Forwarded-Host", b"a b"), Origin("10.0.0.1"), id="a host that can be none"),
+        pytest.param((b"X-Forwarded-Port", b"443"), Origin("10.0.0.1", port=443), id="a port"),
+        pytest.param((b"X-Forwarded-Port", b"70000"), Origin("10.0.0.1"), id="a port that is none"),
+    ],
+)
+def test_a_trusted_proxy_says_what_the_client_used(header: tuple[bytes, bytes], origin: Origin) -> None:
+    assert PROXIES.origin_of("10.0.0.1", [header]) == origin
+    assert PROXIES.origin_of("192.0.2.1", [header]) == Origin("192.0.2.1")
 
 
 @given(st.binary(max_size=60), st.binary(max_size=20), st.binary(max_size=20))
 def test_any_forwarding_headers_give_an_address(chain: bytes, proto: bytes, host: bytes) -> None:
     headers = [(b"x-forwarded-for", chain), (b"x-forwarded-proto", proto), (b"x-forwarded-host", host)]
-    source, scheme, _ = PROXIES.origin_of("10.0.0.1", headers)
+    origin = PROXIES.origin_of("10.0.0.1", headers)
 
-    ipaddress.ip_address(source)
-    assert scheme in ("", "http", "https")
+    ipaddress.ip_address(origin.source)
+    assert origin.scheme in ("", "http", "https")
 
 
 # Heads seen before
