@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from wsgateway.messages import Header
+from wsgateway.transport.head import Incoming
 
 KEPT = 256
 LONGEST = 2048
@@ -32,16 +33,6 @@ class KnownHead:
     """Bytes of the body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """One whole request."""
-
-    method: str
-    target: str
-    head: KnownHead
-    body: bytes
-
-
 class KnownHeads:
     """The header blocks of one listener."""
 
@@ -50,7 +41,7 @@ class KnownHeads:
     def __init__(self) -> None:
         self._blocks: dict[bytes, KnownHead] = {}
 
-    def recall(self, data: bytes) -> Recalled | None:
+    def recall(self, data: bytes) -> Incoming | None:
         """The request that `data` is, if its header block is known and nothing stands before or behind it."""
         line_end = data.find(b"\r\n", 0, LONGEST)
         head_end = data.find(b"\r\n\r\n", line_end, line_end + LONGEST) + 4
@@ -62,8 +53,10 @@ class KnownHeads:
         line = _line(data, 0, line_end)
         if line is None:
             return None
-        method, target = line.groups()
-        return Recalled(method.decode(), target.decode(), head, data[head_end:])
+        incoming = Incoming(line[1].decode(), line[2].decode(), "1.1", head.authority, head.host, head.headers)
+        incoming.body.append(data[head_end:])
+        incoming.complete = True
+        return incoming
 
     def learn(self, data: bytes, headers: tuple[Header, ...], authority: str, host: str, length: int) -> None:
         """Remember the block of `data`, which was one whole request and has been checked."""

@@ -115,11 +115,7 @@ class HttpConnection(asyncio.Protocol):
         if fresh:
             known = self.listener.heads.recall(data)
             if known is not None:
-                head = known.head
-                recalled = Incoming(known.method, known.target, "1.1", head.authority, head.host, head.headers)
-                recalled.body.append(known.body)
-                recalled.complete = True
-                self._queue.append(recalled)
+                self._queue.append(known)
                 self._next()
                 return
             if not self._is_new:  # a new connection's time began with it

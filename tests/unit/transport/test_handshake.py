@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from wsgateway.http1 import UnsafeHeader
 from wsgateway.messages import Header, HttpRequest
 from wsgateway.transport.handshake import accept, refuse, wants_websocket
-from wsgateway.transport.heads import KnownHeads
 from wsgateway.transport.proxies import Origin, TrustedProxies
 
 GOOD: tuple[Header, ...] = (
@@ -157,59 +156,3 @@ def test_any_forwarding_headers_give_an_address(chain: bytes, proto: bytes, host
 
     ipaddress.ip_address(origin.source)
     assert origin.scheme in ("", "http", "https")
-
-
-# Heads seen before
-
-LINE = b"POST /dev/@connections/x HTTP/1.1"
-BLOCK = b"\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
-HEADERS = ((b"Host", b"a"), (b"Content-Length", b"2"))
-
-
-def knowing() -> KnownHeads:
-    heads = KnownHeads()
-    heads.learn(LINE + BLOCK + b"hi", HEADERS, "a", "a", 2)
-    return heads
-
-
-def test_a_known_head_is_recalled_with_another_path_and_body() -> None:
-    recalled = knowing().recall(b"GET /other?x=y HTTP/1.1" + BLOCK + b"yo")
-
-    assert recalled is not None
-    assert (recalled.method, recalled.target, recalled.body) == ("GET", "/other?x=y", b"yo")
-    assert recalled.head.headers == HEADERS
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param(LINE + BLOCK + b"h", id="a body not whole yet"),
-        pytest.param(LINE + BLOCK + b"hix", id="more behind it"),
-        pytest.param(LINE + BLOCK + b"hi" + LINE + BLOCK + b"hi", id="two requests"),
-        pytest.param(b"\r\n" + LINE + BLOCK + b"hi", id="an empty line before"),
-        pytest.param(LINE + b"\r\nX: y" + BLOCK + b"hi", id="another header"),
-        pytest.param(LINE + BLOCK.replace(b"Host", b"host") + b"hi", id="another spelling"),
-        pytest.param(LINE.replace(b"1.1", b"1.0") + BLOCK + b"hi", id="HTTP/1.0"),
-        pytest.param(b"GET http://b/ HTTP/1.1" + BLOCK + b"hi", id="the absolute form"),
-        pytest.param(b"GET /a#b HTTP/1.1" + BLOCK + b"hi", id="a fragment"),
-        pytest.param(b"GET /a b HTTP/1.1" + BLOCK + b"hi", id="a blank in the target"),
-        pytest.param(b"GET  /a HTTP/1.1" + BLOCK + b"hi", id="two blanks"),
-        pytest.param(b"GET /\xe9 HTTP/1.1" + BLOCK + b"hi", id="a target that is not ASCII"),
-        pytest.param(b"CONNECT /a HTTP/1.1" + BLOCK + b"hi", id="CONNECT"),
-        pytest.param(b"GET /a\rb HTTP/1.1" + BLOCK + b"hi", id="a bare CR"),
-        pytest.param(b"", id="nothing"),
-    ],
-)
-def test_anything_else_goes_to_the_parser(data: bytes) -> None:
-    assert knowing().recall(data) is None
-
-
-@pytest.mark.parametrize(
-    "name", [b"Authorization", b"Connection", b"Expect", b"Transfer-Encoding", b"Upgrade", b"UPGRADE"]
-)
-def test_a_head_that_changes_what_follows_is_not_remembered(name: bytes) -> None:
-    heads = KnownHeads()
-    block = b"\r\n%s: x\r\nHost: a\r\n\r\n" % name
-    heads.learn(LINE + block, ((name, b"x"), (b"Host", b"a")), "a", "a", 0)
-
-    assert heads.recall(LINE + block) is None
