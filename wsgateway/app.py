@@ -22,6 +22,7 @@ from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import SLOT_BYTES, ConnectionIds
@@ -98,6 +99,7 @@ class _App:
             hub=Hub(),
             ids=ConnectionIds(random_bytes(SLOT_BYTES)),
             counters=self._counters,
+            faults=Faults(self._log, loop.time),
             log=self._log,
             stages={},
             endpoints=Endpoints({}, None),

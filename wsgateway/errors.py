@@ -3,10 +3,7 @@
 GatewayError                        a client sees it, in AWS's words
 ├── ClientFault                     the caller can fix it
 │   ├── BadRequest                  400  BAD_REQUEST_PARAMETERS
-│   ├── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
-│   ├── MissingAuthenticationToken  403  MISSING_AUTHENTICATION_TOKEN
-│   ├── RequestTooLarge             413  REQUEST_TOO_LARGE
-│   └── Throttled                   429  THROTTLED
+│   └── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
 ├── BackendFault                    the integration failed
 │   ├── IntegrationFailure          500  unreachable: refused, DNS, TLS, egress policy
 │   ├── BadGateway                  502  INTEGRATION_FAILURE: its answer can't be trusted
@@ -62,30 +59,6 @@ class AccessDenied(ClientFault):
     status = 403
     message = "Forbidden"
     response_type = "ACCESS_DENIED"
-
-
-class MissingAuthenticationToken(ClientFault):
-    """The call must be signed and is not."""
-
-    status = 403
-    message = "Missing Authentication Token"
-    response_type = "MISSING_AUTHENTICATION_TOKEN"
-
-
-class RequestTooLarge(ClientFault):
-    """The body is over its limit."""
-
-    status = 413
-    message = "Request Too Long"
-    response_type = "REQUEST_TOO_LARGE"
-
-
-class Throttled(ClientFault):
-    """Over a rate."""
-
-    status = 429
-    message = "Too Many Requests"
-    response_type = "THROTTLED"
 
 
 class BackendFault(GatewayError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,3 +43,15 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         except ValueError as error:
             raise StartError(f"--trusted-proxies: {error}; write networks such as 10.0.0.0/8,fd00::/8") from error
     return tuple(networks)
+
+
+def check_authority(text: str | None) -> str | None:
+    """`HOST` or `HOST:PORT`, as it is. *Raises* ValueError where it is neither."""
+    if text is not None:
+        match = _authority(text)
+        if match is None or (match[1] is not None and not 0 < int(match[1]) <= 65535):
+            raise ValueError(f"{text!r} is not HOST or HOST:PORT")
+    return text
+
+
+_authority = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?").fullmatch

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from wsgateway.cli.options import DEFAULT_FILE, File
 from wsgateway.errors import StartError
-from wsgateway.settings import Network, Settings, parse_networks
+from wsgateway.settings import Network, Settings, check_authority, parse_networks
+
+
+def _authority(text: str | None) -> str | None:
+    try:
+        return check_authority(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
 
 Host = Annotated[str, typer.Option(help="Address of the public listener.", envvar="WSGATEWAY_HOST")]
 PublicPort = Annotated[
@@ -27,6 +35,7 @@ Advertise = Annotated[
     typer.Option(
         help="HOST[:PORT] at which backends reach the internal listener; stands in $context.callbackUrl.",
         envvar="WSGATEWAY_ADVERTISE",
+        callback=_authority,
     ),
 ]
 MaxConnections = Annotated[
@@ -47,7 +56,11 @@ CallbackAuth = Annotated[
 ]
 CallbackDomain = Annotated[
     str | None,
-    typer.Option(help="HOST[:PORT] that replaces the host part of domainName.", envvar="WSGATEWAY_CALLBACK_DOMAIN"),
+    typer.Option(
+        help="HOST[:PORT] that replaces the host part of domainName.",
+        envvar="WSGATEWAY_CALLBACK_DOMAIN",
+        callback=_authority,
+    ),
 ]
 TrustedProxies = Annotated[
     str, typer.Option(help="CIDR,… that may set X-Forwarded-*.", envvar="WSGATEWAY_TRUSTED_PROXIES")
@@ -73,23 +86,7 @@ def serve(
     ready_file: ReadyFile = None,
 ) -> None:
     """Serve the APIs of FILE."""
-    _run(
-        Settings(
-            file=file,
-            dev=False,
-            host=host,
-            port=port,
-            internal_host=internal_host,
-            internal_port=internal_port,
-            advertise=advertise,
-            max_connections=max_connections,
-            drain_window=drain_window,
-            callback_auth=callback_auth,
-            callback_domain=callback_domain,
-            trusted_proxies=_networks(trusted_proxies),
-            ready_file=ready_file,
-        )
-    )
+    _run(dev=False, **locals())
 
 
 def dev(
@@ -107,23 +104,7 @@ def dev(
     ready_file: ReadyFile = None,
 ) -> None:
     """Serve the APIs of FILE while you write them: reload on change, and errors say why."""
-    _run(
-        Settings(
-            file=file,
-            dev=True,
-            host=host,
-            port=port,
-            internal_host=internal_host,
-            internal_port=internal_port,
-            advertise=advertise,
-            max_connections=max_connections,
-            drain_window=drain_window,
-            callback_auth=callback_auth,
-            callback_domain=callback_domain,
-            trusted_proxies=_networks(trusted_proxies),
-            ready_file=ready_file,
-        )
-    )
+    _run(dev=True, **locals())
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -133,7 +114,8 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise typer.BadParameter(str(error).partition(": ")[2], param_hint="--trusted-proxies") from error
 
 
-def _run(settings: Settings) -> None:
+def _run(*, trusted_proxies: str, **flags: Any) -> None:
+    """Run the gateway with the flags of a verb, which are the names of Settings."""
     from wsgateway.app import run  # the other verbs start faster without it
 
-    sys.exit(run(settings, os.environ))
+    sys.exit(run(Settings(trusted_proxies=_networks(trusted_proxies), **flags), os.environ))

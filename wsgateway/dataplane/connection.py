@@ -20,7 +20,7 @@ from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
+    from wsgateway.dataplane.compile import Operation, StageRef
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.hub import Socket
 
@@ -151,6 +151,7 @@ class Connection:
     def _take(self, message: Message) -> None:
         """Count a message as in flight; at the bound, stop reading."""
         self._in_flight += 1
+        self._gateway.running += 1
         self._bytes += len(message.data)
         quotas = self.quotas
         if (self._in_flight >= quotas.max_in_flight or self._bytes >= 2 * quotas.max_message_bytes) and (
@@ -172,14 +173,12 @@ class Connection:
         self._release(message)
 
     def _release(self, message: Message) -> None:
-        self._in_flight -= 1
-        self._bytes -= len(message.data)
+        self._give_back(message)
         waiting = self._waiting
         while waiting and (self._in_flight == len(waiting)):
             # Ordered dispatch: the one before is through, so the next one starts.
             following = waiting.popleft()
-            self._in_flight -= 1
-            self._bytes -= len(following.data)
+            self._give_back(following)
             self._start(following)
         if self._closed is not None:
             if not self._in_flight:
@@ -191,8 +190,16 @@ class Connection:
                 if self.socket is not None:
                     self.socket.resume()
 
+    def _give_back(self, message: Message) -> None:
+        self._in_flight -= 1
+        self._gateway.running -= 1
+        self._bytes -= len(message.data)
+
     def _answer(self, operation: Operation, invocation: Invocation, answer: EndpointResponse) -> None:
         """Send the reply of a two-way route; a one-way route's answer is dropped."""
+        faults = self._gateway.faults
+        if faults.failing:
+            faults.succeeded(self._key(invocation))
         if operation.two_way:
             message = invocation.message
             assert message is not None  # only messages are two-way
@@ -204,7 +211,8 @@ class Connection:
         """Tell the client, on one-way and two-way routes alike; the connection stays open."""
         fault = self.fault_of(error, invocation)
         errors = self._gateway.counters.route_errors
-        errors[fault.response_type] = errors.get(fault.response_type, 0) + 1
+        key = (self.api_id, invocation.route_key, fault.response_type)
+        errors[key] = errors.get(key, 0) + 1
         self._reply(Message(self.error_text(fault, invocation).encode()))
 
     def _reply(self, message: Message) -> None:
@@ -258,6 +266,9 @@ class Connection:
         self._disconnected = True
         if self._disconnect_timer is not None:
             self._disconnect_timer.cancel()
+        while self._waiting:
+            # What has not started by now ends with the connection: nothing follows $disconnect.
+            self._give_back(self._waiting.popleft())
         stage = self._stage.current
         operation = stage.disconnect
         if operation is None or self._closed is None:
@@ -302,14 +313,18 @@ class Connection:
     def api_id(self) -> str:
         return self.client.api_id
 
-    @property
-    def stage(self) -> CompiledStage:
-        """What the connection's stage executes now."""
-        return self._stage.current
+    def _key(self, invocation: Invocation) -> tuple[str, str, str]:
+        return self.client.api_id, self.client.stage, invocation.route_key
 
     def fault_of(self, error: BaseException, invocation: Invocation) -> GatewayError:
-        """The error a client hears of; an unexpected one is told to the operator and hides inside a 500."""
+        """The error a client hears of, told to the operator too; an unexpected one hides inside a 500."""
         if isinstance(error, GatewayError):
+            self._gateway.faults.failed(
+                self._key(invocation),
+                error,
+                request_id=invocation.request_id,
+                connection_id=self.client.connection_id,
+            )
             return error
         self._gateway.counters.unexpected_errors += 1
         self._gateway.log(

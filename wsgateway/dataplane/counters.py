@@ -32,8 +32,8 @@ class Counters:
         """Replies, error frames and pushes that were queued for a client."""
         self.pushes: dict[int, int] = {}
         """POSTs to `@connections` by the status they were answered with."""
-        self.route_errors: dict[str, int] = {}
-        """Messages that ended in an error frame, by its gateway response type."""
+        self.route_errors: dict[tuple[str, str, str], int] = {}
+        """Messages that ended in an error frame, by apiId, route key and gateway response type."""
         self.disconnect_failures = 0
         self.slow_clients = 0
         """Connections closed because a reply did not fit their outbox."""

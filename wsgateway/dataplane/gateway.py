@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds
 
@@ -32,6 +33,7 @@ class Gateway:
     hub: Hub
     ids: ConnectionIds
     counters: Counters
+    faults: Faults
     log: Log
     stages: Mapping[tuple[str, str], StageRef]
     endpoints: Endpoints
@@ -42,5 +44,7 @@ class Gateway:
     draining: bool = False
     opening: int = 0
     """Handshakes whose $connect is running."""
+    running: int = 0
+    """Messages whose integration has not answered, those of closed connections too."""
     closing: int = 0
     """Closed connections whose $disconnect has not ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.messages import Message
@@ -68,7 +69,12 @@ class Hub:
 
     def page(self, api_id: str, after: str, size: int) -> list[Connection]:
         """Up to `size` connections of an API, in id order, behind the id `after`."""
-        chosen = sorted(
-            key for key, connection in self._connections.items() if key > after and connection.client.api_id == api_id
+        chosen = nsmallest(
+            size,
+            (
+                key
+                for key, connection in self._connections.items()
+                if key > after and connection.client.api_id == api_id
+            ),
         )
-        return [self._connections[key] for key in chosen[:size]]
+        return [self._connections[key] for key in chosen]

@@ -88,8 +88,15 @@ class Node:
         for edge in self.edges:
             edge.drain()
         with anyio.move_on_after(self._drain_window + GRACE_SECONDS) as scope:
+            end = gateway.loop.time() + self._drain_window
             await self._close_all()
-            while gateway.closing or gateway.opening or len(gateway.hub) or any(edge.busy for edge in self.edges):
+            while (
+                gateway.closing
+                or gateway.opening
+                or len(gateway.hub)
+                or any(edge.busy for edge in self.edges)
+                or (gateway.running and gateway.loop.time() < end)
+            ):
                 for connection in gateway.hub:
                     connection.close(1001, "Going away")  # its $connect said yes only now
                 await anyio.sleep(0.02)

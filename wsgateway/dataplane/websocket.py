@@ -85,6 +85,9 @@ class WebSocketApis:
         self, connection: Connection, invocation: Invocation, answer: EndpointResponse
     ) -> HttpResponse | Accepted:
         """2xx is yes; any other status becomes the handshake's own."""
+        faults = self._gateway.faults
+        if faults.failing:
+            faults.succeeded((connection.api_id, connection.client.stage, invocation.route_key))
         if 200 <= answer.status <= 299:
             subprotocol = None
             for name, value in answer.headers:

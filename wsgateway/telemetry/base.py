@@ -19,7 +19,8 @@ class NodeFacts:
     disconnects: dict[str, int]
     messages: dict[str, int]
     pushes: dict[str, int]
-    message_errors: dict[str, int]
+    message_errors: dict[tuple[str, str, str], int]
+    """By apiId, route key and gateway response type."""
     failures: dict[str, int]
     given_up: dict[str, int]
     refused: dict[str, int]

@@ -36,12 +36,14 @@ class _Collector:
             "messages_total", "Messages by direction (CloudWatch: MessageCount).", "direction", facts.messages
         )
         yield _labelled("pushes_total", "POSTs to @connections by status.", "status", facts.pushes)
-        yield _labelled(
-            "message_errors_total",
-            "Messages answered with an error frame, by response type (CloudWatch: ClientError, ExecutionError).",
-            "type",
-            facts.message_errors,
+        errors = CounterMetricFamily(
+            "wsgateway_message_errors_total",
+            "Messages answered with an error frame (CloudWatch: ClientError, ExecutionError).",
+            labels=["api", "route", "type"],
         )
+        for labels, number in sorted(facts.message_errors.items()):
+            errors.add_metric(labels, number)
+        yield errors
         yield _labelled("integration_failures_total", "Calls of backends that failed, by kind.", "kind", facts.failures)
         yield _labelled("closed_by_gateway_total", "Connections the gateway gave up on.", "cause", facts.given_up)
         yield _labelled("refused_total", "Malformed or surplus input by kind.", "kind", facts.refused)

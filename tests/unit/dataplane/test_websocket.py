@@ -16,6 +16,7 @@ from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
 from wsgateway.dataplane.connection import DISCONNECT_SECONDS, Connection
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.hub import Hub, Sent
 from wsgateway.dataplane.identity import ConnectionIds
@@ -130,7 +131,8 @@ class World:
             hub=Hub(),
             ids=ConnectionIds(b"abc"),
             counters=Counters(),
-            log=lambda event, **facts: self.logged.append({"event": event, **facts}),
+            faults=Faults(self.log, self.loop.time),
+            log=self.log,
             stages={("chat", "dev"): self.ref},
             endpoints=Endpoints({"chat": frozenset({"dev"})}, "chat"),
             callback_url=lambda request, prefix, stage: ("chat.example", "http://chat.example/dev"),
@@ -140,6 +142,9 @@ class World:
         self.socket = Socket()
         self.connection = Connection(self.gateway, self.ref, client())
         self.connection.opened(self.socket)
+
+    def log(self, event: str, **facts: object) -> None:
+        self.logged.append({"event": event, **facts})
 
     def say(self, *bodies: bytes) -> None:
         for body in bodies:
