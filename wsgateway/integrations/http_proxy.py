@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader, field, request_line, strip_hop_by_hop
@@ -170,7 +170,8 @@ class _Target:
 
     def __init__(self, path: str, query: str, mappings: list[tuple[Target, Reader]]) -> None:
         self._path = path
-        self._query = query
+        self._mapped = frozenset(target.name for target, _ in mappings if target.place == "querystring")
+        self._query = self._unmapped(query)
         self._paths = {target.name: read for target, read in mappings if target.place == "path"}
         self._queries = [(target.name, read) for target, read in mappings if target.place == "querystring"]
 
@@ -181,18 +182,28 @@ class _Target:
         return self._join(self._path, self._query)
 
     def render(self, invocation: Invocation, client_query: str = "") -> bytes:
-        """The target of one request; `client_query` as the client sent it. Values can't leave their segment."""
+        """The target of one request; `client_query` as the client sent it. Values can't leave their segment.
+
+        A mapped query parameter is the only one of its name, and there is none if it has no value: which of two a
+        backend believes is not for the client to choose.
+        """
         path = self._path
         if self._paths:
             path = _slot.sub(lambda slot: self._fill(slot, invocation), path)
             if any(_dots(segment) for segment in path.split("/")):
                 raise UnsafeHeader("path parameters fill a segment with dots alone")
-        parts = [part for part in (self._query, client_query) if part]
+        parts = [part for part in (self._query, self._unmapped(client_query)) if part]
         for name, read in self._queries:
             value = read(invocation)
             for item in [value] if isinstance(value, str) else value or ():
                 parts.append(f"{quote(name, safe='')}={quote(item, safe='')}")
         return self._join(path, "&".join(parts))
+
+    def _unmapped(self, query: str) -> str:
+        """`query` without the parameters that mappings set, the others byte for byte."""
+        if not self._mapped:
+            return query
+        return "&".join([part for part in query.split("&") if unquote_plus(part.partition("=")[0]) not in self._mapped])
 
     def _fill(self, slot: re.Match[str], invocation: Invocation) -> str:
         read = self._paths.get(slot[1])

@@ -288,6 +288,37 @@ def test_a_query_parameter_is_mapped_from(source: str, query: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent_query", "source", "query"),
+    [
+        pytest.param("user=forged", "context.apiId", "k=1&user=chat", id="is set over"),
+        pytest.param("user=forged&user", "context.apiId", "k=1&user=chat", id="every one, with a value or without"),
+        pytest.param("us%65r=forged&%75ser=x", "context.apiId", "k=1&user=chat", id="also encoded"),
+        pytest.param("user=forged", "route.request.header.X-None", "k=1", id="also by nothing"),
+        pytest.param(
+            "User=1&user%5B%5D=2&x=%75ser&users=3&&a+b=%2F&+user=4",
+            "context.apiId",
+            "k=1&User=1&user%5B%5D=2&x=%75ser&users=3&&a+b=%2F&+user=4&user=chat",
+            id="others stay as sent",
+        ),
+        pytest.param("", "context.apiId", "k=1&user=chat", id="none was sent"),
+    ],
+)
+def test_a_mapping_overwrites_the_clients_query_parameter(sent_query: str, source: str, query: str) -> None:
+    """Nor does the URI's own stand beside it, whichever of the two a backend would believe."""
+    request = sent(
+        connecting(f"/dev?{sent_query}"), "http://h/?user=uri&k=1&%75ser", parameters={"querystring.user": source}
+    )
+
+    assert lines(request)[0] == f"POST /?{query} HTTP/1.1"
+
+
+def test_a_mapping_overwrites_the_uris_query_parameter_on_a_message_too() -> None:
+    request = sent(message(), "http://h/?user=uri&k=1", parameters={"querystring.user": "context.apiId"})
+
+    assert lines(request)[0] == "POST /?k=1&user=chat HTTP/1.1"
+
+
+@pytest.mark.parametrize(
     ("room", "path"),
     [
         ("lobby", "/rooms/lobby/x"),
