@@ -458,3 +458,31 @@ async def test_a_drain_without_connections_ends_at_once() -> None:
     assert edge.told == ["drain", "stop", "abort"]
     assert world.gateway.draining
     assert not node.ready
+
+
+async def test_nothing_starts_behind_disconnect() -> None:
+    world = World(sequential=True)
+    world.say(b"1", b"2", b"3")
+
+    world.connection.on_close(1006, "")
+    world.loop.move(DISCONNECT_SECONDS)
+    await world.messages.answer(0)
+
+    assert world.messages.bodies == [b"1"]
+    assert len(world.backend.begun) == 1
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+async def test_what_runs_is_counted_until_it_is_through_though_the_connection_has_gone(sequential: bool) -> None:
+    """A drain waits for it."""
+    world = World(sequential=sequential)
+    world.say(b"1", b"2")
+    assert world.gateway.running == 2
+
+    world.connection.on_close(1006, "")
+    world.loop.move(DISCONNECT_SECONDS)
+    assert world.gateway.running == (1 if sequential else 2)
+    for number in range(len(world.messages.answers)):
+        await world.messages.answer(number)
+
+    assert world.gateway.running == 0

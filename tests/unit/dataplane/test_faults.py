@@ -1,0 +1,85 @@
+"""A failing route is one line, then a count, then a line that it is well again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsgateway.dataplane.faults import AGAIN_SECONDS, Faults
+from wsgateway.errors import AccessDenied, IntegrationFailure, IntegrationTimeout
+
+KEY = ("chat", "dev", "say")
+
+
+class World:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.lines: list[dict[str, Any]] = []
+        self.faults = Faults(lambda event, **facts: self.lines.append({"event": event, **facts}), lambda: self.now)
+
+    def fail(self, key: tuple[str, str, str] = KEY) -> None:
+        self.faults.failed(key, IntegrationFailure("backend http://b refused"), request_id="r", connection_id="c")
+
+
+def test_the_first_failure_says_where_and_why() -> None:
+    world = World()
+    world.fail()
+
+    assert world.lines == [
+        {
+            "event": "integration fails",
+            "api": "chat",
+            "stage": "dev",
+            "route": "say",
+            "status": 500,
+            "error": "backend http://b refused",
+            "not_told": 0,
+            "request_id": "r",
+            "connection_id": "c",
+        }
+    ]
+
+
+def test_further_failures_are_counted_and_told_once_in_a_while() -> None:
+    world = World()
+    for _ in range(1000):
+        world.fail()
+    assert len(world.lines) == 1
+
+    world.now += AGAIN_SECONDS
+    world.fail()
+    assert (len(world.lines), world.lines[-1]["not_told"]) == (2, 999)
+
+
+def test_routes_are_told_apart() -> None:
+    world = World()
+    world.fail()
+    world.fail(("chat", "dev", "join"))
+
+    assert [line["route"] for line in world.lines] == ["say", "join"]
+
+
+def test_the_first_success_says_that_it_is_over() -> None:
+    world = World()
+    world.fail()
+    world.now += 2.5
+    world.faults.succeeded(KEY)
+    world.faults.succeeded(KEY)
+
+    assert world.lines[1:] == [
+        {"event": "integration answers again", "api": "chat", "stage": "dev", "route": "say", "after_seconds": 2.5}
+    ]
+    assert not world.faults.failing
+
+
+def test_a_clients_fault_is_none_of_the_integrations() -> None:
+    world = World()
+    world.faults.failed(KEY, AccessDenied("no route"), request_id="r", connection_id="c")
+
+    assert world.lines == []
+
+
+def test_a_timeout_is_told_with_its_status() -> None:
+    world = World()
+    world.faults.failed(KEY, IntegrationTimeout("slow"), request_id="r", connection_id="c")
+
+    assert world.lines[0]["status"] == 504
