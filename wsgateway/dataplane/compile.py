@@ -139,6 +139,7 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage) 
     event_type = EVENT_TYPES.get(key, EventType.MESSAGE)
     return Site(
         api_id=api_id,
+        definition=api.integration_path(key),
         route_key=key,
         event_type=event_type,
         stage_variables=stage.stage_variables,

@@ -9,6 +9,7 @@ from typing import Protocol
 from wsgateway.errors import Problem
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse
+from wsgateway.model.base import Path
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Quotas
 
@@ -23,6 +24,8 @@ class Site:
     """Where an integration is used: everything its compile step may depend on."""
 
     api_id: str
+    definition: Path
+    """Where the integration is written, from the API on: whatever names it shares what it may hold of a backend."""
     route_key: str
     event_type: EventType
     stage_variables: Mapping[str, str]

@@ -15,6 +15,7 @@ from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader, field, request_line, strip_hop_by_hop
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.messages import EndpointRequest
+from wsgateway.model.base import Path
 from wsgateway.model.uri import VARIABLE, expand, uri_fault, variables
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.parameters import Context, StageVariable, Static, compile_source, parse_source, parse_target
@@ -57,6 +58,9 @@ _leaves = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\\\0]").search
 _dots = re.compile(r"\.{1,2}").fullmatch
 _slot = re.compile(r"\{([A-Za-z0-9._$-]+)\+?\}")
 
+GateKey = tuple[str, Path, str, int]
+"""API, where the integration is written, URI with the stage's variables filled in, cap."""
+
 Reader = Callable[[Invocation], "Value"]
 
 
@@ -66,7 +70,7 @@ class HttpProxy:
     def __init__(self, upstream: Upstream, known_context: frozenset[str]) -> None:
         self.upstream = upstream
         self._known_context = known_context
-        self._gates: dict[tuple[str, str, int], Gate] = {}
+        self._gates: dict[GateKey, Gate] = {}
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI with this stage's variables, and every mapping."""
@@ -109,7 +113,7 @@ class HttpProxy:
         host = uri.hostname or ""
         port = uri.port or (443 if uri.scheme == "https" else 80)
         origin = self.upstream.origin(uri.scheme, host, port)
-        gate = self._gate(integration)
+        gate = self._gate(integration, site)
         timeout = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000
         on_connect = site.event_type is EventType.CONNECT
@@ -131,16 +135,25 @@ class HttpProxy:
         )
         return _call(build, method, origin, seconds, site.max_answer_bytes, gate)
 
-    def _gate(self, integration: Integration) -> Gate | None:
-        """One cap for all routes and stages that use the integration, kept over a reload that changes nothing of it."""
-        most = integration.max_concurrency
-        if most is None:
+    def _gate(self, integration: Integration, site: Site) -> Gate | None:
+        """One cap for all routes that use the integration, and for its stages as far as they call the same URI.
+
+        Kept over a reload that changes none of this.
+        """
+        key = _gate_key(integration, site)
+        if key is None:
             return None
-        key = (integration.integration_uri or "", integration.model_dump_json(), most)
         gate = self._gates.get(key)
         if gate is None:
-            gate = self._gates[key] = Gate(most)
+            gate = self._gates[key] = Gate(key[-1])
         return gate
+
+
+def _gate_key(integration: Integration, site: Site) -> GateKey | None:
+    most = integration.max_concurrency
+    if most is None:
+        return None
+    return site.api_id, site.definition, expand(integration.integration_uri or "", site.stage_variables), most
 
 
 def _call(

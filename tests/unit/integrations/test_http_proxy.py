@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 from typing import Any, cast
@@ -45,11 +46,19 @@ class Sent:
 
 
 def site(
-    event_type: EventType = EventType.MESSAGE, *, two_way: bool = False, limits: Limits | None = None, **variables: str
+    event_type: EventType = EventType.MESSAGE,
+    *,
+    api_id: str = "chat",
+    name: str = "backend",
+    route_key: str = "say",
+    two_way: bool = False,
+    limits: Limits | None = None,
+    **variables: str,
 ) -> Site:
     return Site(
-        api_id="chat",
-        route_key="say",
+        api_id=api_id,
+        definition=("integrations", name),
+        route_key=route_key,
         event_type=event_type,
         stage_variables=variables,
         quotas=quotas("open", limits),
@@ -461,15 +470,33 @@ def test_the_largest_answer_read_is(two_way: bool, most: int) -> None:
     assert upstream.calls[0]["max_body"] == most
 
 
-def test_one_cap_holds_for_all_routes_that_use_an_integration() -> None:
+@pytest.mark.parametrize(
+    ("where", "most", "shared"),
+    [
+        pytest.param(site(), 2, True, id="the same route, after a reload"),
+        pytest.param(site(route_key="shout"), 2, True, id="another route"),
+        pytest.param(site(tier="gold"), 2, True, id="another stage that calls the same URI"),
+        pytest.param(site(path="/other"), 2, False, id="another stage that calls another URI"),
+        pytest.param(site(name="same"), 2, False, id="another integration, though just the same"),
+        pytest.param(site(api_id="news"), 2, False, id="another API"),
+        pytest.param(site(), 3, False, id="another cap"),
+    ],
+)
+def test_one_cap_holds_for_an_integration_and(where: Site, most: int, shared: bool) -> None:
+    """With the same definition text everywhere: a copy of an integration is another one."""
     upstream = Sent()
     proxy = HttpProxy(cast("Upstream", upstream), frozenset(CONTEXT))
-    integration = Integration.model_validate(
-        {"integrationType": "HTTP_PROXY", "integrationUri": "http://h/", "maxConcurrency": 2}
-    )
-    for _ in range(2):
-        proxy.compile(integration, site())(message())
+    there = dataclasses.replace(where, stage_variables={"path": "/", **where.stage_variables})
+    for place, limit in ((site(path="/"), 2), (there, most)):
+        integration = Integration.model_validate(
+            {
+                "integrationType": "HTTP_PROXY",
+                "integrationUri": "http://h${stageVariables.path}",
+                "maxConcurrency": limit,
+            }
+        )
+        proxy.compile(integration, place)(message())
 
     first, second = (call["gate"] for call in upstream.calls)
-    assert first is second
-    assert first.limit == 2
+    assert (first is second) == shared
+    assert (first.limit, second.limit) == (2, most)

@@ -16,6 +16,7 @@ from wsgateway.model.integration import Integration
 def site(*, two_way: bool) -> Site:
     return Site(
         api_id="chat",
+        definition=("integrations", "mock"),
         route_key="say",
         event_type=EventType.MESSAGE,
         stage_variables={},
