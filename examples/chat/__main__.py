@@ -102,15 +102,12 @@ async def run(options: argparse.Namespace) -> None:
 
 
 async def start_and_watch(options: argparse.Namespace, directory: Path, parts: list[Part]) -> None:
-    """Start the backend, then the gateway in front of it, and wait for either to end, which is a LaunchError."""
-    backend = await Part.start(
-        "backend",
-        str(HERE / "backend.py"),
-        *("--port", str(options.backend_port)),
-        *("--database", options.database),
-        *("--ready-file", str(directory / "backend.json")),
-        hint="Another port: --backend-port N, or 0 for any",
-    )
+    """Start the backend, then the gateway in front of it; a backend that ends is started again.
+
+    Raises LaunchError when the gateway ends, or the backend again and again.
+    """
+    # Whoever was in a room was there by a connection of a gateway that runs no more.
+    backend = await start_backend(options, directory, str(options.backend_port), "--forget")
     parts.append(backend)
     page = (await backend.ready(directory / "backend.json"))["url"]
 
@@ -130,9 +127,35 @@ async def start_and_watch(options: argparse.Namespace, directory: Path, parts: l
     print(f"\nThe chat is at {page}/?gateway={quote(url, safe=':/')}", flush=True)
     print("Open it in two windows. Ctrl-C ends it.\n", flush=True)
 
-    await asyncio.wait([backend.ended, gateway.ended], return_when=asyncio.FIRST_COMPLETED)
-    part = backend if backend.ended.done() else gateway
-    raise LaunchError(f"the {part.name} ended with exit code {part.ended.result()}")
+    clock = asyncio.get_running_loop().time
+    short_lives = 0
+    while True:
+        started = clock()
+        await asyncio.wait([backend.ended, gateway.ended], return_when=asyncio.FIRST_COMPLETED)
+        if gateway.ended.done():
+            raise LaunchError(f"the gateway ended with exit code {gateway.ended.result()}")
+        short_lives = short_lives + 1 if clock() - started < 1 else 0
+        if short_lives == 3:
+            raise LaunchError(f"the backend ends at once, now with exit code {backend.ended.result()}, see above")
+        print(f"\nThe backend ended with exit code {backend.ended.result()}; starting it again.", flush=True)
+        parts.remove(backend)
+        (directory / "backend.json").unlink()
+        backend = await start_backend(options, directory, page.rpartition(":")[2])
+        parts.insert(0, backend)
+        await backend.ready(directory / "backend.json")
+        print("The backend is back; everybody is still connected.\n", flush=True)
+
+
+async def start_backend(options: argparse.Namespace, directory: Path, port: str, *flags: str) -> Part:
+    return await Part.start(
+        "backend",
+        str(HERE / "backend.py"),
+        *("--port", port),
+        *("--database", options.database),
+        *("--ready-file", str(directory / "backend.json")),
+        *flags,
+        hint="Another port: --backend-port N, or 0 for any",
+    )
 
 
 def main() -> None:

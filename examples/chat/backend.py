@@ -77,6 +77,10 @@ class Rooms:
         )
         self._database.execute("CREATE INDEX IF NOT EXISTS members_of_room ON members (room)")
 
+    def clear(self) -> None:
+        """Empty all rooms."""
+        self._database.execute("DELETE FROM members")
+
     def enter(self, member: Member) -> None:
         """Put a connection in a room, out of any other."""
         self._database.execute(
@@ -370,6 +374,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="the port to listen on, 0 for any (%(default)s)")
     parser.add_argument("--database", default="chat.sqlite3", help="the SQLite file of the rooms (%(default)s)")
+    parser.add_argument("--forget", action="store_true", help="begin with empty rooms: the gateway is a new one, too")
     parser.add_argument("--ready-file", help="a file to write {url, pid} to once listening, as JSON")
     options = parser.parse_args()
 
@@ -384,6 +389,8 @@ def main() -> None:
         sys.exit(f"chat backend: CALLBACK_ENDPOINT is no URL like http://127.0.0.1:9090/dev: {endpoint}")
     try:
         rooms = Rooms(options.database)
+        if options.forget:
+            rooms.clear()
     except sqlite3.Error as error:
         sys.exit(f"chat backend: the database {options.database} can't be used: {error}")
     try:

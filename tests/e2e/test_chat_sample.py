@@ -246,15 +246,31 @@ async def test_a_signal_ends_both_parts(tmp_path: Path, number: signal.Signals) 
                 socket.create_connection(address(url), timeout=DEADLINE)
 
 
-async def test_a_dead_backend_ends_the_launcher_with_an_error(tmp_path: Path) -> None:
-    async with sample(tmp_path) as chat:
+async def test_a_dead_backend_is_started_again_and_the_chat_goes_on(tmp_path: Path) -> None:
+    async with sample(tmp_path) as chat, visiting(chat.gateway) as ada, visiting(chat.gateway) as bob:
+        await ada.joins("lobby", "Ada")
+        await bob.joins("lobby", "Bob")
         found = re.search(r"chat backend ready \S+ pid=(\d+)", "".join(chat.launcher.output))
         assert found is not None
 
         os.kill(int(found[1]), signal.SIGKILL)
+        await chat.launcher.prints("The backend is back")
+        await ada.sends(action="say", text="still there?")
 
-        assert await chat.launcher.ends() == 1
-        assert "chat: the backend ended with exit code -9" in chat.launcher.output[-1]
+        await bob.hears(type="said", text="still there?", name="Ada")
+
+
+async def test_a_new_start_finds_the_rooms_empty(tmp_path: Path) -> None:
+    """Whoever is in the database was there by a connection that is no more."""
+    async with backend(0, tmp_path) as first:
+        port = int((await first.prints(r"ready http://127\.0\.0\.1:(\d+)"))[1])
+        async with gateway(port) as url, visiting(url) as ada:
+            await ada.joins("lobby", "Ada")
+            first.process.kill()
+            await first.ends()
+
+    async with sample(tmp_path) as chat, visiting(chat.gateway) as bob:
+        assert await bob.joins("lobby", "Bob") == ["Bob"]
 
 
 async def test_a_port_in_use_is_one_clear_error(tmp_path: Path) -> None:
