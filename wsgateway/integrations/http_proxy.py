@@ -112,7 +112,7 @@ class HttpProxy:
         uri = urlsplit(expand(integration.integration_uri or "", site.stage_variables))
         host = uri.hostname or ""
         port = uri.port or (443 if uri.scheme == "https" else 80)
-        origin = self.upstream.origin(uri.scheme, host, port)
+        origin = self.upstream.origin(uri.scheme, host, port, share=(site.api_id, site.definition))
         gate = self._gate(integration, site)
         timeout = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000

@@ -1,4 +1,4 @@
-"""One backend: its connections, and who waits for one."""
+"""One backend as one integration calls it: its connections, and who waits for one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Bounds:
 
 
 class Origin:
-    """One backend, as (scheme, host, port, TLS settings).
+    """One backend, as (scheme, host, port, TLS settings, share).
 
     What is sent starts in the order of the `send` calls. A free connection goes to the exchange that has waited
     longest; of several the last used is taken first. The counters only grow.
@@ -218,7 +218,7 @@ class Origin:
             self._sweeper.cancel()
         for task in self._opening:
             task.cancel()
-        await asyncio.gather(*self._opening, self._dialer.resolver.aclose(), return_exceptions=True)
+        await asyncio.gather(*self._opening, return_exceptions=True)
         for connection in tuple(self._held):
             self.drop(connection)
         while self._sockets:

@@ -1,8 +1,9 @@
-"""Every backend this process calls: one pool of connections each, one clock for all."""
+"""Every backend this process calls: a pool of connections for each who calls it, one clock for all."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 
 from wsgateway.errors import ServiceUnavailable
 from wsgateway.upstream.deadlines import Deadlines
@@ -15,6 +16,9 @@ from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context
 __all__ = ["Origin", "Upstream"]
 
 
+Key = tuple[str, str, int, TlsSettings, bool, Hashable]
+
+
 class Upstream:
     """Every backend this process calls; one per event loop, made inside it. `bounds` hold for each origin."""
 
@@ -23,7 +27,8 @@ class Upstream:
         self._bounds = bounds or Bounds()
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
-        self._origins: dict[tuple[str, str, int, TlsSettings, bool], Origin] = {}
+        self._origins: dict[Key, Origin] = {}
+        self._resolvers: dict[str, Resolver] = {}
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -41,18 +46,30 @@ class Upstream:
         return self._deadlines.expired
 
     def origin(
-        self, scheme: str, host: str, port: int, *, tls: TlsSettings = DEFAULT_TLS, trusted: bool = True
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        *,
+        share: Hashable = None,
+        tls: TlsSettings = DEFAULT_TLS,
+        trusted: bool = True,
     ) -> Origin:
         """The backend at `host` (a name, or an address without brackets); the same arguments give the same object.
 
-        `trusted` says that an operator wrote the host. *Raises* ValueError for a scheme other than http and https,
+        `share` is whose pool this is: calls of one share wait for one another, never for those of another. `trusted`
+        says that an operator wrote the host. *Raises* ValueError for a scheme other than http and https,
         OSError or ssl.SSLError if the files of `tls` can't be used.
         """
-        key = (scheme, host, port, tls, trusted)
+        key = (scheme, host, port, tls, trusted, share)
         origin = self._origins.get(key)
         if origin is None:
             if scheme not in ("http", "https"):
                 raise ValueError(f"backends are called by http or https, not {scheme}")
+            # One per name, so that one that can't be looked up holds one of the few threads for look-ups.
+            resolver = self._resolvers.get(host)
+            if resolver is None:
+                resolver = self._resolvers[host] = Resolver(self._loop, host)
             dialer = Dialer(
                 url=f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}",
                 host=host,
@@ -61,7 +78,7 @@ class Upstream:
                 secure=context(tls) if scheme == "https" else None,
                 server_name=tls.server_name or host,
                 egress=self.egress,
-                resolver=Resolver(self._loop, host),
+                resolver=resolver,
             )
             origin = self._origins[key] = Origin(self._loop, dialer, self._deadlines, self._bounds)
         return origin
@@ -74,3 +91,4 @@ class Upstream:
             exchange.fail(ServiceUnavailable("the gateway is closing"))
             exchange.place.leave(exchange)
         await asyncio.gather(*(origin.aclose() for origin in self._origins.values()))
+        await asyncio.gather(*(resolver.aclose() for resolver in self._resolvers.values()))

@@ -28,13 +28,15 @@ class Sent:
 
     def __init__(self) -> None:
         self.asked: tuple[str, str, int] | None = None
+        self.shares: list[object] = []
         self.requests: list[EndpointRequest] = []
         self.calls: list[dict[str, Any]] = []
         self.loop = asyncio.new_event_loop()
         self.loop.close()
 
-    def origin(self, scheme: str, host: str, port: int) -> Sent:
+    def origin(self, scheme: str, host: str, port: int, *, share: object) -> Sent:
         self.asked = (scheme, host, port)
+        self.shares.append(share)
         return self
 
     def send(
@@ -500,3 +502,16 @@ def test_one_cap_holds_for_an_integration_and(where: Site, most: int, shared: bo
     first, second = (call["gate"] for call in upstream.calls)
     assert (first is second) == shared
     assert (first.limit, second.limit) == (2, most)
+
+
+def test_integrations_and_apis_share_no_connections() -> None:
+    """Routes of one integration do; so none can hold what another needs."""
+    upstream = Sent()
+    proxy = HttpProxy(cast("Upstream", upstream), frozenset(CONTEXT))
+    integration = Integration.model_validate({"integrationType": "HTTP_PROXY", "integrationUri": "http://h/"})
+    for where in (site(), site(route_key="shout"), site(name="other"), site(api_id="news")):
+        proxy.compile(integration, where)
+
+    one, same, *others = upstream.shares
+    assert one == same
+    assert len({one, *others}) == 3

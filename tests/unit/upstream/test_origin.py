@@ -411,6 +411,28 @@ async def test_the_queue_is_bounded() -> None:
             answer.cancel()
 
 
+async def test_a_share_that_holds_all_it_may_holds_up_no_other() -> None:
+    """What floods a slow part of a backend must not be felt by those who call another part of it."""
+
+    async def serve(peer: Peer) -> None:
+        while True:
+            body = await peer.request()
+            if body == b"slow":
+                await peer.eof()
+            peer.answer(body)
+
+    async with backend(serve) as server, pools(Bounds(connections=2, waiting=3)) as upstream:
+        flooded = upstream.origin("http", "127.0.0.1", server.port, share="flooded")
+        quiet = upstream.origin("http", "127.0.0.1", server.port, share="quiet")
+        answers = [send(flooded, b"slow") for _ in range(6)]
+        for _ in range(5):
+            assert (await send(quiet, b"hi", timeout=5)).body == b"hi"
+        assert (quiet.overflows, flooded.overflows) == (0, 3)
+        for answer in answers:
+            answer.cancel()
+        assert all(isinstance(answer.exception(), ServiceUnavailable) for answer in answers if not answer.cancelled())
+
+
 async def test_a_gate_refuses_at_once_and_opens_again() -> None:
     gate = Gate(2)
     async with backend(echo) as server, calling(server) as origin:
@@ -543,8 +565,8 @@ def unused_port() -> int:
 
 
 @asynccontextmanager
-async def pools() -> AsyncIterator[Upstream]:
-    upstream = Upstream(egress=Egress())
+async def pools(bounds: Bounds | None = None) -> AsyncIterator[Upstream]:
+    upstream = Upstream(egress=Egress(), bounds=bounds)
     try:
         yield upstream
     finally:
@@ -604,8 +626,13 @@ async def test_same_backend_same_pool() -> None:
     async with pools() as upstream:
         origin = upstream.origin("http", "127.0.0.1", 80)
         assert upstream.origin("http", "127.0.0.1", 80) is origin
-        others = [upstream.origin("http", "127.0.0.1", 81), upstream.origin("http", "127.0.0.1", 80, trusted=False)]
+        others = [
+            upstream.origin("http", "127.0.0.1", 81),
+            upstream.origin("http", "127.0.0.1", 80, trusted=False),
+            upstream.origin("http", "127.0.0.1", 80, share="other"),
+        ]
         assert origin not in others
+        assert upstream.origin("http", "127.0.0.1", 80, share="other") is others[-1]
         with pytest.raises(ValueError, match="ftp"):
             upstream.origin("ftp", "127.0.0.1", 80)
 
