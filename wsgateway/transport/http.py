@@ -30,6 +30,12 @@ DISCARD_BYTES = 1 << 20
 DISCARD_SECONDS = 5.0
 """How much of a refused body is read, so that the caller gets to read the refusal."""
 
+TURN_ANSWERS = 64
+TURN_BYTES = 65_536
+"""What one connection is answered before the loop turns: others come in between, and a full socket is noticed."""
+SLICE_BYTES = 4096
+"""Parsed at once: requests that wait for their turn are few, whatever was read."""
+
 
 class HttpConnection(asyncio.Protocol):
     """Reads requests and writes their answers, one at a time and in order."""
@@ -43,6 +49,7 @@ class HttpConnection(asyncio.Protocol):
         "_discarded",
         "_ended",
         "_gathered",
+        "_gathered_bytes",
         "_head",
         "_incoming",
         "_is_new",
@@ -54,7 +61,9 @@ class HttpConnection(asyncio.Protocol):
         "_refusal",
         "_task",
         "_transport",
+        "_turn_over",
         "_unparsed",
+        "_unread",
         "_waiting_since",
         "listener",
         "on_header",
@@ -76,6 +85,11 @@ class HttpConnection(asyncio.Protocol):
         self._queue: deque[Incoming] = deque()
         self._answering: Incoming | None = None
         self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._unread = _NOTHING
+        """Read from the socket and not parsed yet; no more is read while there is some."""
+        self._turn_over = False
+        """Others are to be served before the next answer."""
         self._refusal: Refused | None = None
         self._task: asyncio.Future[None] | None = None
         self._paused = False
@@ -120,34 +134,26 @@ class HttpConnection(asyncio.Protocol):
                 return
             if not self._is_new:  # a new connection's time began with it
                 self._waiting_since = self.listener.clock()
-        if self._incoming is None:
-            self._unparsed += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(data, upgrade.args[0])
-        except httptools.HttpParserError as error:
-            self._refuse(_cause(error))
-        else:
-            if self._incoming is None and self._unparsed > MAX_HEAD_BYTES + MAX_URL_BYTES:
-                self._refuse(Refused(431, f"the request head is over {MAX_HEAD_BYTES} bytes"))
-            if fresh and len(self._queue) == 1 and self._incoming is None and not self._unparsed:
-                one = self._queue[0]
-                length = sum(map(len, one.body))
-                self.listener.heads.learn(data, one.headers, one.authority, one.host, length)
+        self._unread = memoryview(data)
+        self._parse()
+        if fresh and len(self._queue) == 1 and self._incoming is None and not self._unparsed and not self._unread:
+            one = self._queue[0]
+            length = sum(map(len, one.body))
+            self.listener.heads.learn(data, one.headers, one.authority, one.host, length)
         self._next()
 
     def eof_received(self) -> bool:
         # A client may half-close behind its last request and still read the answer (RFC 9112 §9.6).
         if self._incoming is not None:
             return False
-        self._ended = self._answering is not None or bool(self._queue)
+        self._ended = self._answering is not None or bool(self._queue or self._unread)
         return self._ended and not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         del self._parser  # it refers to us
         self._queue.clear()
+        self._unread = _NOTHING
         if self._incoming is not None and self._incoming.stream is not None:
             self._incoming.stream.abort()
         # A handshake goes on: its $connect integration may have said yes, and then $disconnect must run.
@@ -197,6 +203,26 @@ class HttpConnection(asyncio.Protocol):
 
     # Requests
 
+    def _parse(self) -> None:
+        """Parse what was read until there is a request to answer."""
+        while self._unread and not self._queue:
+            answering = self._answering
+            if answering is not None and self._has_enough(answering):
+                break
+            data = self._unread[:SLICE_BYTES]
+            self._unread = self._unread[SLICE_BYTES:]
+            if self._incoming is None:
+                self._unparsed += len(data)
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._upgraded(data, upgrade.args[0])
+            except httptools.HttpParserError as error:
+                self._refuse(_cause(error))
+            else:
+                if self._incoming is None and self._unparsed > MAX_HEAD_BYTES + MAX_URL_BYTES:
+                    self._refuse(Refused(431, f"the request head is over {MAX_HEAD_BYTES} bytes"))
+
     def _request(self, incoming: Incoming, body: Body) -> HttpRequest:
         """The request as handlers see it."""
         listener = self.listener
@@ -213,18 +239,19 @@ class HttpConnection(asyncio.Protocol):
             origin.port or listener.port,
         )
 
-    def _upgraded(self, data: bytes, offset: int) -> None:
+    def _upgraded(self, data: memoryview, offset: int) -> None:
         """llhttp stopped behind a head with `Upgrade`: a handshake, or offers of other protocols.
 
         RFC 9110 §7.8: a server may ignore such an offer (Java's HttpClient makes one of h2c with every cleartext
         request). The same head is read again without it, and then what is behind it.
         """
-        rest = memoryview(data)
+        rest = data
         while True:
             rest = rest[offset:]
             incoming = self._queue[-1]
             if incoming.websocket:
-                incoming.wait(bytes(rest))
+                incoming.wait(bytes(rest) + self._unread)
+                self._unread = _NOTHING
                 return
             self._queue.pop()
             self._parser = httptools.HttpRequestParser(self)
@@ -245,16 +272,23 @@ class HttpConnection(asyncio.Protocol):
         self._flow()
 
     def _next(self) -> None:
-        """Answer the requests that are ready, unless one is being answered already."""
-        while self._answering is None and not self._blocked and not self._closing:
+        """Answer the requests that are ready, unless one is being answered already; so many and no more in a turn."""
+        left = TURN_ANSWERS
+        while self._answering is None and not (self._blocked or self._turn_over or self._closing):
+            if self._unread:
+                self._parse()
             if self._queue:
+                if not left or self._gathered_bytes >= TURN_BYTES:
+                    self._end_turn()
+                    break
+                left -= 1
                 incoming = self._queue.popleft()
                 body: Body = incoming.body[0] if len(incoming.body) == 1 else b"".join(incoming.body)
             elif self._incoming is not None and self._incoming.stream is None:
                 # The head is here and the body is not: it is read as the handler asks for it.
                 incoming = self._incoming
                 self.flush()  # answers to requests before it, for it may write an interim one
-                body = incoming.stream = BodyStream(self._transport, incoming.interim(), self._flow)
+                body = incoming.stream = BodyStream(self._transport, incoming.interim(), self._read_on)
                 for chunk in incoming.body:
                     incoming.stream.feed(chunk)
             else:
@@ -269,6 +303,22 @@ class HttpConnection(asyncio.Protocol):
                 self.listener.head_read(self)
             self._answer(incoming, self._request(incoming, body))
         self._flow()
+
+    def _end_turn(self) -> None:
+        """Let the loop turn, and go on behind it."""
+        self._turn_over = True
+        self.flush()
+        asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_over = False
+        if not self._lost:
+            self._next()
+
+    def _read_on(self) -> None:
+        """The handler read of the body, or has enough of it for now."""
+        self._parse()
+        self._next()
 
     def _answer(self, incoming: Incoming, request: HttpRequest) -> None:
         if incoming.websocket:
@@ -332,7 +382,9 @@ class HttpConnection(asyncio.Protocol):
             stream.close()
             self._incoming = None
         if close:
-            self._close(linger=unread or incoming.websocket or bool(self._queue) or self._refusal is not None)
+            self._close(
+                linger=unread or incoming.websocket or bool(self._queue or self._unread) or self._refusal is not None
+            )
 
     # Handshakes
 
@@ -398,6 +450,7 @@ class HttpConnection(asyncio.Protocol):
         self.listener.counters.requests_malformed += 1
         self._refusal = refusal
         self._deaf = True
+        self._unread = _NOTHING
         incoming = self._incoming
         if incoming is not None:
             if incoming.stream is not None:
@@ -420,6 +473,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._closing = self._deaf = True
         self._queue.clear()
+        self._unread = _NOTHING
         self.flush()
         if self._lost or self._transport.is_closing():
             return
@@ -441,18 +495,25 @@ class HttpConnection(asyncio.Protocol):
         if not self._gathered:
             self.listener.outbox.add(self)
         self._gathered.append(data)
+        self._gathered_bytes += len(data)
 
     def flush(self) -> None:
         """Write what this turn gathered. Nothing else writes answers."""
         gathered = self._gathered
         if gathered and not self._lost:
             self._gathered = []
+            self._gathered_bytes = 0
             self._transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
 
     def _flow(self) -> None:
         """Read, or let what comes wait in the socket: while answers are not taken, and what is here is enough."""
         answering = self._answering
-        pause = self._blocked or (answering is not None and self._has_enough(answering))
+        pause = (
+            self._blocked
+            or self._turn_over
+            or bool(self._unread)
+            or (answering is not None and self._has_enough(answering))
+        )
         if pause is not self._paused and not self._lost and not self._transport.is_closing():
             self._paused = pause
             if pause:
@@ -476,9 +537,9 @@ class HttpConnection(asyncio.Protocol):
         if self._discard_until:
             if now >= self._discard_until:
                 self._transport.abort()
-        elif self._incoming is not None:
+        elif self._incoming is not None and self._incoming.stream is not None:
             stream = self._incoming.stream
-            if stream is not None and stream.too_slow(now, BODY_GRACE_SECONDS, BODY_BYTES_PER_SECOND):
+            if stream.too_slow(now, BODY_GRACE_SECONDS, BODY_BYTES_PER_SECOND):
                 stream.abort()
                 self._transport.abort()
         elif self._answering is None:
@@ -489,7 +550,7 @@ class HttpConnection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether nothing is being read or answered, so that a drain may end it at once."""
-        return self._answering is None and self._incoming is None and not self._queue
+        return self._answering is None and self._incoming is None and not self._queue and not self._unread
 
     def close_idle(self) -> None:
         """End an idle connection."""
@@ -511,5 +572,6 @@ def _cause(error: httptools.HttpParserError) -> Refused:
     return cause if isinstance(cause, Refused) else Refused(400, f"malformed request: {error}")
 
 
+_NOTHING = memoryview(b"")
 _JSON = ((b"Content-Type", b"application/json"),)
 _INTERNAL_ERROR = HttpResponse(500, _JSON, b'{"message":"Internal server error"}', close=True)
