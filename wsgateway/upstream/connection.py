@@ -14,10 +14,6 @@ from wsgateway.upstream.exchange import Exchange
 from wsgateway.upstream.heads import KnownHeads
 
 COPIED_BYTES = 65_536  # a body up to this is cheaper copied behind its head than written as a second piece
-FRESH_SECONDS = 0.002
-
-
-_NOTHING = (b"", b"")
 
 
 class Owner(Protocol):
@@ -35,6 +31,9 @@ class Owner(Protocol):
     def drop(self, connection: Connection) -> None:
         """Forget a connection that must not be used again. May be told twice."""
 
+    def again(self, exchange: Exchange, request: EndpointRequest, max_body: int) -> None:
+        """Find another connection for what was started on one that was lost before anything was written."""
+
     def lost(self, connection: Connection) -> None:
         """Forget a connection whose socket is closed."""
 
@@ -50,14 +49,14 @@ class Connection(asyncio.Protocol):
         "_exchange",
         "_head_only",
         "_max_body",
+        "_next",
         "_owner",
         "_reader",
         "_reading",
-        "_request",
         "_socket",
         "expires",
+        "fresh",
         "idle_seconds",
-        "rested",
         "transport",
     )
 
@@ -65,50 +64,47 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | None = None  # whose request is written
+        self._next: tuple[Exchange, EndpointRequest, int] | None = None  # to be written at the end of this turn
         self._head_only = False
         self._max_body = 0
         self._reader = AnswerReader()
-        self._request = _NOTHING
         self._reading = False  # an answer of which a part is read
         self._socket = select.poll()
-        self.rested = 0.0  # when its last answer came
+        self.fresh = True  # has not been free yet
         self.expires = FOREVER
         self.idle_seconds = owner.idle_seconds  # less if the backend says so
 
-    def usable(self, now: float) -> bool:
+    def usable(self) -> bool:
         """Whether, as far as this end can know, the peer still listens and has said nothing out of turn.
 
-        Looks into the socket (1 µs) unless it answered a moment ago: a FIN the loop has not come round to would cost
-        the message, for a request once written is never written again.
+        Looks into the socket (1 µs), however short ago it answered: a FIN the loop has not come round to would cost the
+        message, for a request once written is never written again.
         """
-        if self.transport.is_closing():
-            return False
-        return now < self.rested + FRESH_SECONDS or not self._socket.poll(0)
+        return not (self.transport.is_closing() or self._socket.poll(0))
 
     def start(self, exchange: Exchange, request: EndpointRequest, max_body: int) -> None:
         """Write the request, all at once, at the end of this loop turn."""
-        self._exchange = exchange
-        self._head_only = request.method == "HEAD"
-        self._max_body = max_body
         exchange.place = self
-        body = request.body
-        size = len(body)
-        if size <= COPIED_BYTES:
-            self._request = b"%bContent-Length: %d\r\n\r\n%b" % (request.head, size, body), b""
-        else:
-            self._request = b"%bContent-Length: %d\r\n\r\n" % (request.head, size), body
+        self._next = exchange, request, max_body
         self._owner.outbox.add(self)
 
     def flush(self) -> None:
         """Write the request that waits for the end of the turn, unless it was given up meanwhile."""
-        head, body = self._request
-        self._request = _NOTHING
-        if self._exchange is not None and not self.transport.is_closing():
-            if body:
-                self.transport.writelines((head, body))
-            else:
-                self.transport.write(head)
+        if self._next is None:
+            return
+        if self.transport.is_closing():
+            self._part()
+            return
+        self._exchange, request, self._max_body = self._next
+        self._next = None
+        self._head_only = request.method == "HEAD"
+        body = request.body
+        size = len(body)
+        if size <= COPIED_BYTES:
+            self.transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (request.head, size, body))
+        else:
+            self.transport.writelines((b"%bContent-Length: %d\r\n\r\n" % (request.head, size), body))
 
     @property
     def stage(self) -> str:
@@ -124,7 +120,7 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             self.transport.abort()  # nothing was asked; perhaps even before the owner got this connection
-            self._owner.drop(self)
+            self._part()
             return
         reader = self._reader
         if not self._reading:
@@ -159,7 +155,21 @@ class Connection(asyncio.Protocol):
     def leave(self, exchange: Exchange) -> None:
         """`exchange` expired or was cancelled: its answer may still come, so nothing else may be asked here."""
         self._exchange = None
+        self._next = None
         self._owner.drop(self)
+
+    def _part(self) -> None:
+        """The peer left, or spoke, while nothing was asked. What was about to be may still go another way."""
+        self._owner.drop(self)
+        if self._next is None:
+            return
+        exchange, request, max_body = self._next
+        self._next = None
+        if self.fresh:  # another new one would fare no better
+            self._owner.bad_answers += 1
+            exchange.fail(BadGateway(early(self._owner.url)))
+        else:
+            self._owner.again(exchange, request, max_body)
 
     def _finish(self, exchange: Exchange) -> EndpointResponse:
         """The answer is whole: give it to who asked, and the connection back if it may live on."""
@@ -185,7 +195,7 @@ class Connection(asyncio.Protocol):
         """The peer is done."""
         exchange = self._exchange
         if exchange is None:
-            self._owner.drop(self)
+            self._part()
         elif error is not None:
             self._refuse(exchange, f"the connection broke: {error}")
         elif not self._reading:
@@ -197,3 +207,8 @@ class Connection(asyncio.Protocol):
                 self._refuse(exchange, str(refusal))
             else:
                 self._finish(exchange)
+
+
+def early(url: str) -> str:
+    """What is said of a backend that accepts connections and ends them."""
+    return f"backend {url} closed the connection, or spoke, before it was asked"

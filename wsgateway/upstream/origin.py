@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import takewhile
 from time import monotonic
 
 from wsgateway.errors import BadGateway, ServiceUnavailable
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.outbox import Outbox
-from wsgateway.upstream.connection import Connection
+from wsgateway.upstream.connection import Connection, early
 from wsgateway.upstream.deadlines import Deadlines
 from wsgateway.upstream.dial import Dialer
 from wsgateway.upstream.exchange import Exchange, Gate, refused
@@ -92,16 +93,21 @@ class Origin:
         exchange.place = self
         now = monotonic()
         self._deadlines.begin(exchange, now, timeout)
+        if not self._start(exchange, request, max_body, now):
+            self._wait(exchange, request, max_body)
+        return exchange
+
+    def _start(self, exchange: Exchange, request: EndpointRequest, max_body: int, now: float) -> bool:
+        """Begin on a free connection, if there is one."""
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if now < connection.expires and connection.usable(now):
+            if now < connection.expires and connection.usable():
                 self.reused += 1
                 connection.start(exchange, request, max_body)
-                return exchange
+                return True
             self.drop(connection)
-        self._wait(exchange, request, max_body)
-        return exchange
+        return False
 
     # Who waits
 
@@ -115,6 +121,18 @@ class Origin:
         else:
             self._waiting[exchange] = (request, max_body)
             self._replenish()
+
+    def again(self, exchange: Exchange, request: EndpointRequest, max_body: int) -> None:
+        if self._start(exchange, request, max_body, monotonic()):
+            return
+        exchange.place = self
+        # Back among the first, in the order of the deadlines: that is, of one integration's, the order of the calls.
+        mine = exchange.pending[exchange]
+        older = list(takewhile(lambda other: other.pending[other] < mine, self._waiting))
+        self._waiting[exchange] = (request, max_body)
+        for first in (exchange, *reversed(older)):
+            self._waiting.move_to_end(first, last=False)
+        self._replenish()
 
     @property
     def stage(self) -> str:
@@ -158,7 +176,7 @@ class Origin:
         elif (error := task.exception()) is not None:
             self._fail_next(error)
         elif (connection := task.result()).transport.is_closing():
-            self._fail_next(BadGateway(f"backend {self.url} closed the connection, or spoke, before it was asked"))
+            self._fail_next(BadGateway(early(self.url)))
         else:
             self._welcome(connection)
         self._replenish()
@@ -176,15 +194,15 @@ class Origin:
 
     def release(self, connection: Connection) -> None:
         if self._waiting:
-            if connection.usable(monotonic()):
+            if connection.usable():
                 self.reused += 1
+                connection.fresh = False
                 self._start_next(connection)
             else:
                 self.drop(connection)
         elif connection.idle_seconds > 0:
-            now = monotonic()
-            connection.rested = now
-            connection.expires = now + connection.idle_seconds
+            connection.fresh = False
+            connection.expires = monotonic() + connection.idle_seconds
             self._idle.append(connection)
         else:
             self.drop(connection)
