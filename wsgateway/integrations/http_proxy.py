@@ -248,11 +248,12 @@ def _event_head(
     first = None if fixed is None else request_line(method, fixed) + static
 
     readers = [(b"%b: " % name, read) for name, read in mapped]
+    forwarded = _forwarded(names)
 
     def build(invocation: Invocation) -> bytes:
         parts = [
             first if first is not None else request_line(method, target.render(invocation)) + static,
-            invocation.client.forwarded,
+            invocation.client.forwarded if forwarded is None else forwarded(invocation),
             b"X-Amzn-Trace-Id: ",
             new_trace_id(),
             b"\r\n",
@@ -278,6 +279,7 @@ def _connect_head(
     """Heads for $connect: the client's headers and query too; mapped headers overwrite the client's."""
     names = {name.lower() for name, _ in mapped}
     defaults = _defaults(site)
+    clients = _forwarded(names)
 
     def build(invocation: Invocation) -> bytes:
         request = invocation.request
@@ -294,7 +296,7 @@ def _connect_head(
         parts.append(field(b"Host", host))
         parts += [field(name, value) for name, value in forwarded]
         parts += [field(name, value) for name, value in defaults if name.lower() not in present]
-        parts.append(invocation.client.forwarded)
+        parts.append(invocation.client.forwarded if clients is None else clients(invocation))
         trace = request.header(b"x-amzn-trace-id")
         parts.append(field(b"X-Amzn-Trace-Id", trace or new_trace_id()))
         for name, read in mapped:
@@ -312,6 +314,18 @@ def _defaults(site: Site) -> list[Header]:
         (b"X-Amzn-Apigateway-Api-Id", site.api_id.encode()),
         (b"Connection", b"keep-alive"),
     ]
+
+
+def _forwarded(names: set[bytes]) -> Callable[[Invocation], bytes] | None:
+    """What picks the X-Forwarded-* lines that no mapping sets; None if that is all of them."""
+    if names.isdisjoint((b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto")):
+        return None
+
+    def build(invocation: Invocation) -> bytes:
+        lines = invocation.client.forwarded.splitlines(keepends=True)
+        return b"".join([line for line in lines if line.partition(b":")[0].lower() not in names])
+
+    return build
 
 
 def _lines(name: bytes, value: Value) -> Iterator[bytes]:

@@ -23,8 +23,13 @@ ILLEGAL_HEADERS: Final = frozenset(
 )
 """Set by the gateway alone; AWS answers 500 when a mapping names one."""
 
-ILLEGAL_HEADERS_TO_AWS: Final = frozenset({"authorization", "connection", "expect", "proxy-authenticate", "te"})
-"""Illegal too where an AWS service is called."""
+ILLEGAL_HEADERS_TO_AWS: Final = frozenset({"authorization"})
+"""Illegal too where an AWS service is called, besides those of the connection."""
+
+_of_connection = re.compile(
+    r"connection|expect|http2-settings|keep-alive|proxy-.*|te|trailer|upgrade", re.IGNORECASE
+).fullmatch
+"""Headers of one hop (RFC 9110 §7.6.1, §10.1.1). AWS refuses some of them for AWS services only; we do for all."""
 
 _NAME = re.compile(r"[a-zA-Z0-9._$-]+")
 _TARGET = re.compile(r"integration\.request\.(header|querystring|path)\.")
@@ -129,6 +134,12 @@ def parse_target(key: str, *, aws: bool = False) -> Target:
     match match[1]:
         case "header" if name.lower() in illegal:
             raise ExpressionError(f"the header {name} is the gateway's own; no mapping may set it", key, match.end())
+        case "header" if _of_connection(name) is not None:
+            raise ExpressionError(
+                f"the header {name} is about the gateway's own connection to the backend; no mapping may set it",
+                key,
+                match.end(),
+            )
         case "header":
             return Target("header", name)
         case "querystring":

@@ -256,6 +256,22 @@ def test_a_mapping_overwrites_the_clients_header() -> None:
     assert header(request, "User-Agent") == ["chat"]
 
 
+@pytest.mark.parametrize(
+    "invocation", [connecting(), message(), disconnecting()], ids=["$connect", "a message", "$disconnect"]
+)
+def test_a_mapping_overwrites_what_the_gateway_says_of_the_client(invocation: Invocation) -> None:
+    """Two lines of X-Forwarded-For would be one list to the backend."""
+    request = sent(
+        invocation,
+        parameters={"header.x-forwarded-for": "context.identity.sourceIp", "header.X-Forwarded-Proto": "'https'"},
+    )
+
+    assert header(request, "X-Forwarded-For") == ["203.0.113.9"]
+    assert header(request, "X-Forwarded-Proto") == ["https"]
+    assert header(request, "X-Forwarded-Port") == ["8080"]
+    assert "x-forwarded-for: 203.0.113.9" in lines(request)
+
+
 # Mapped parameters
 
 

@@ -62,11 +62,30 @@ class Request:
         ),
         pytest.param("integration.request.path.id", Target("path", "id"), id="a path parameter"),
         pytest.param("integration.request.header.Host", Target("header", "Host"), id="Host may be mapped"),
-        pytest.param("integration.request.header.TE", Target("header", "TE"), id="what only AWS services forbid"),
+        pytest.param(
+            "integration.request.header.Authorization",
+            Target("header", "Authorization"),
+            id="what only AWS services forbid",
+        ),
     ],
 )
 def test_targets(key: str, target: Target) -> None:
     assert parse_target(key) == target
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection", "Expect", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "proxy-connection",
+        "Proxy-Anything", "TE", "Trailer", "Upgrade", "HTTP2-Settings",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("aws", [False, True], ids=["a URL", "an AWS service"])
+def test_headers_of_the_connection_are_no_targets(name: str, aws: bool) -> None:
+    """RFC 9110 §7.6.1: they say how the gateway's own connection is used, of which a definition knows nothing."""
+    with pytest.raises(ExpressionError, match=f"{name} is about the gateway's own connection to the backend"):
+        parse_target(f"integration.request.header.{name}", aws=aws)
+    assert parse_target(f"integration.request.querystring.{name}", aws=aws) == Target("querystring", name)
 
 
 @pytest.mark.parametrize(
