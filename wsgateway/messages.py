@@ -80,7 +80,8 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 
     `target` is the origin form as sent (`/path?query`), `host` the canonical Host (lower case, no port, no trailing
     dot), `authority` the Host as sent. `source` is the client's address after `--trusted-proxies`, `scheme` http or
-    https and `port` the listener's port, both after the same rule. Header names keep their spelling.
+    https and `port` the listener's port, both after the same rule; `peer` is the address at the other end of the
+    connection, a proxy's perhaps. Header names keep their spelling.
     """
 
     method: str
@@ -92,6 +93,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
     scheme: str = "http"
     port: int = 0
+    peer: str = ""
 
     def header(self, name: bytes) -> bytes | None:
         """The last value of `name` (lower case), or None."""

@@ -341,6 +341,20 @@ apis:
                 assert "the gateway's own ports are never called" in frame["reason"]
 
 
+async def test_the_address_the_gateway_saw_ends_x_forwarded_for(asked: Backend, tmp_path: Path) -> None:
+    """Also behind a trusted proxy: each hop appends whom it heard, so the backend can count them."""
+    definition = DEFINITION.format(port=asked.port)
+    claims = {"X-Forwarded-For": "6.6.6.6, 203.0.113.7"}
+    async with (
+        gateway(definition, tmp_path, "--trusted-proxies", "127.0.0.0/8") as own,
+        connect(own.ws(), additional_headers=claims) as client,
+    ):
+        await client.send("hello")
+        assert await heard(client) == "hello"
+    request = await asked.saw("/echo")
+    assert request.header("x-forwarded-for") == "6.6.6.6, 203.0.113.7, 127.0.0.1"
+
+
 async def test_a_backend_that_comes_back_is_called_again(tmp_path: Path) -> None:
     asked = Backend()
     await asked.start()

@@ -115,8 +115,8 @@ def _client(gateway: Gateway, request: HttpRequest, stage: CompiledStage, prefix
     connection_id = gateway.ids.new(stage.api_id)
     user_agent = request.header(b"user-agent")
     chain = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"x-forwarded-for"]
-    # API Gateway appends the address it saw to what the client sent; the last one can be relied on.
-    chain.append(request.source)
+    # API Gateway appends the address it saw to what it was sent; that one can be relied on, whoever is trusted.
+    chain.append(request.peer or request.source)
     forwarded = (
         f"X-Forwarded-For: {', '.join(chain)}\r\n"
         f"X-Forwarded-Proto: {request.scheme}\r\n"

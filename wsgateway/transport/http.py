@@ -237,6 +237,7 @@ class HttpConnection(asyncio.Protocol):
             origin.source,
             origin.scheme or "http",
             origin.port or listener.port,
+            self._peer,
         )
 
     def _upgraded(self, data: memoryview, offset: int) -> None:
