@@ -40,13 +40,11 @@ from wsgateway.telemetry.base import NodeFacts
 from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
+from wsgateway.transport.files import Files, share_out
 from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
-
-FILES_KEPT = 2048
-"""File descriptors kept for backends, listeners and logs, or a quarter of what there are; the rest may be clients."""
 
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
 
@@ -93,7 +91,7 @@ class _App:
         upstream = Upstream(egress=egress)
         self._types = integration_types(upstream)
         deployment = compile_deployment(loaded, self._types)
-        self._max_connections = _max_connections(settings.max_connections)
+        self._files = files = _files(settings.max_connections)
         self._gateway = gateway = Gateway(
             loop=loop,
             hub=Hub(),
@@ -105,7 +103,7 @@ class _App:
             endpoints=Endpoints({}, None),
             callback_url=self._callback_url,
             show_reasons=settings.dev,
-            max_connections=self._max_connections,
+            max_connections=files.clients,
         )
         self._node = node = Node(gateway, drain_window=settings.drain_window)
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -115,6 +113,8 @@ class _App:
             report=self._unexpected,
             counters=self._counters,
             proxies=proxies,
+            limit=files.connections,
+            at_limit=self._full,
         )
         internal = Listener(
             handler=Probes(
@@ -132,8 +132,8 @@ class _App:
         self._public, self._internal = public, internal
         self._deploy(deployment)
         try:
-            await internal.start(settings.internal_host, settings.internal_port, name="internal")
-            await public.start(settings.host, settings.port, name="public")
+            await internal.start(settings.internal_host, settings.internal_port, name="internal", backlog=files.backlog)
+            await public.start(settings.host, settings.port, name="public", backlog=files.backlog)
             for host, port in ((settings.host, public.port), (settings.internal_host, internal.port)):
                 for address in _addresses(host):
                     egress.deny(address, port)
@@ -259,6 +259,9 @@ class _App:
         self._counters.unexpected_errors += 1
         self._log("unexpected error", error=error, method=method, path=target.partition("?")[0])
 
+    def _full(self, limit: int) -> None:
+        self._log("too many TCP connections: idle HTTP connections end, else new ones are turned away", limit=limit)
+
     def _why_not_ready(self) -> str:
         if self._gateway.draining:
             return "draining"
@@ -273,7 +276,7 @@ class _App:
         return NodeFacts(
             version=__version__,
             connections=len(gateway.hub),
-            connections_limit=self._max_connections,
+            connections_limit=self._files.clients,
             draining=gateway.draining,
             definition_valid=self._valid,
             disconnects_running=gateway.closing,
@@ -338,21 +341,12 @@ def _no_upgrade(request: HttpRequest) -> HttpResponse:
     return HttpResponse(403, ((b"Content-Type", b"application/json"),), body, close=True)
 
 
-def _max_connections(wanted: int | None) -> int:
-    """The cap that holds: what was asked for, within what the process may open. *Raises* StartError."""
+def _files(max_connections: int | None) -> Files:
+    """The shares of as many open files as the process may have. *Raises* StartError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    kept = min(FILES_KEPT, hard // 4)
-    possible = hard - kept if hard != resource.RLIM_INFINITY else sys.maxsize
-    if wanted is None:
-        return min(possible, 1_000_000)
-    if wanted > possible:
-        raise StartError(
-            f"--max-connections {wanted} needs {wanted + kept} open files and the limit is {hard}; "
-            f"raise it (ulimit -Hn) or ask for at most {possible}"
-        )
-    return wanted
+    return share_out(sys.maxsize if hard == resource.RLIM_INFINITY else hard, max_connections)
 
 
 def _addresses(host: str) -> list[str]:

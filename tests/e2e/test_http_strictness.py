@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -660,3 +663,55 @@ async def test_the_gateway_counts_what_it_refused(front: Front) -> None:
 
     changed = {name: after[name] - before.get(name, 0) for name in after if "malformed" in name}
     assert json.dumps(changed).count("1.0") == 1
+
+
+# Too many connections
+
+SURPLUS = 300
+"""Idle HTTP connections; `--max-connections 4` leaves 64 for them."""
+
+
+async def test_idle_http_connections_make_room_for_others(tmp_path: Path) -> None:
+    async with gateway(DEFINITION, tmp_path, "--max-connections", "4") as running, AsyncExitStack() as stack:
+        client = await stack.enter_async_context(connect(running.ws()))
+        idle = []
+        for _ in range(SURPLUS):
+            one = await stack.enter_async_context(wire(running.port))
+            await one.send(get("x"))
+            assert (await one.answer()).status == 400
+            idle.append(one)
+        files = len(os.listdir(f"/proc/{running.pid}/fd"))
+        metrics = await running.metrics()
+        another = await stack.enter_async_context(connect(running.ws()))
+
+        assert files < 100
+        assert metrics['wsgateway_refused_total{kind="connection_surplus"}'] == SURPLUS + 1 - 68
+        assert await idle[0].closed() == b""  # the longest idle went first
+        await idle[-1].send(get("x"))
+        assert (await idle[-1].answer()).status == 400
+        for socket in (client, another):
+            await (await socket.ping())
+        assert sum("too many TCP connections" in line for line in running.log) == 1
+
+
+async def test_a_new_connection_is_turned_away_where_nobody_is_idle(tmp_path: Path) -> None:
+    async with gateway(DEFINITION, tmp_path, "--max-connections", "4", "--callback-auth", "none") as running:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(connect(running.ws()))
+            (item,) = (await http(running.internal_port, "GET", "/dev/@connections")).json()["items"]
+            path = running.callback(item["connectionId"]).encode()
+            busy = []
+            for _ in range(67):
+                one = await stack.enter_async_context(wire(running.port))
+                await one.send(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n" % path)
+                busy.append(one)
+            while (await running.metrics()).get('wsgateway_refused_total{kind="connection_surplus"}', 0) == 0:
+                surplus = await stack.enter_async_context(wire(running.port))
+                with suppress(ConnectionError):
+                    await surplus.send(get("x"))
+                    assert await surplus.closed() == b""
+            assert (await http(running.internal_port, "GET", "/livez")).status == 200
+            await busy[0].send(b"abc")
+            assert (await busy[0].answer("POST")).status == 200
+        async with connect(running.ws()) as client:
+            await (await client.ping())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING, cast
@@ -552,6 +553,11 @@ class HttpConnection(asyncio.Protocol):
     def idle(self) -> bool:
         """Whether nothing is being read or answered, so that a drain may end it at once."""
         return self._answering is None and self._incoming is None and not self._queue and not self._unread
+
+    @property
+    def active_at(self) -> float:
+        """Since when it is idle, loop time; infinity while it is not, or has an answer to write."""
+        return self._waiting_since if self.idle and not self._gathered else math.inf
 
     def close_idle(self) -> None:
         """End an idle connection."""

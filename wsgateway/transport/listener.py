@@ -6,12 +6,14 @@ import asyncio
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.counters import Counters
 from wsgateway.errors import StartError
 from wsgateway.outbox import Outbox
+from wsgateway.transport.files import BACKLOG
 from wsgateway.transport.heads import KnownHeads
 from wsgateway.transport.http import HttpConnection
 from wsgateway.transport.proxies import TrustedProxies
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 UNFINISHED_PER_ADDRESS = 1000
 """TCP connections of one source address that have not sent a whole request head yet; loopback is not counted."""
 
-BACKLOG = 4096
+LOOKED_AT = 32
+"""How many HTTP connections are looked at to find one that may go; after that the new one is turned away."""
 
 Upgrade = Callable[["HttpRequest"], "HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]"]
 
@@ -33,6 +36,15 @@ class Report(Protocol):
     """Where faults of our own are told to the operator."""
 
     def __call__(self, error: BaseException, method: str, target: str) -> None: ...
+
+
+class AtLimit(Protocol):
+    """Told once when a listener is full, and again only after it had room."""
+
+    def __call__(self, limit: int) -> None: ...
+
+
+def _silent(limit: int) -> None: ...
 
 
 class Listener:
@@ -46,12 +58,18 @@ class Listener:
         report: Report,
         counters: Counters,
         proxies: TrustedProxies | None = None,
+        limit: int = sys.maxsize,
+        at_limit: AtLimit = _silent,
     ) -> None:
         self.handler = handler
         self.upgrade = upgrade
         self.unexpected = report
         self.counters = counters
         self.proxies = proxies or TrustedProxies()
+        self._limit = limit
+        """TCP connections, of either kind."""
+        self._at_limit = at_limit
+        self._full = False
         self.head_seconds = 10.0
         """A whole request head must have come by then."""
         self.behind_bytes = 1 << 20
@@ -63,16 +81,18 @@ class Listener:
         self.outbox = Outbox(loop)
         self.heads = KnownHeads()
         self._connections: set[HttpConnection | WebSocket] = set()
+        self._http: dict[HttpConnection, float] = {}
+        """Those that are not WebSockets, and when each was last looked at: the first are the longest idle."""
         self._unfinished: dict[HttpConnection, str] = {}
         self._per_address: dict[str, int] = {}
         self._handshakes: set[asyncio.Future[None]] = set()
         self._server: asyncio.Server | None = None
 
-    async def start(self, host: str, port: int, *, name: str) -> None:
+    async def start(self, host: str, port: int, *, name: str, backlog: int = BACKLOG) -> None:
         """Begin to accept. *Raises* StartError where the address can't be had."""
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: HttpConnection(self), host, port, backlog=BACKLOG)
+            self._server = await loop.create_server(lambda: HttpConnection(self), host, port, backlog=backlog)
         except OSError as error:
             # A name that does not resolve has a number of its own kind.
             known = error.errno and not isinstance(error, socket.gaierror)
@@ -94,8 +114,11 @@ class Listener:
     # Called by connections
 
     def admit(self, connection: HttpConnection, address: str) -> bool:
-        """Take a new TCP connection, unless its address has too many that have said nothing yet."""
+        """Take a new TCP connection, unless there are too many, or too many of its address that said nothing yet."""
+        room = len(self._connections) < self._limit or self._make_room()
         self._connections.add(connection)
+        if not room:
+            return False
         counted = "" if _is_loopback(address) else address
         if counted:
             count = self._per_address.get(counted, 0) + 1
@@ -104,7 +127,24 @@ class Listener:
                 return False
             self._per_address[counted] = count
         self._unfinished[connection] = counted
+        self._http[connection] = self.clock()
         return True
+
+    def _make_room(self) -> bool:
+        """End the HTTP connection that has been idle for longest, if one is."""
+        self.counters.connections_refused += 1
+        if not self._full:
+            self._full = True
+            self._at_limit(self._limit)
+        now = self.clock()
+        for _ in range(min(LOOKED_AT, len(self._http))):
+            connection, looked_at = next(iter(self._http.items()))
+            del self._http[connection]
+            if connection.active_at <= looked_at:
+                connection.abort()
+                return True
+            self._http[connection] = now  # it was used since
+        return False
 
     def head_read(self, connection: HttpConnection) -> None:
         """The first request head is complete."""
@@ -118,11 +158,13 @@ class Listener:
 
     def replace(self, connection: HttpConnection, socket: WebSocket) -> None:
         self._connections.discard(connection)
+        self._http.pop(connection, None)
         self._connections.add(socket)
 
     def forget(self, connection: HttpConnection | WebSocket) -> None:
         self._connections.discard(connection)
         if isinstance(connection, HttpConnection):
+            self._http.pop(connection, None)
             self.head_read(connection)
 
     def own(self, handshake: asyncio.Future[None]) -> None:
@@ -134,6 +176,8 @@ class Listener:
 
     def sweep(self, now: float) -> None:
         """Run the timers of every connection; `now` is loop time."""
+        if self._full and len(self._connections) < self._limit * 0.9:
+            self._full = False
         for connection in list(self._connections):
             connection.sweep(now)
 
