@@ -400,7 +400,10 @@ class HttpConnection(asyncio.Protocol):
             self.listener.counters.handshakes_malformed += 1
             self._respond(incoming, refusal)
             return
-        answer = self.listener.upgrade(request)
+        try:
+            answer = self.listener.upgrade(request)
+        except Exception as error:
+            answer = self._fault(error, incoming)
         if isinstance(answer, HttpResponse) or not hasattr(answer, "__await__"):
             self._finish_handshake(incoming, request, answer)
         else:
@@ -411,7 +414,11 @@ class HttpConnection(asyncio.Protocol):
     async def _finish_later(
         self, incoming: Incoming, request: HttpRequest, answer: Awaitable[HttpResponse | Accepted]
     ) -> None:
-        self._finish_handshake(incoming, request, await answer)
+        try:
+            decided = await answer
+        except Exception as error:
+            decided = self._fault(error, incoming)
+        self._finish_handshake(incoming, request, decided)
 
     def _finish_handshake(self, incoming: Incoming, request: HttpRequest, answer: HttpResponse | Accepted) -> None:
         """Switch to the WebSocket, or say why not."""

@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.websocket import Accepted
 from wsgateway.messages import Handler, HttpRequest, HttpResponse, collect
 from wsgateway.transport.http import TURN_ANSWERS, TURN_BYTES, HttpConnection
-from wsgateway.transport.listener import Listener
+from wsgateway.transport.listener import Listener, Report, Upgrade
 
 pytestmark = pytest.mark.anyio
 
@@ -69,13 +70,17 @@ def echo(request: HttpRequest) -> HttpResponse:
     return HttpResponse(200, (), request.target.encode())
 
 
-def connected(handler: Handler = echo, takes: float = float("inf")) -> tuple[HttpConnection, Transport]:
-    def report(error: BaseException, method: str, target: str) -> None:
-        raise error
+def no_upgrade(request: HttpRequest) -> HttpResponse:
+    raise AssertionError
 
-    def upgrade(request: HttpRequest) -> HttpResponse:
-        raise AssertionError
 
+def fatal(error: BaseException, method: str, target: str) -> None:
+    raise error
+
+
+def connected(
+    handler: Handler = echo, *, takes: float = float("inf"), upgrade: Upgrade = no_upgrade, report: Report = fatal
+) -> tuple[HttpConnection, Transport]:
     listener = Listener(handler=handler, upgrade=upgrade, report=report, counters=Counters())
     transport = Transport(takes)
     connection = transport.protocol = HttpConnection(listener)
@@ -235,3 +240,33 @@ async def test_a_client_that_goes_in_its_turn_is_let_go() -> None:
 
     assert len(transport.answers()) <= TURN_ANSWERS
     assert not len(connection.listener)
+
+
+HANDSHAKE = (
+    b"GET /dev HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+async def test_a_handshake_that_breaks_off_is_answered_and_reported(later: bool) -> None:
+    reported: list[tuple[str, str, str]] = []
+
+    def report(error: BaseException, method: str, target: str) -> None:
+        reported.append((str(error), method, target))
+
+    async def break_later(request: HttpRequest) -> HttpResponse:
+        raise RuntimeError("broke")
+
+    def upgrade(request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse | Accepted]:
+        if later:
+            return break_later(request)
+        raise RuntimeError("broke")
+
+    connection, transport = connected(upgrade=upgrade, report=report)
+    connection.data_received(HANDSHAKE)
+
+    await until(lambda: transport.written)
+    assert transport.written.startswith(b"HTTP/1.1 500 ")
+    assert reported == [("broke", "GET", "/dev")]
+    assert connection.idle
