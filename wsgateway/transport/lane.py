@@ -23,6 +23,7 @@ MAX_FRAGMENTS = 4096
 
 PING_RATE = 10.0
 PING_BURST = 100.0
+"""Pings of the client, and pongs that no ping of ours asked for."""
 
 ABNORMAL = Close(1006, "")
 
@@ -57,6 +58,7 @@ class Lane:
         "_fragments_binary",
         "_limit",
         "_owed",
+        "_pongs_due",
         "_rest",
         "clock",
         "control_frames",
@@ -87,6 +89,7 @@ class Lane:
         self.control_frames = 0
         """Pings and pongs seen."""
         self.pongs = 0
+        self._pongs_due = 0
         self._limit = min(limits.max_message_bytes, limits.max_frame_bytes)
         self._rest = b""
         self._owed = 0
@@ -200,6 +203,7 @@ class Lane:
         protocol = self.protocol or self._make_protocol()
         if protocol.state is OPEN:
             protocol.send_ping(b"")
+            self._pongs_due += 1
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin the close handshake, unless a close has begun already."""
@@ -250,10 +254,13 @@ class Lane:
         opcode = frame.opcode
         if opcode is Opcode.PING or opcode is Opcode.PONG:
             self.control_frames += 1
+            asked_for = False
             if opcode is Opcode.PONG:
                 self.pongs += 1
-            elif not self._ping_allowed():
-                self.fail(1008, "Too many pings")
+                asked_for = self._pongs_due > 0
+                self._pongs_due -= asked_for
+            if not asked_for and not self._ping_allowed():
+                self.fail(1008, f"Too many {opcode.name.lower()}s")
             return
         data = bytes(frame.data)
         if opcode is not Opcode.CONT:
