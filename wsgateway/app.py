@@ -226,8 +226,10 @@ class _App:
     def _deploy(self, deployment: Deployment) -> None:
         """Execute it, and hold the listener to its limits: which API a head is for is known only behind it."""
         self._node.deploy(deployment)
+        _http_proxy(self._types).keep_only(deployment.uses)
         quotas = [stage.quotas for stage in deployment.stages.values()]
         self._public.head_seconds = min(quota.handshake_seconds for quota in quotas)
+        self._public.patience(stalled_write=max(quota.stalled_write for quota in quotas))
         self._public.behind_bytes = max(quota.max_message_bytes for quota in quotas)
 
     async def _watch(self) -> None:
@@ -285,7 +287,7 @@ class _App:
             messages={"in": counters.messages_in, "out": counters.messages_out},
             pushes={str(status): number for status, number in counters.pushes.items()},
             message_errors=dict(counters.route_errors),
-            failures=_upstream_failures(self._types),
+            failures=_http_proxy(self._types).upstream.failures(),
             given_up={
                 "stalled_write": counters.stalled_writes,
                 "pong_timeout": counters.pong_timeouts,
@@ -303,16 +305,10 @@ class _App:
         )
 
 
-def _upstream_failures(types: Mapping[str, IntegrationType]) -> dict[str, int]:
+def _http_proxy(types: Mapping[str, IntegrationType]) -> HttpProxy:
     proxy = types["HTTP_PROXY"]
     assert isinstance(proxy, HttpProxy)
-    upstream = proxy.upstream
-    return {
-        "timeout": upstream.timeouts,
-        "unreachable": sum(origin.unreachable for origin in upstream.origins),
-        "bad_answer": sum(origin.bad_answers for origin in upstream.origins),
-        "queue_full": sum(origin.overflows for origin in upstream.origins),
-    }
+    return proxy
 
 
 @asynccontextmanager

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 UNFINISHED_PER_ADDRESS = 1000
 """TCP connections of one source address that have not sent a whole request head yet; loopback is not counted."""
 
+SILENT_SECONDS = 60.0
+"""A peer that acknowledges nothing for so long is gone; for those that pings and write timers do not find."""
+PROBE_SECONDS = 15
+
 LOOKED_AT = 32
 """How many HTTP connections are looked at to find one that may go; after that the new one is turned away."""
 
@@ -70,6 +74,7 @@ class Listener:
         """TCP connections, of either kind."""
         self._at_limit = at_limit
         self._full = False
+        self._silent_seconds = SILENT_SECONDS
         self.head_seconds = 10.0
         """A whole request head must have come by then."""
         self.behind_bytes = 1 << 20
@@ -102,6 +107,21 @@ class Listener:
                 f"end what uses it or choose another port (0 = any)"
             ) from error
         self.port = self._server.sockets[0].getsockname()[1]
+        self._guard()
+
+    def patience(self, *, stalled_write: float) -> None:
+        """Let a client take nothing for so long: Linux counts that as silence too, if longer than it should."""
+        self._silent_seconds = max(SILENT_SECONDS, min(stalled_write, 1_000_000.0) + PROBE_SECONDS)
+        self._guard()
+
+    def _guard(self) -> None:
+        """Have the kernel give up silent peers. Accepted sockets inherit it."""
+        for listening in self._server.sockets if self._server is not None else ():
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if sys.platform == "linux":
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(SILENT_SECONDS) - PROBE_SECONDS)
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._silent_seconds * 1000))
 
     def stop_accepting(self) -> None:
         """Let no new TCP connection in."""
