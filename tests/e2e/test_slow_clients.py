@@ -40,7 +40,7 @@ def api(name: str, port: int, **limits: float) -> dict[str, Any]:
         "limits": limits,
         "stages": {"dev": {}},
         "routes": {
-            "$connect": {"integration": calls("connect", connection="connectionId")},
+            "$connect": {"integration": calls("connect", client="connectionId")},
             "$disconnect": {"integration": calls("disconnect", code="disconnectStatusCode", reason="disconnectReason")},
             "$default": {"integration": calls("message"), "routeResponse": True},
         },
@@ -107,7 +107,7 @@ class Service:
         async with wire(self.gateway.port, receive_buffer=receive_buffer) as client:
             await client.upgrade(f"/execute-api/{name}/dev")
             connected = await backend.saw(f"/{name}/connect", connects + 1)
-            connection_id = connected.header("connection")
+            connection_id = connected.header("client")
             assert connection_id is not None
             callback = f"/execute-api/{name}{self.gateway.callback(connection_id)}"
             yield Session(client, callback, self.gateway, backend, f"/{name}/disconnect", disconnects)
