@@ -373,6 +373,38 @@ async def test_a_backend_that_comes_back_is_called_again(tmp_path: Path) -> None
     assert [request.body for request in again.requests] == [b"three"]
 
 
+async def test_a_call_to_a_backend_that_a_reload_no_longer_names_is_answered(asked: Backend, tmp_path: Path) -> None:
+    """But only when the calls that run there are answered."""
+    lines = """
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {{dev: {{}}}}
+    routes:
+      $default:
+        integration: {{integrationType: HTTP_PROXY, integrationUri: "http://127.0.0.1:{port}/{path}"}}
+        routeResponse: true
+"""
+    go = asyncio.Event()
+
+    async def wait(request: Request) -> Any:
+        await go.wait()
+        return 200, {}, b"at last"
+
+    asked.answers("/slow", wait)
+    async with gateway(lines.format(port=asked.port, path="slow"), tmp_path) as own, connect(own.ws()) as client:
+        await client.send("running")
+        await asked.saw("/slow")
+        (tmp_path / "routes.yaml").write_text(lines.format(port=1024, path="").replace("$default", "say"))
+        own.reload()
+        await own.logged("definition deployed")
+        go.set()
+        assert await heard(client) == "at last"
+        await client.send('{"action": "say"}')
+        assert await told(client) == "Internal server error"
+
+
 async def test_failures_are_counted_by_kind(running: Gateway, asked: Backend) -> None:
     asked.answers("/hostile", None)
     before = await running.metrics()

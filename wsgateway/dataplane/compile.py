@@ -10,6 +10,7 @@ from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, De
 from wsgateway.integrations.base import Call, IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse
+from wsgateway.model.integration import Integration
 from wsgateway.model.loader import Loaded
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.stage import Stage
@@ -63,6 +64,8 @@ class Deployment:
     stages: Mapping[tuple[str, str], CompiledStage]
     endpoints: Endpoints
     digest: str
+    uses: tuple[tuple[Integration, Site], ...]
+    """Every integration at every place it is used."""
 
 
 def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> Deployment:
@@ -70,10 +73,12 @@ def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> 
     definitions = loaded.definitions
     problems: list[Problem] = []
     stages: dict[tuple[str, str], CompiledStage] = {}
+    uses: list[tuple[Integration, Site]] = []
     for api_id, api in definitions.apis.items():
         found = list(_check(api_id, api, types))
         problems.extend(found)
         if not found:
+            uses.extend(_uses(api_id, api))
             for name, stage in api.stages.items():
                 stages[api_id, name] = _compile(api_id, api, name, stage, types)
     if problems:
@@ -81,7 +86,7 @@ def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> 
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
         raise DefinitionError(located)
     names = {api_id: frozenset(api.stages) for api_id, api in definitions.apis.items()}
-    return Deployment(stages, Endpoints(names, definitions.default("WEBSOCKET")), loaded.digest)
+    return Deployment(stages, Endpoints(names, definitions.default("WEBSOCKET")), loaded.digest, tuple(uses))
 
 
 def _check(api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType]) -> Iterator[Problem]:
@@ -100,6 +105,14 @@ def _check(api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType])
             for problem in types[integration.integration_type].check(integration, site):
                 text = problem.text if len(api.stages) == 1 else f"{problem.text} (in stage {name})"
                 yield Problem((*path, *problem.path), text)
+
+
+def _uses(api_id: str, api: WebSocketApi) -> Iterator[tuple[Integration, Site]]:
+    for key, route in api.routes.items():
+        integration = api.integration_of(route)
+        if integration is not None:
+            for stage in api.stages.values():
+                yield integration, _site(api_id, api, key, route, stage)
 
 
 def _compile(

@@ -7,9 +7,9 @@ $disconnect only the gateway's own headers and mapped ones are sent, on $connect
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote_plus, urlsplit
+from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader, field, request_line, strip_hop_by_hop
@@ -71,6 +71,7 @@ class HttpProxy:
         self.upstream = upstream
         self._known_context = known_context
         self._gates: dict[GateKey, Gate] = {}
+        self._refused = 0  # by gates that are gone
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI with this stage's variables, and every mapping."""
@@ -109,10 +110,8 @@ class HttpProxy:
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that writes one request, most of it prepared here."""
-        uri = urlsplit(expand(integration.integration_uri or "", site.stage_variables))
-        host = uri.hostname or ""
-        port = uri.port or (443 if uri.scheme == "https" else 80)
-        origin = self.upstream.origin(uri.scheme, host, port, share=(site.api_id, site.definition))
+        uri = _uri(integration, site)
+        origin = self._origin(uri, site)
         gate = self._gate(integration, site)
         timeout = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000
@@ -135,6 +134,23 @@ class HttpProxy:
         )
         return _call(build, method, origin, seconds, site.max_answer_bytes, gate)
 
+    def keep_only(self, uses: Iterable[tuple[Integration, Site]]) -> None:
+        """Let go of caps and connections that none of `uses` has. Calls that run there end as they would."""
+        mine = [(integration, site) for integration, site in uses if integration.integration_type == "HTTP_PROXY"]
+        for key in self._gates.keys() - {_gate_key(integration, site) for integration, site in mine}:
+            self._refused += self._gates.pop(key).refused
+        self.upstream.keep_only({self._origin(_uri(integration, site), site) for integration, site in mine})
+
+    @property
+    def refused(self) -> int:
+        """Calls turned away so far for maxConcurrency."""
+        return self._refused + sum(gate.refused for gate in self._gates.values())
+
+    def _origin(self, uri: SplitResult, site: Site) -> Origin:
+        """Connections of one integration: none waits for those of another, nor for another API's."""
+        port = uri.port or (443 if uri.scheme == "https" else 80)
+        return self.upstream.origin(uri.scheme, uri.hostname or "", port, share=(site.api_id, site.definition))
+
     def _gate(self, integration: Integration, site: Site) -> Gate | None:
         """One cap for all routes that use the integration, and for its stages as far as they call the same URI.
 
@@ -147,6 +163,10 @@ class HttpProxy:
         if gate is None:
             gate = self._gates[key] = Gate(key[-1])
         return gate
+
+
+def _uri(integration: Integration, site: Site) -> SplitResult:
+    return urlsplit(expand(integration.integration_uri or "", site.stage_variables))
 
 
 def _gate_key(integration: Integration, site: Site) -> GateKey | None:

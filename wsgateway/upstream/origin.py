@@ -42,6 +42,7 @@ class Origin:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, deadlines: Deadlines, bounds: Bounds) -> None:
         self.url = dialer.url
+        self.host = dialer.host
         self.heads = KnownHeads()
         self.outbox = Outbox(loop)
         self.idle_seconds = bounds.idle_seconds
@@ -72,6 +73,11 @@ class Origin:
     def held(self) -> int:
         """Connections, idle or in use."""
         return len(self._held)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is open or awaited."""
+        return bool(self._sockets or self._waiting or self._opening)
 
     def send(
         self, request: EndpointRequest, timeout: float, *, max_body: int, gate: Gate | None = None
@@ -228,6 +234,15 @@ class Origin:
         self._sockets.discard(connection)
         if not self._sockets:
             self._all_closed.set()
+
+    def retire(self) -> None:
+        """Close what is idle. Calls that run, wait or still come end as they would, and their connections with them."""
+        self.idle_seconds = 0.0
+        self.heads = KnownHeads()  # each knows how long its connection may be kept
+        for connection in self._held:
+            connection.idle_seconds = 0.0
+        for connection in tuple(self._idle):
+            self.drop(connection)
 
     async def aclose(self) -> None:
         """Close every connection and wait until they are."""

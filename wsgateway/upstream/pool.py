@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 
 from wsgateway.errors import ServiceUnavailable
 from wsgateway.upstream.deadlines import Deadlines
@@ -28,17 +28,29 @@ class Upstream:
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
         self._origins: dict[Key, Origin] = {}
+        self._retired: list[Origin] = []  # still busy when last looked at
         self._resolvers: dict[str, Resolver] = {}
+        self._failures = {"unreachable": 0, "bad_answer": 0, "queue_full": 0}  # of origins that are gone
 
     @property
     def origins(self) -> tuple[Origin, ...]:
-        """All that were asked for; each counts what happens to it."""
-        return tuple(self._origins.values())
+        """All that were asked for, retired ones until they are forgotten."""
+        return (*self._origins.values(), *self._retired)
 
     @property
     def in_flight(self) -> int:
         """Exchanges begun and not ended, waiting ones included."""
         return len(self._deadlines)
+
+    def failures(self) -> dict[str, int]:
+        """Calls that failed so far, by kind."""
+        origins = self.origins
+        return {
+            "timeout": self.timeouts,
+            "unreachable": self._failures["unreachable"] + sum(origin.unreachable for origin in origins),
+            "bad_answer": self._failures["bad_answer"] + sum(origin.bad_answers for origin in origins),
+            "queue_full": self._failures["queue_full"] + sum(origin.overflows for origin in origins),
+        }
 
     @property
     def timeouts(self) -> int:
@@ -83,12 +95,32 @@ class Upstream:
             origin = self._origins[key] = Origin(self._loop, dialer, self._deadlines, self._bounds)
         return origin
 
+    def keep_only(self, used: Container[Origin]) -> None:
+        """Retire every other origin; one is forgotten the next time, for last calls may still come."""
+        for origin in [origin for origin in self._retired if not origin.busy]:
+            self._retired.remove(origin)
+            for kind, number in _failures(origin).items():
+                self._failures[kind] += number
+        for key, origin in tuple(self._origins.items()):
+            if origin not in used:
+                del self._origins[key]
+                origin.retire()
+                self._retired.append(origin)
+        hosts = {origin.host for origin in self.origins}
+        self._resolvers = {
+            host: resolver for host, resolver in self._resolvers.items() if host in hosts or resolver.busy
+        }
+
     async def aclose(self) -> None:
         """End everything: exchanges under way fail with ServiceUnavailable, later ones at once."""
-        for origin in self._origins.values():
+        for origin in self.origins:
             origin.closing = True
         for exchange in self._deadlines.exchanges():
             exchange.fail(ServiceUnavailable("the gateway is closing"))
             exchange.place.leave(exchange)
-        await asyncio.gather(*(origin.aclose() for origin in self._origins.values()))
+        await asyncio.gather(*(origin.aclose() for origin in self.origins))
         await asyncio.gather(*(resolver.aclose() for resolver in self._resolvers.values()))
+
+
+def _failures(origin: Origin) -> dict[str, int]:
+    return {"unreachable": origin.unreachable, "bad_answer": origin.bad_answers, "queue_full": origin.overflows}

@@ -41,6 +41,11 @@ class Resolver:
         self._stale = self._loop.time() + KEPT_SECONDS
         return list(dict.fromkeys(str(address[0]) for _, _, _, _, address in found))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a look-up is under way."""
+        return self._lookup is not None and not self._lookup.done()
+
     async def aclose(self) -> None:
         """Give up a look-up under way."""
         if self._lookup is not None:

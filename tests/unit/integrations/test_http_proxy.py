@@ -20,6 +20,7 @@ from wsgateway.invocation import CONTEXT, EventType, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits
+from wsgateway.upstream.exchange import Gate
 from wsgateway.upstream.pool import Upstream
 
 
@@ -29,6 +30,7 @@ class Sent:
     def __init__(self) -> None:
         self.asked: tuple[str, str, int] | None = None
         self.shares: list[object] = []
+        self.kept: object = None
         self.requests: list[EndpointRequest] = []
         self.calls: list[dict[str, Any]] = []
         self.loop = asyncio.new_event_loop()
@@ -38,6 +40,9 @@ class Sent:
         self.asked = (scheme, host, port)
         self.shares.append(share)
         return self
+
+    def keep_only(self, origins: object) -> None:
+        self.kept = origins
 
     def send(
         self, request: EndpointRequest, timeout: float, *, max_body: int, gate: object
@@ -531,3 +536,31 @@ def test_integrations_and_apis_share_no_connections() -> None:
     one, same, *others = upstream.shares
     assert one == same
     assert len({one, *others}) == 3
+
+
+def test_what_no_deployment_uses_any_more_is_dropped_and_stays_counted() -> None:
+    upstream = Sent()
+    proxy = HttpProxy(cast("Upstream", upstream), frozenset(CONTEXT))
+    integration = Integration.model_validate(
+        {"integrationType": "HTTP_PROXY", "integrationUri": "http://h/", "maxConcurrency": 2}
+    )
+    mock = Integration.model_validate(
+        {"integrationType": "MOCK", "requestTemplates": {"$default": '{"statusCode": 200}'}}
+    )
+
+    def gate_of(where: Site) -> Gate:
+        proxy.compile(integration, where)(message())
+        gate = upstream.calls[-1]["gate"]
+        assert isinstance(gate, Gate)
+        return gate
+
+    kept, gone = gate_of(site()), gate_of(site(name="gone"))
+    kept.refused, gone.refused = 1, 2
+
+    proxy.keep_only([(integration, site()), (mock, site(name="mock"))])
+
+    assert upstream.kept == {upstream}
+    assert upstream.shares[-1] == ("chat", ("integrations", "backend")), "a MOCK has no origin"
+    assert gate_of(site()) is kept
+    assert gate_of(site(name="gone")) is not gone
+    assert proxy.refused == 3

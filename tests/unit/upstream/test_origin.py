@@ -740,6 +740,47 @@ async def test_same_backend_same_pool() -> None:
             upstream.origin("ftp", "127.0.0.1", 80)
 
 
+async def test_an_origin_no_longer_used_lets_go_and_what_runs_there_ends_as_it_would() -> None:
+    go = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        while True:
+            body = await peer.request()
+            if body:
+                await go.wait()
+            peer.answer(body)
+
+    async with backend(serve) as server, pools(Bounds(connections=2)) as upstream:
+        used = upstream.origin("http", "127.0.0.1", server.port, share="used")
+        origin = upstream.origin("http", "127.0.0.1", server.port, share="gone")
+        await asyncio.gather(send(used), send(origin), send(origin))
+        assert (used.held, origin.held) == (1, 2)
+        running = send(origin, b"1")
+
+        upstream.keep_only({used})
+
+        assert (used.held, origin.held) == (1, 1)
+        assert upstream.origins == (used, origin), "it is still answering"
+        more = [send(origin, b"2"), send(origin, b"3")]
+        go.set()
+        assert [(await answer).body for answer in (running, *more)] == [b"1", b"2", b"3"]
+        assert origin.held == 0
+        await send(used)
+        assert used.opened == 1
+        assert upstream.origin("http", "127.0.0.1", server.port, share="gone") is not origin
+
+
+async def test_failures_of_an_origin_no_longer_used_stay_counted(unused_port: int) -> None:
+    async with pools() as upstream:
+        origin = upstream.origin("http", "127.0.0.1", unused_port)
+        with pytest.raises(IntegrationFailure):
+            await send(origin)
+        for left in ((origin,), ()):
+            upstream.keep_only(())
+            assert upstream.origins == left
+            assert upstream.failures() == {"timeout": 0, "unreachable": 1, "bad_answer": 0, "queue_full": 0}
+
+
 async def test_a_storm_leaves_nothing_behind() -> None:
     """Answers, timeouts, cancellations and closed connections together: every call ends once, nothing is held."""
 
