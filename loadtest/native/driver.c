@@ -13,6 +13,8 @@
  *   slow-client   sends 16 KiB messages without a pause and never reads a reply
  *   flood         sends small messages without waiting for replies
  *   garbage       opens a connection, sends a malformed frame, reads to the end, again
+ *   pipeline      sends GETs on one HTTP connection without waiting for answers, and reads them
+ *   pipeline-deaf sends GETs on one HTTP connection and never reads an answer
  *   slow-backend  keeps 64 messages in flight to a route whose backend never answers
  *   dead-backend  keeps 16 messages in flight to a route whose backend refuses connections
  */
@@ -495,20 +497,31 @@ static size_t on_http_answer(conn *c, const char *data, size_t n) {
 
 static int is_abuse(const char *kind) { return opt.abuse && !strcmp(opt.abuse, kind); }
 
+static int pipelines(void) { return is_abuse("pipeline") || is_abuse("pipeline-deaf"); }
+
+/* Whether it writes whenever it may. */
+static int never_waits(void) { return is_abuse("flood") || is_abuse("slow-client") || pipelines(); }
+
 static void start_abuser(void) {
     abuser.kind = ABUSER;
-    dial(&abuser, opt.port, 1);
-    send_handshake(&abuser);
     abuse_again = now_ns() + 10000000; /* a new connection at most every 10 ms */
+    dial(&abuser, opt.port, !is_abuse("pipeline"));
+    if (pipelines()) {
+        abuser.state = OPEN;
+        watch(&abuser, is_abuse("pipeline") ? EPOLLIN | EPOLLOUT : EPOLLOUT);
+    } else {
+        send_handshake(&abuser);
+    }
 }
 
-/* Called when the abuser may write; never more than 16 KiB or 32 messages, to keep this loop's own turns short. */
+/* Called when the abuser may write; never more than 16 KiB, 32 messages or 256 GETs, to keep this loop's own turns short. */
 static void abuse_now(void) {
-    if (is_abuse("flood")) {
+    if (is_abuse("flood") || pipelines()) {
         size_t n = 0;
-        for (int i = 0; i < 32; i++, n += abuse_len) memcpy(scratch + n, abuse_message, abuse_len);
+        int many = pipelines() ? 256 : 32;
+        for (int i = 0; i < many; i++, n += abuse_len) memcpy(scratch + n, abuse_message, abuse_len);
         send_bytes(&abuser, scratch, n);
-        abuses += 32;
+        abuses += (uint64_t)many;
     } else if (is_abuse("slow-client")) {
         send_bytes(&abuser, abuse_message, abuse_len);
         abuses++;
@@ -554,6 +567,7 @@ static void on_readable(conn *c) {
         on_end(c);
         return;
     }
+    if (c->kind == ABUSER && pipelines()) return;
     size_t n = have + (size_t)got, used = 0;
     inbox[n] = 0;
     if (c->kind == POSTER) {
@@ -596,7 +610,7 @@ static void pump(int timeout_ms) {
                 if (c->out.len) flush(c);
                 if (c->kind == ABUSER && !c->out.len && c->state == OPEN && !stopped) {
                     abuse_now();
-                    if (is_abuse("flood") || is_abuse("slow-client")) watch(c, c->events | EPOLLOUT);
+                    if (never_waits()) watch(c, c->events | EPOLLOUT);
                 }
             }
             if (e & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
@@ -748,6 +762,11 @@ static void prepare(void) {
     for (int i = 0; i < opt.connections; i++) clients[i].fd = -1;
     abuser.fd = -1;
     if (!opt.abuse) return;
+    if (pipelines()) {
+        abuse_message = strdup("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        abuse_len = strlen(abuse_message);
+        return;
+    }
     const char *action = is_abuse("slow-backend") ? "slow" : is_abuse("dead-backend") ? "dead" : "send";
     size_t n = put_payload(payload, action, is_abuse("slow-client") ? 16384 : 64);
     abuse_message = malloc(n + 16);
@@ -761,7 +780,8 @@ int main(int argc, char **argv) {
         {"depth", 1, 0, 'd'},   {"size", 1, 0, 's'},          {"posters", 1, 0, 'P'}, {"opening", 1, 0, 'K'},
         {"seconds", 1, 0, 't'}, {"warmup", 1, 0, 'w'},        {"rate", 1, 0, 'r'},    {"pids", 1, 0, 'S'},
         {0, 0, 0, 0}};
-    static const char *const kinds[] = {"slow-client", "flood", "garbage", "slow-backend", "dead-backend"};
+    static const char *const kinds[] = {"slow-client",   "flood",        "garbage",     "pipeline",
+                                        "pipeline-deaf", "slow-backend", "dead-backend"};
     for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;) switch (o) {
         case 'p': opt.port = atoi(optarg); break;
         case 'q': opt.internal_port = atoi(optarg); break;

@@ -16,6 +16,8 @@ ABUSES = {
     "slow-client": "a client that sends 16 KiB messages and never reads",
     "flood": "a client that sends without waiting for replies",
     "garbage": "a client that sends a malformed frame, reconnects, again",
+    "pipeline": "an HTTP client that pipelines requests and reads the answers",
+    "pipeline-deaf": "an HTTP client that pipelines requests and never reads",
     "slow-backend": "64 messages in flight to a backend that never answers",
     "dead-backend": "16 messages in flight to a backend that refuses connections",
 }
