@@ -271,6 +271,7 @@ class _App:
 
     def _facts(self) -> NodeFacts:
         counters, gateway = self._counters, self._gateway
+        proxy = _http_proxy(self._types)
         disconnects: dict[str, int] = {}
         for code, number in counters.close_codes.items():
             code_class = f"{code // 1000}xxx" if code >= 3000 else str(code) if 1000 <= code <= 1015 else "other"
@@ -287,7 +288,7 @@ class _App:
             messages={"in": counters.messages_in, "out": counters.messages_out},
             pushes={str(status): number for status, number in counters.pushes.items()},
             message_errors=dict(counters.route_errors),
-            failures=_http_proxy(self._types).upstream.failures(),
+            failures=proxy.upstream.failures() | {"refused": proxy.refused},
             given_up={
                 "stalled_write": counters.stalled_writes,
                 "pong_timeout": counters.pong_timeouts,

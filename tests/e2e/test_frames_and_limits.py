@@ -47,7 +47,7 @@ def api(name: str, port: int, profile: str = "open", **limits: float) -> dict[st
         "limits": limits,
         "stages": {"dev": {}},
         "routes": {
-            "$connect": {"integration": calls("connect", connection="connectionId")},
+            "$connect": {"integration": calls("connect", client="connectionId")},
             "$disconnect": {"integration": calls("disconnect", code="disconnectStatusCode", reason="disconnectReason")},
             "$default": {"integration": calls("echo"), "routeResponse": True},
         },
@@ -105,7 +105,7 @@ class Service:
         async with wire(self.gateway.port) as client:
             await client.upgrade(self.path(name))
             connected = await self.backend.saw(f"/{name}/connect", connects + 1)
-            connection_id = connected.header("connection")
+            connection_id = connected.header("client")
             assert connection_id is not None
             yield Session(name, client, connection_id, lambda: self.backend.saw(target, disconnects + 1))
         await self.backend.saw(target, disconnects + 1)
