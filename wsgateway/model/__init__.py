@@ -1,6 +1,7 @@
 """Definitions: what a gateway serves, as read from `routes.yaml`."""
 
 from wsgateway.model.definitions import Definitions
+from wsgateway.model.function import Function
 from wsgateway.model.integration import Integration, IntegrationResponse
 from wsgateway.model.loader import Loaded, Source, load, parse
 from wsgateway.model.quotas import Limits, Profile, Quotas, resolve
@@ -11,6 +12,7 @@ from wsgateway.model.websocket import Route, RouteResponse, WebSocketApi
 
 __all__ = [
     "Definitions",
+    "Function",
     "Integration",
     "IntegrationResponse",
     "Limits",

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import MinLen
+from pydantic import Field
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Definition, Matches
 from wsgateway.model.explain import did_you_mean, shown
+from wsgateway.model.function import Function, FunctionName
 from wsgateway.model.websocket import WebSocketApi
 
 ApiId = Annotated[
@@ -25,9 +27,11 @@ class Definitions(Definition):
     """The API served where host and path name none."""
     apis: Annotated[Mapping[ApiId, WebSocketApi], MinLen(1)]
     """The APIs by apiId."""
+    functions: Mapping[FunctionName, Function] = Field(default_factory=dict)
+    """Local Lambda functions by name; an integration names one as `function:NAME`."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
-        {"apiKeys", "credentials", "domains", "egress", "functions", "usagePlans", "vpcLinks"}
+        {"apiKeys", "credentials", "domains", "egress", "usagePlans", "vpcLinks"}
     )
 
     def default(self, protocol: str) -> str | None:

@@ -16,6 +16,7 @@ TITLES = {
     "Parameter": "A parameter",
     "Integration": "An integration",
     "IntegrationResponse": "An integration response",
+    "Function": "A function",
 }
 """Headings in reading order; an object that is missing here comes last, under its own name."""
 
