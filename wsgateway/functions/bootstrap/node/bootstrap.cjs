@@ -1,0 +1,313 @@
+// Runs a Node handler as Lambda's own runtime does: CommonJS and ES modules, async and callback handlers.
+//
+// It gets invocations as frames over the socket whose number is its first argument; the gateway's `channel.py` says how
+// they look. Errors are worded as AWS's runtime interface client words them, for handlers' owners know those.
+"use strict";
+
+const fs = require("fs");
+const net = require("net");
+const path = require("path");
+const { createRequire } = require("module");
+const { pathToFileURL } = require("url");
+
+const MAX_RESULT = 6291556;
+const CALLBACKS_END = 24; // Lambda developer guide, "Define Lambda function handler in Node.js": none from 24 on
+
+const env = process.env;
+const socket = new net.Socket({ fd: Number(process.argv[2]), readable: true, writable: true });
+process.argv.splice(1, 2, path.join(env.LAMBDA_TASK_ROOT, "bootstrap"));
+
+class LoadError extends Error {
+  constructor(kind, text, cause) {
+    super(text);
+    this.name = kind;
+    if (cause && cause.stack) this.stack = `${kind}: ${text}\n${cause.stack}`;
+  }
+}
+
+/** Write a frame: its kind, a length, the content. */
+function send(kind, content) {
+  const body = Buffer.from(content);
+  const head = Buffer.allocUnsafe(5);
+  head.write(kind, 0, "latin1");
+  head.writeUInt32BE(body.length, 1);
+  return socket.write(Buffer.concat([head, body]));
+}
+
+/** An error as AWS reports it. */
+function errorOf(error) {
+  if (error instanceof Error || (error && error.name && error.message !== undefined && error.stack)) {
+    const said = { errorType: error.name, errorMessage: error.message, trace: (error.stack || "").split("\n") };
+    return JSON.stringify(said).length <= MAX_RESULT ? said : { ...said, errorMessage: "", trace: [] };
+  }
+  return { errorType: typeof error, errorMessage: String(error).slice(0, 100000), trace: [] };
+}
+
+// Loading
+
+function nearestType(file) {
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    try {
+      return JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8")).type;
+    } catch (error) {
+      if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
+    }
+    if (folder === env.LAMBDA_TASK_ROOT || folder === path.dirname(folder)) return undefined;
+  }
+}
+
+/** ES modules don't read NODE_PATH: look where it points, when nothing nearer has the package. */
+function searchNodePath() {
+  const { register } = require("module");
+  if (!env.NODE_PATH || !register) return;
+  const hooks = `const places = ${JSON.stringify(
+    env.NODE_PATH.split(path.delimiter).filter(Boolean).map((folder) => pathToFileURL(path.join(folder, "_")).href),
+  )};
+  export async function resolve(specifier, context, next) {
+    try { return await next(specifier, context); } catch (error) {
+      if (error.code === "ERR_MODULE_NOT_FOUND" && !/^[./]|^\\w+:/.test(specifier)) {
+        for (const parentURL of places) {
+          try { return await next(specifier, { ...context, parentURL }); } catch { continue; }
+        }
+      }
+      throw error;
+    }
+  }`;
+  register("data:text/javascript," + encodeURIComponent(hooks));
+}
+
+async function load(written) {
+  const folder = path.dirname(written);
+  const last = path.basename(written);
+  const dot = last.indexOf(".");
+  if (dot < 1 || dot === last.length - 1) {
+    throw new LoadError("Runtime.MalformedHandlerName", `Bad handler '${written}'`);
+  }
+  const base = path.resolve(env.LAMBDA_TASK_ROOT, folder, last.slice(0, dot));
+  const file = [".js", ".mjs", ".cjs", "/index.js"].map((end) => base + end).find((name) => fs.existsSync(name));
+  if (file === undefined) {
+    const shown = `${last.slice(0, dot)}`;
+    throw new LoadError("Runtime.ImportModuleError", `Error: Cannot find module '${shown}'`);
+  }
+  let found;
+  try {
+    if (file.endsWith(".mjs") || (file.endsWith(".js") && nearestType(file) === "module")) {
+      searchNodePath();
+      found = await import(pathToFileURL(file).href);
+    } else {
+      found = createRequire(file)(file);
+    }
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new LoadError("Runtime.UserCodeSyntaxError", String(error), error);
+    if (error && ["MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND"].includes(error.code)) {
+      throw new LoadError("Runtime.ImportModuleError", String(error), error);
+    }
+    throw error;
+  }
+  for (const name of last.slice(dot + 1).split(".")) found = found && found[name];
+  if (found === undefined) {
+    throw new LoadError("Runtime.HandlerNotFound", `${written} is undefined or not exported`);
+  }
+  if (typeof found !== "function") throw new LoadError("Runtime.HandlerNotFound", `${written} is not a function`);
+  const version = Number((/^AWS_Lambda_nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV || "") || [])[1]);
+  if (version >= CALLBACKS_END && found.length >= 3) {
+    throw new LoadError(
+      "Runtime.CallbackHandlerDeprecated",
+      "AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify " +
+        "this function to use a supported handler signature to use Node.js 24 or later.",
+    );
+  }
+  return found;
+}
+
+// Invocations
+
+let handler;
+let current = null; // the invocation under way
+
+class Invocation {
+  constructor(requestId, deadline) {
+    this.requestId = requestId;
+    this.deadline = deadline;
+    this.waits = true; // callbackWaitsForEmptyEventLoop
+    this.promised = false;
+    this.outcome = null; // [error, result], once the handler has called back and the event loop is to empty first
+  }
+
+  /** What ends a callback handler: at once, or when there is nothing left to do. */
+  callBack(error, result) {
+    if (current !== this || this.outcome) return;
+    this.outcome = [error, result];
+    // Node empties the loop only while we don't hold it: the socket is let go of during an invocation.
+    if (!this.waits) this.end(error, result);
+  }
+
+  /** End in an error or a result. */
+  end(error, result) {
+    if (current !== this) return;
+    let kind = "O";
+    let content;
+    if (error !== null && error !== undefined) {
+      kind = "E";
+      const said = errorOf(error);
+      process.stderr.write(`ERROR\tInvoke Error\t${JSON.stringify(said)}\n`);
+      content = JSON.stringify(said);
+    } else {
+      try {
+        content = JSON.stringify(result === undefined ? null : result);
+        if (content === undefined) content = "null"; // a function or a symbol
+      } catch (fault) {
+        kind = "E";
+        const said = { errorType: "Runtime.MarshalError", errorMessage: `Unable to stringify response body: ${fault.message}`, trace: [] };
+        content = JSON.stringify(said);
+      }
+    }
+    if (Buffer.byteLength(content) > MAX_RESULT) {
+      kind = "E";
+      content = JSON.stringify({
+        errorType: "Function.ResponseSizeTooLarge",
+        errorMessage: `Response payload size exceeded maximum allowed payload size (${MAX_RESULT} bytes).`,
+      });
+    }
+    current = null;
+    socket.ref();
+    send(kind, content);
+  }
+
+  /** The second argument of a handler (Lambda developer guide, "Using the Lambda context object in Node.js"). */
+  context(arn, clientContext) {
+    const invocation = this;
+    const now = (error, result) => {
+      invocation.waits = false;
+      invocation.callBack(error, result);
+    };
+    return {
+      get callbackWaitsForEmptyEventLoop() {
+        return invocation.waits;
+      },
+      set callbackWaitsForEmptyEventLoop(value) {
+        invocation.waits = Boolean(value);
+      },
+      functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+      functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+      memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+      logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+      logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+      clientContext: clientContext ? JSON.parse(clientContext) : undefined,
+      identity: undefined,
+      invokedFunctionArn: arn,
+      awsRequestId: invocation.requestId,
+      getRemainingTimeInMillis: () => Math.max(0, invocation.deadline - Date.now()),
+      succeed: (result) => now(null, result),
+      fail: (error) => now(error === undefined || error === null ? new Error("handled") : error),
+      done: (error, result) => now(error, result),
+    };
+  }
+}
+
+function invoke(head, payload) {
+  const [requestId, deadline, arn, traceId, ...rest] = head.split("\n");
+  const invocation = (current = new Invocation(requestId, Number(deadline)));
+  env._X_AMZN_TRACE_ID = traceId;
+  socket.unref();
+  let event;
+  try {
+    event = JSON.parse(payload);
+  } catch (error) {
+    invocation.end({ name: "Runtime.UnmarshalError", message: String(error), stack: "" });
+    return;
+  }
+  try {
+    const result = handler(
+      event,
+      invocation.context(arn, rest.join("\n")),
+      (error, value) => invocation.callBack(error, value),
+    );
+    if (result !== null && typeof result === "object" && typeof result.then === "function") {
+      invocation.promised = true;
+      result.then(
+        (value) => invocation.end(null, value),
+        (error) => invocation.end(error === undefined || error === null ? String(error) : error),
+      );
+    }
+  } catch (error) {
+    invocation.end(error === undefined || error === null ? String(error) : error);
+  }
+}
+
+const NEVER_SETTLED = {
+  name: "Runtime.NodeJsExit",
+  message:
+    "The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that " +
+    "was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#process_exit_codes",
+  stack: "Runtime.NodeJsExit",
+};
+
+process.on("beforeExit", () => {
+  // Nothing is left to do: what a callback handler said counts now; one that said nothing gave nothing.
+  if (!current) return;
+  if (current.promised && !current.outcome) current.end(NEVER_SETTLED);
+  else current.end(...(current.outcome || [null, null]));
+});
+
+function fatal(error, code) {
+  const said = errorOf(error);
+  process.stderr.write(`ERROR\tUncaught Exception\t${JSON.stringify(said)}\n`);
+  const content = JSON.stringify(said);
+  if (current || !handler) {
+    send(current ? "L" : "I", content);
+    current = null;
+    socket.end(() => process.exit(code));
+    setTimeout(() => process.exit(code), 1000);
+  } else {
+    process.exit(code);
+  }
+}
+
+process.on("uncaughtException", (error) => fatal(error, 129));
+process.on("unhandledRejection", (reason) => {
+  const error = new Error(reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason));
+  error.name = "Runtime.UnhandledPromiseRejection";
+  error.stack = `${error.name}: ${reason && reason.stack ? reason.stack : reason}`;
+  fatal(error, 128);
+});
+
+// The socket
+
+let pending = Buffer.alloc(0);
+let wanted = 8;
+let chunks = [];
+let size = 0;
+
+function receive(data) {
+  chunks.push(data);
+  size += data.length;
+  if (size < wanted) return;
+  pending = chunks.length === 1 ? data : Buffer.concat(chunks);
+  while (pending.length >= 8) {
+    const head = pending.readUInt32BE(0);
+    const length = 8 + head + pending.readUInt32BE(4);
+    if (pending.length < length) {
+      wanted = length;
+      break;
+    }
+    const frame = pending.subarray(8, length);
+    pending = pending.subarray(length);
+    wanted = 8;
+    invoke(frame.toString("utf8", 0, head), frame.toString("utf8", head));
+  }
+  chunks = pending.length ? [pending] : [];
+  size = pending.length;
+}
+
+socket.on("data", receive);
+socket.on("end", () => process.exit(0));
+socket.on("error", () => process.exit(0));
+
+load(env._HANDLER).then(
+  (found) => {
+    handler = found;
+    send("R", "");
+  },
+  (error) => fatal(error, 1),
+);
