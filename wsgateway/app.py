@@ -29,11 +29,13 @@ from wsgateway.dataplane.identity import SLOT_BYTES, ConnectionIds
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.errors import DefinitionError, StartError
+from wsgateway.functions import Functions, InvokeApi, Surroundings
+from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http_proxy import HttpProxy
 from wsgateway.integrations.mock import Mock
 from wsgateway.invocation import CONTEXT, random_bytes
-from wsgateway.messages import HttpRequest, HttpResponse
+from wsgateway.messages import Handler, HttpRequest, HttpResponse
 from wsgateway.model.loader import Loaded, load
 from wsgateway.settings import Settings
 from wsgateway.telemetry.base import NodeFacts
@@ -49,17 +51,36 @@ from wsgateway.upstream.pool import Upstream
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
 
 
-def integration_types(upstream: Upstream) -> dict[str, IntegrationType]:
+def integration_types(upstream: Upstream, functions: Functions) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
-    return {"HTTP_PROXY": HttpProxy(upstream, frozenset(CONTEXT)), "MOCK": Mock()}
+    return {
+        "AWS_PROXY": AwsProxy(functions),
+        "HTTP_PROXY": HttpProxy(upstream, frozenset(CONTEXT)),
+        "MOCK": Mock(),
+    }
 
 
-async def check_definitions(loaded: Loaded) -> Deployment:
+def compile_checked(loaded: Loaded, types: Mapping[str, IntegrationType], functions: Functions) -> Deployment:
+    """A deployment whose functions can start here. *Raises* DefinitionError with every problem of both."""
+    source = loaded.source
+    problems = [source.locate(found) for found in functions.check(loaded.definitions.functions, source.directory)]
+    try:
+        deployment = compile_deployment(loaded, types)
+    except DefinitionError as error:
+        problems += error.problems
+    if problems:
+        raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
+    return deployment
+
+
+async def check_definitions(loaded: Loaded, environ: Mapping[str, str]) -> Deployment:
     """All that `serve` would refuse, without serving. *Raises* DefinitionError with every problem."""
     upstream = Upstream(egress=Egress())
+    functions = Functions(Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ))
     try:
-        return compile_deployment(loaded, integration_types(upstream))
+        return compile_checked(loaded, integration_types(upstream, functions), functions)
     finally:
+        await functions.aclose()
         await upstream.aclose()
 
 
@@ -75,6 +96,8 @@ class _App:
         self._counters = Counters()
         self._reload_failures = 0
         self._valid = True
+        self._redeployed = anyio.Event()
+        """Set at a deployment: other code may have to be watched."""
 
     async def main(self) -> int:
         """Start, say so, serve, drain."""
@@ -87,10 +110,13 @@ class _App:
         loaded = load(settings.file, self._environ)
         loop = asyncio.get_running_loop()
         self._log = Log(LogWriter())
-        egress = Egress()
+        self._egress = egress = Egress()
         upstream = Upstream(egress=egress)
-        self._types = integration_types(upstream)
-        deployment = compile_deployment(loaded, self._types)
+        self._functions = functions = Functions(
+            Surroundings(serve=self._serve_function, log=self._log, environ=self._environ)
+        )
+        self._types = integration_types(upstream, functions)
+        deployment = compile_checked(loaded, self._types, functions)
         self._files = files = _files(settings.max_connections)
         self._gateway = gateway = Gateway(
             loop=loop,
@@ -130,8 +156,12 @@ class _App:
         )
         node.edges = [public, internal]
         self._public, self._internal = public, internal
-        self._deploy(deployment)
+        self._deploy(loaded, deployment)
+        invoke_api = await self._serve_function(InvokeApi(functions, self._log))
         try:
+            functions.invoke_address = f"127.0.0.1:{invoke_api.port}"
+            if settings.dev:
+                functions.warm()  # a handler that can't be imported says so now
             await internal.start(settings.internal_host, settings.internal_port, name="internal", backlog=files.backlog)
             await public.start(settings.host, settings.port, name="public", backlog=files.backlog)
             for host, port in ((settings.host, public.port), (settings.internal_host, internal.port)):
@@ -139,9 +169,9 @@ class _App:
                     egress.deny(address, port)
             await self._serve(public, internal)
         finally:
-            for listener in (public, internal):
-                listener.stop_accepting()
-                listener.abort()
+            for listener in (public, internal, invoke_api):
+                listener.close()
+            await functions.aclose()
             await upstream.aclose()
             self._log.writer.close()
         return 0
@@ -160,6 +190,7 @@ class _App:
                 tasks.start_soon(node.sweep)
                 if settings.dev:
                     tasks.start_soon(self._watch)
+                    tasks.start_soon(self._watch_code)
                 await self._hear(signals, tasks)
                 tasks.cancel_scope.cancel()
 
@@ -203,7 +234,8 @@ class _App:
     def _reload(self) -> None:
         """Take the file's new content, or keep what there is and say why."""
         try:
-            deployment = compile_deployment(load(self._settings.file, self._environ), self._types)
+            loaded = load(self._settings.file, self._environ)
+            deployment = compile_checked(loaded, self._types, self._functions)
         except DefinitionError as error:
             self._reload_failures += 1
             self._valid = False
@@ -219,20 +251,24 @@ class _App:
         self._valid = True
         changed = deployment.digest != self._node.digest
         if changed:
-            self._deploy(deployment)
+            self._deploy(loaded, deployment)
         event = "definition deployed" if changed else "definition unchanged"
         self._log(event, digest=deployment.digest, stages=len(deployment.stages))
 
-    def _deploy(self, deployment: Deployment) -> None:
+    def _deploy(self, loaded: Loaded, deployment: Deployment) -> None:
         """Execute it, and hold the listener to its limits: which API a head is for is known only behind it."""
+        # Functions first: a stage that is swapped in finds them there.
+        self._functions.reload(loaded.definitions.functions, loaded.source.directory)
         self._node.deploy(deployment)
         _http_proxy(self._types).keep_only(deployment.uses)
+        self._redeployed.set()
         quotas = [stage.quotas for stage in deployment.stages.values()]
         self._public.head_seconds = min(quota.handshake_seconds for quota in quotas)
         self._public.patience(stalled_write=max(quota.stalled_write for quota in quotas))
         self._public.behind_bytes = max(quota.max_message_bytes for quota in quotas)
 
     async def _watch(self) -> None:
+        """Reload when the definition file changes."""
         from watchfiles import awatch  # only `dev` needs it
 
         file = self._settings.file.resolve()
@@ -240,6 +276,27 @@ class _App:
         async for changes in awatch(file.parent, recursive=False, debounce=100, step=20, rust_timeout=200):
             if any(changed == str(file) for _, changed in changes):
                 self._reload()
+
+    async def _watch_code(self) -> None:
+        """Restart a function for its next message when its code changes."""
+        from watchfiles import awatch
+
+        while True:
+            self._redeployed = redeployed = anyio.Event()
+            folders = self._functions.folders()
+            if not folders:
+                await redeployed.wait()
+                continue
+            async for changes in awatch(*folders, stop_event=redeployed, debounce=100, step=20, rust_timeout=200):
+                if self._functions.changed(path for _, path in changes):
+                    self._functions.warm()
+
+    async def _serve_function(self, handler: Handler) -> Listener:
+        """A port of its own on loopback for one of Lambda's APIs; no backend URL reaches it."""
+        listener = Listener(handler=handler, upgrade=_no_upgrade, report=self._unexpected, counters=self._counters)
+        await listener.start("127.0.0.1", 0, name="functions")
+        self._egress.deny("127.0.0.1", listener.port)
+        return listener
 
     # What the parts ask of the whole
 
@@ -289,6 +346,9 @@ class _App:
             pushes={str(status): number for status, number in counters.pushes.items()},
             message_errors=dict(counters.route_errors),
             failures=proxy.upstream.failures() | {"refused": proxy.refused},
+            invocations={name: pool.invocations for name, pool in self._functions.pools.items()},
+            cold_starts={name: pool.cold_starts for name, pool in self._functions.pools.items()},
+            throttles={name: pool.throttles for name, pool in self._functions.pools.items()},
             given_up={
                 "stalled_write": counters.stalled_writes,
                 "pong_timeout": counters.pong_timeouts,
@@ -331,6 +391,14 @@ async def _signals() -> AsyncIterator[AsyncIterator[int]]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+async def _no_runtime_api(handler: Handler) -> Listener:
+    raise StartError("a check starts no function")
+
+
+def _no_log(event: str, **facts: object) -> None:
+    """A check tells what it finds as problems."""
 
 
 def _no_upgrade(request: HttpRequest) -> HttpResponse:

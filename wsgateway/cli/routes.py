@@ -15,7 +15,7 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE) -> No
     from wsgateway.model.uri import expand
 
     loaded = load(file, os.environ)
-    asyncio.run(check_definitions(loaded))
+    asyncio.run(check_definitions(loaded, os.environ))
     rows: list[dict[str, object]] = []
     for api_id, api in loaded.definitions.apis.items():
         for stage_name, stage in api.stages.items():

@@ -13,6 +13,6 @@ def validate(file: File = DEFAULT_FILE) -> None:
     from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
 
-    deployment = asyncio.run(check_definitions(load(file, os.environ)))
+    deployment = asyncio.run(check_definitions(load(file, os.environ), os.environ))
     apis = len({api_id for api_id, _ in deployment.stages})
     print(f"{file}: valid; APIs: {apis}, stages: {len(deployment.stages)}")

@@ -71,16 +71,17 @@ class Deployment:
 def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> Deployment:
     """Compile every API and stage. *Raises* DefinitionError with every problem, each with its line."""
     definitions = loaded.definitions
+    functions = frozenset(definitions.functions)
     problems: list[Problem] = []
     stages: dict[tuple[str, str], CompiledStage] = {}
     uses: list[tuple[Integration, Site]] = []
     for api_id, api in definitions.apis.items():
-        found = list(_check(api_id, api, types))
+        found = list(_check(api_id, api, types, functions))
         problems.extend(found)
         if not found:
-            uses.extend(_uses(api_id, api))
+            uses.extend(_uses(api_id, api, functions))
             for name, stage in api.stages.items():
-                stages[api_id, name] = _compile(api_id, api, name, stage, types)
+                stages[api_id, name] = _compile(api_id, api, name, stage, types, functions)
     if problems:
         unique = {(problem.path, problem.text): problem for problem in problems}
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
@@ -89,7 +90,9 @@ def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> 
     return Deployment(stages, Endpoints(names, definitions.default("WEBSOCKET")), loaded.digest, tuple(uses))
 
 
-def _check(api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType]) -> Iterator[Problem]:
+def _check(
+    api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType], functions: frozenset[str]
+) -> Iterator[Problem]:
     root = ("apis", api_id)
     try:
         route_table(api.route_selection_expression, {}, None)
@@ -101,27 +104,32 @@ def _check(api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType])
             continue
         path = (*root, *api.integration_path(key))
         for name, stage in api.stages.items():
-            site = _site(api_id, api, key, route, stage)
+            site = _site(api_id, api, key, route, stage, functions)
             for problem in types[integration.integration_type].check(integration, site):
                 text = problem.text if len(api.stages) == 1 else f"{problem.text} (in stage {name})"
                 yield Problem((*path, *problem.path), text)
 
 
-def _uses(api_id: str, api: WebSocketApi) -> Iterator[tuple[Integration, Site]]:
+def _uses(api_id: str, api: WebSocketApi, functions: frozenset[str]) -> Iterator[tuple[Integration, Site]]:
     for key, route in api.routes.items():
         integration = api.integration_of(route)
         if integration is not None:
             for stage in api.stages.values():
-                yield integration, _site(api_id, api, key, route, stage)
+                yield integration, _site(api_id, api, key, route, stage, functions)
 
 
 def _compile(
-    api_id: str, api: WebSocketApi, name: str, stage: Stage, types: Mapping[str, IntegrationType]
+    api_id: str,
+    api: WebSocketApi,
+    name: str,
+    stage: Stage,
+    types: Mapping[str, IntegrationType],
+    functions: frozenset[str],
 ) -> CompiledStage:
     operations: dict[str, Operation] = {}
     for key, route in api.routes.items():
         integration = api.integration_of(route)
-        site = _site(api_id, api, key, route, stage)
+        site = _site(api_id, api, key, route, stage, functions)
         if integration is not None:
             call = types[integration.integration_type].compile(integration, site)
         elif key in EVENT_TYPES:
@@ -148,7 +156,7 @@ def _compile(
     )
 
 
-def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage) -> Site:
+def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, functions: frozenset[str]) -> Site:
     event_type = EVENT_TYPES.get(key, EventType.MESSAGE)
     return Site(
         api_id=api_id,
@@ -158,6 +166,7 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage) 
         stage_variables=stage.stage_variables,
         quotas=api.quotas,
         two_way=route.two_way and event_type is EventType.MESSAGE,
+        functions=functions,
     )
 
 

@@ -31,6 +31,8 @@ class Site:
     stage_variables: Mapping[str, str]
     quotas: Quotas
     two_way: bool
+    functions: frozenset[str] = frozenset()
+    """The local functions of the same definitions."""
 
     @property
     def max_answer_bytes(self) -> int:

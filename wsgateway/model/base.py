@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema, InitErrorDetails
 from pydantic_core.core_schema import no_info_after_validator_function, no_info_before_validator_function
 
 from wsgateway.errors import Problem
-from wsgateway.model.explain import did_you_mean, fault, none_of, sentence, shown, wrong_kind
+from wsgateway.model.explain import did_you_mean, fault, in_words, none_of, sentence, shown, wrong_kind
 
 Path = tuple[str | int, ...]
 """The keys from the file's root to a value: `("apis", "chat", "routes", "say")`."""
@@ -161,7 +161,7 @@ class Among:
             if value not in self.known:
                 raise fault(none_of(value, self.known) if isinstance(value, str) else wrong_kind("a string", value))
             if value not in built:
-                raise fault(f"{value} is {NOT_YET}; {' and '.join(built)} {'work' if len(built) > 1 else 'works'}")
+                raise fault(f"{value} is {NOT_YET}; {in_words(built)} {'work' if len(built) > 1 else 'works'}")
             return value
 
         return no_info_before_validator_function(check, handler(source))

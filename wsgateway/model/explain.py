@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -104,3 +104,8 @@ SENTENCES: dict[str, Callable[[object, Mapping[str, object]], str]] = {
     "too_short": lambda _value, ctx: f"needs at least {_entries(ctx['min_length'])}",
     "too_long": lambda _value, ctx: f"has more than {_entries(ctx['max_length'])}",
 }
+
+
+def in_words(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

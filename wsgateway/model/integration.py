@@ -16,7 +16,9 @@ from wsgateway.model.explain import shown
 from wsgateway.model.quotas import IntegrationMillis
 from wsgateway.model.uri import uri_fault
 
-IntegrationType = Annotated[Literal["HTTP_PROXY", "MOCK"], Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"))]
+IntegrationType = Annotated[
+    Literal["AWS_PROXY", "HTTP_PROXY", "MOCK"], Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"))
+]
 
 Method = Annotated[
     str, Matches(r"(?!CONNECT$)[A-Z][A-Z0-9_-]{0,63}", "an HTTP method in capitals, such as POST, or ANY; not CONNECT")
@@ -43,12 +45,16 @@ class IntegrationResponse(Definition):
 
 
 class Integration(Definition):
-    """A backend and how it is asked. HTTP_PROXY passes messages to a URL as they came; MOCK answers by itself."""
+    """A backend and how it is asked.
+
+    AWS_PROXY hands each event to a Lambda function, HTTP_PROXY passes messages to a URL as they came, MOCK answers by
+    itself.
+    """
 
     integration_type: IntegrationType
-    """The kind of backend: HTTP_PROXY or MOCK."""
+    """The kind of backend: AWS_PROXY, HTTP_PROXY or MOCK."""
     integration_uri: Annotated[str, MaxLen(2048)] | None = None
-    """The backend's URL, http or https; `${stageVariables.NAME}` stands for a stage's value."""
+    """The backend's URL, or for AWS_PROXY `function:NAME`; `${stageVariables.NAME}` stands for a stage's value."""
     integration_method: Method = "POST"
     """The HTTP method used; POST. ANY is the client's own on $connect."""
     description: Annotated[str, MaxLen(1024)] | None = None
@@ -86,10 +92,23 @@ class Integration(Definition):
 
     def check(self) -> Iterator[Problem]:
         match self.integration_type:
+            case "AWS_PROXY":
+                yield from _check_aws_proxy(self)
             case "HTTP_PROXY":
                 yield from _check_http_proxy(self)
             case "MOCK":
                 yield from _check_mock(self)
+
+
+def _check_aws_proxy(integration: Integration) -> Iterator[Problem]:
+    if integration.integration_uri is None:
+        yield Problem(("integrationUri",), "is required: the function AWS_PROXY calls, such as function:NAME")
+    yield from _without(
+        "AWS_PROXY hands on the whole event and takes the whole result",
+        requestParameters=integration.request_parameters,
+        requestTemplates=integration.request_templates,
+        integrationResponses=integration.integration_responses,
+    )
 
 
 def _check_http_proxy(integration: Integration) -> Iterator[Problem]:

@@ -22,6 +22,9 @@ class NodeFacts:
     message_errors: dict[tuple[str, str, str], int]
     """By apiId, route key and gateway response type."""
     failures: dict[str, int]
+    invocations: dict[str, int]
+    cold_starts: dict[str, int]
+    throttles: dict[str, int]
     given_up: dict[str, int]
     refused: dict[str, int]
     disconnect_failures: int

@@ -45,6 +45,13 @@ class _Collector:
             errors.add_metric(labels, number)
         yield errors
         yield _labelled("integration_failures_total", "Calls of backends that failed, by kind.", "kind", facts.failures)
+        yield _labelled("function_invocations_total", "Invocations of local functions.", "function", facts.invocations)
+        yield _labelled(
+            "function_cold_starts_total", "Processes of local functions started.", "function", facts.cold_starts
+        )
+        yield _labelled(
+            "function_throttles_total", "Invocations refused for want of a process.", "function", facts.throttles
+        )
         yield _labelled("closed_by_gateway_total", "Connections the gateway gave up on.", "cause", facts.given_up)
         yield _labelled("refused_total", "Malformed or surplus input by kind.", "kind", facts.refused)
         yield _counter("disconnect_failures_total", "$disconnect calls that failed.", facts.disconnect_failures)

@@ -208,6 +208,11 @@ class Listener:
             if isinstance(connection, HttpConnection) and connection.idle:
                 connection.close_idle()
 
+    def close(self) -> None:
+        """Accept no more, and cut what is connected."""
+        self.stop_accepting()
+        self.abort()
+
     def abort(self) -> None:
         """Cut every connection."""
         for connection in list(self._connections):

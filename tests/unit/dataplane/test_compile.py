@@ -12,7 +12,8 @@ from wsgateway.app import integration_types
 from wsgateway.dataplane.compile import CompiledStage, Deployment, compile_deployment
 from wsgateway.dataplane.node import CALM_TICK, FASTEST_TICK, tick_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError
-from wsgateway.messages import EndpointResponse
+from wsgateway.functions import Functions, Served, Surroundings
+from wsgateway.messages import EndpointResponse, Handler
 from wsgateway.model.loader import parse
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
@@ -30,7 +31,12 @@ MOCK = "integration: {integrationType: MOCK, requestTemplates: {$default: '{\"st
 
 def compiled(text: str) -> Deployment:
     upstream = Upstream(egress=Egress())
-    return compile_deployment(parse(text, "routes.yaml", {}, Path()), integration_types(upstream))
+    functions = Functions(Surroundings(serve=no_runtime_api, log=lambda event, **facts: None))
+    return compile_deployment(parse(text, "routes.yaml", {}, Path()), integration_types(upstream, functions))
+
+
+async def no_runtime_api(handler: Handler) -> Served:
+    raise AssertionError("nothing is invoked here")
 
 
 def problems(text: str) -> list[str]:

@@ -111,7 +111,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
     [
         pytest.param(
             "integrations: {x: {}}",
-            "integrationType: is required: the kind of backend: HTTP_PROXY or MOCK",
+            "integrationType: is required: the kind of backend: AWS_PROXY, HTTP_PROXY or MOCK",
             id="no type",
         ),
         pytest.param(
@@ -126,7 +126,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             "integrations: {x: {integrationType: AWS, integrationUri: x}}",
-            "integrationType: AWS is not supported yet; HTTP_PROXY and MOCK work",
+            "integrationType: AWS is not supported yet; AWS_PROXY, HTTP_PROXY and MOCK work",
             id="a type to come",
         ),
         pytest.param(

@@ -65,7 +65,7 @@ apis:
     integrations:
       backend: {integrationType: HTPP_PROXY}
       lambda:
-        integrationType: AWS_PROXY
+        integrationType: AWS
       far:
         integrationType: HTTP_PROXY
         integrationUri: "${URI}"
@@ -99,7 +99,7 @@ apis:
         ),
         (
             "routes.yaml:17: apis.chat.integrations.lambda.integrationType: "
-            "AWS_PROXY is not supported yet; HTTP_PROXY and MOCK work"
+            "AWS is not supported yet; AWS_PROXY, HTTP_PROXY and MOCK work"
         ),
         (
             "routes.yaml:20: apis.chat.integrations.far.integrationUri: "

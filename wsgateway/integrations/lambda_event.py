@@ -1,0 +1,176 @@
+"""The event a Lambda function is given for a WebSocket event, and what its result means.
+
+Field by field and in AWS's key order: API Gateway developer guide, "Set up Lambda proxy integrations for WebSocket
+APIs"; result: "Set up a WebSocket API integration response". Absent fields are absent, never null. Ours, in the open
+profile: `callbackUrl` as the last key of `requestContext`, and binary messages as base64.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from wsgateway.errors import BadGateway
+from wsgateway.http1 import is_token
+from wsgateway.invocation import EventType, Invocation, new_trace_id
+from wsgateway.messages import EndpointResponse, Header, HttpRequest
+
+REMOVED = frozenset({b"connection", b"upgrade", b"content-length"})
+"""Headers of the handshake that an integration's event is without."""
+
+RESTATED = frozenset({b"x-amzn-trace-id", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto"})
+
+
+def event(invocation: Invocation, *, ours: bool) -> bytes:
+    """The event as JSON; `ours` adds what AWS has not (the open profile)."""
+    value: dict[str, Any] = {}
+    match invocation.event_type:
+        case EventType.CONNECT:
+            assert invocation.request is not None  # a CONNECT event is a request
+            value |= _handshake(invocation, invocation.request)
+        case EventType.DISCONNECT:
+            stub = {"Host": invocation.client.domain_name, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+            value["headers"] = stub
+            value["multiValueHeaders"] = {name: [text] for name, text in stub.items()}
+        case EventType.MESSAGE:
+            pass
+    if invocation.stage_variables:
+        value["stageVariables"] = dict(invocation.stage_variables)
+    value["requestContext"] = _request_context(invocation, ours)
+    encoded = False
+    if invocation.message is not None:
+        if invocation.message.binary:
+            encoded = True
+            value["body"] = b64encode(invocation.message.data).decode()
+        else:
+            value["body"] = invocation.message.data.decode()
+    value["isBase64Encoded"] = encoded
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _request_context(invocation: Invocation, ours: bool) -> dict[str, Any]:
+    client = invocation.client
+    kind = invocation.event_type
+    context: dict[str, Any] = {"routeKey": invocation.route_key}
+    if kind is EventType.DISCONNECT:
+        context["disconnectStatusCode"] = invocation.status_code
+    if kind is EventType.MESSAGE:
+        context["messageId"] = invocation.message_id
+    context |= {
+        "eventType": kind.value,
+        "extendedRequestId": invocation.request_id,
+        "requestTime": invocation.context("requestTime"),
+        "messageDirection": "IN",
+    }
+    if kind is EventType.DISCONNECT:
+        context["disconnectReason"] = invocation.reason
+    identity = {"sourceIp": client.source_ip}
+    if client.user_agent is not None:
+        identity = {"userAgent": client.user_agent, **identity}
+    context |= {
+        "stage": client.stage,
+        "connectedAt": client.connected_at,
+        "requestTimeEpoch": invocation.epoch,
+        "identity": identity,
+        "requestId": invocation.request_id,
+        "domainName": client.domain_name,
+        "connectionId": client.connection_id,
+        "apiId": client.api_id,
+    }
+    if ours:
+        context["callbackUrl"] = client.callback_url
+    return context
+
+
+def _handshake(invocation: Invocation, request: HttpRequest) -> Iterator[tuple[str, Any]]:
+    """Headers and query of the handshake, each as a map of last values and one of all values."""
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in request.headers
+        if name.lower() not in REMOVED and name.lower() not in RESTATED
+    ]
+    trace = request.header(b"x-amzn-trace-id") or new_trace_id()
+    headers.append(("X-Amzn-Trace-Id", trace.decode("latin-1")))
+    for line in invocation.client.forwarded.decode("latin-1").splitlines():
+        name, _, text = line.partition(": ")
+        headers.append((name, text))
+    yield from _maps("headers", "multiValueHeaders", sorted(headers, key=lambda header: header[0].lower()))
+    query = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
+    if query:
+        yield from _maps("queryStringParameters", "multiValueQueryStringParameters", query)
+
+
+def _maps(single: str, multi: str, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+    all_values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        all_values.setdefault(name, []).append(value)
+    yield single, {name: values[-1] for name, values in all_values.items()}
+    yield multi, all_values
+
+
+def answer(payload: bytes, *, event_type: EventType, two_way: bool) -> EndpointResponse:
+    """What a function's result means at its route.
+
+    On `$connect` its statusCode decides. On a two-way route `body` is the reply and statusCode is ignored; a missing or
+    null body is no reply. Elsewhere the result is dropped, whatever it is. *Raises* BadGateway for a result that is not
+    what its route needs.
+    """
+    on_connect = event_type is EventType.CONNECT
+    if not on_connect and not two_way:
+        return EndpointResponse(200, (), None)
+    try:
+        result = json.loads(payload) if payload.strip() else None
+    except (ValueError, RecursionError) as error:
+        raise BadGateway("the function's result is not JSON") from error
+    if not isinstance(result, dict):
+        raise BadGateway("the function's result is not an object with a statusCode and a body")
+    status = result.get("statusCode") if on_connect else 200
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
+        raise BadGateway("the function's result for $connect has no statusCode from 200 to 599")
+    body = result.get("body")
+    if body is not None and not isinstance(body, str):
+        raise BadGateway("the body of the function's result is not a string")
+    data: bytes | None = None
+    encoded = result.get("isBase64Encoded") is True
+    if body is not None:
+        data = _decoded(body) if encoded else body.encode("utf-8", "replace")
+    return EndpointResponse(status, tuple(_headers(result)), data, encoded)
+
+
+def _decoded(body: str) -> bytes:
+    try:
+        return b64decode(body, validate=True)
+    except (Base64Error, ValueError) as error:
+        raise BadGateway("isBase64Encoded is true and the body is not base64") from error
+
+
+def _headers(result: Mapping[str, Any]) -> Iterator[Header]:
+    """`multiValueHeaders` and `headers`, the former winning; what can't be a header is refused when it is written."""
+    seen = set()
+    many = result.get("multiValueHeaders")
+    if isinstance(many, dict):
+        for name, values in many.items():
+            if isinstance(values, list):
+                seen.add(name.lower())
+                yield from (_header(name, value) for value in values)
+    single = result.get("headers")
+    if isinstance(single, dict):
+        for name, value in single.items():
+            if name.lower() not in seen and value is not None:
+                yield _header(name, value)
+
+
+def _header(name: str, value: object) -> Header:
+    text = value if isinstance(value, str) else json.dumps(value)
+    try:
+        key = name.encode("ascii")
+        data = text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise BadGateway(f"the function's result has a header {name[:40]!r} that can't be sent") from error
+    if not is_token(key):
+        raise BadGateway(f"the function's result has a header {name[:40]!r} that can't be sent")
+    return key, data
