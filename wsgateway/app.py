@@ -183,7 +183,7 @@ class _App:
             # What exists now lives as long as the process; the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            gc.set_threshold(50_000, 20, 50)
+            gc.set_threshold(5_000, 20, 50)
             node.ready = True
             self._announce(public, internal)
             async with anyio.create_task_group() as tasks:

@@ -134,12 +134,14 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
     """What a backend answered: header names as spelled, the body whole and unchunked.
 
     `binary` says that a reply made of it is a binary frame; None leaves it to the Content-Type and the message's kind.
+    `reply` is the reply itself, where it is always the same: its frame is built once.
     """
 
     status: int
     headers: tuple[Header, ...] = ()
     body: bytes | None = b""
     binary: bool | None = None
+    reply: Message | None = None
 
 
 Handler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]

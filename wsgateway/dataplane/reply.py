@@ -34,6 +34,8 @@ def message_of(answer: EndpointResponse, message: Message, binary_allowed: bool)
     An empty body is an empty frame. Where binary frames are allowed, a reply has the kind of the message it answers
     unless its Content-Type is text; bytes of a text frame that are not UTF-8 become U+FFFD.
     """
+    if answer.reply is not None:
+        return answer.reply
     body = answer.body
     if body is None or answer.status == 204 or answer.status == 304:
         return None

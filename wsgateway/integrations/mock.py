@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.integrations.base import Call, Site
 from wsgateway.invocation import Invocation
-from wsgateway.messages import EndpointResponse
+from wsgateway.messages import EndpointResponse, Message
 from wsgateway.model import mock
 from wsgateway.model.integration import Integration
 
@@ -35,7 +35,10 @@ class Mock:
         if chosen is None and site.two_way:
             return _fails(f"no integration response matches status {status}")
         text = mock.chosen(chosen.response_templates) if chosen is not None else None
-        answer = EndpointResponse(status, JSON, None if text is None else text.encode(), False)
+        body = None if text is None else text.encode()
+        # 204 and 304 have no body, so no reply either.
+        reply = Message(body) if body is not None and status not in (204, 304) else None
+        answer = EndpointResponse(status, JSON, body, False, reply)
 
         def call(invocation: Invocation) -> EndpointResponse:
             return answer

@@ -31,10 +31,10 @@ DISCARD_BYTES = 1 << 20
 DISCARD_SECONDS = 5.0
 """How much of a refused body is read, so that the caller gets to read the refusal."""
 
-TURN_ANSWERS = 64
+TURN_ANSWERS = 8
 TURN_BYTES = 65_536
 """What one connection is answered before the loop turns: others come in between, and a full socket is noticed."""
-SLICE_BYTES = 4096
+SLICE_BYTES = 1024
 """Parsed at once: requests that wait for their turn are few, whatever was read."""
 
 

@@ -20,7 +20,7 @@ FLOW = 1  # the data plane holds enough of this client's messages
 WRITE = 2  # the client does not take what we write
 TURN = 4  # others are to be served before the rest of what it sent
 
-TURN_FRAMES = 128
+TURN_FRAMES = 16
 """Frames of one client that are handled before the loop turns: replies leave, and nobody waits for a crowd of them."""
 
 CLOSE_REASONS = {

@@ -20,9 +20,9 @@ from wsgateway.upstream.heads import KnownHeads
 SWEEP_SECONDS = 0.5
 
 DOWN_SECONDS = 0.02
-DOWN_ATTEMPTS = 8
+DOWN_ATTEMPTS = 2
 """After so many failed attempts to connect in so short a time, calls without a connection fail the same way until it is
-over: a backend that is down costs a few hundred attempts a second, not one for each call."""
+over: a backend that is down costs a hundred attempts a second, not one for each call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
