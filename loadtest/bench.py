@@ -36,9 +36,9 @@ class Bench:
     notes: list[str] = field(default_factory=list)
     samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def lab(self) -> Lab:
+    def lab(self, *, punctual: bool = False) -> Lab:
         """Processes that end with the `with` block."""
-        return Lab(self.options.gateway_command)
+        return Lab(self.options.gateway_command, punctual=punctual)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:

@@ -23,6 +23,8 @@ from loadtest.procfs import process_tree, rss
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
 STOP_SECONDS = 15
+DRIVER_PRIORITY = 2
+BACKEND_PRIORITY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,15 @@ class Server:
 
 
 class Lab:
-    """Starts processes and ends exactly those, by pid, when the `with` block is left, however it is left."""
+    """Starts processes and ends exactly those, by pid, when the `with` block is left, however it is left.
 
-    def __init__(self, gateway_command: str | None = None) -> None:
+    `punctual`: the driver never waits for a backend's turn on their core, nor either for other programs, where the
+    system permits that. Latencies are then the server's; the ordinary scheduler adds up to 3 ms.
+    """
+
+    def __init__(self, gateway_command: str | None = None, *, punctual: bool = False) -> None:
         self.cores = Cores.choose()
+        self._punctual = punctual
         self._gateway = shlex.split(gateway_command) if gateway_command else [sys.executable, "-m", "wsgateway"]
         self._stack = ExitStack()
 
@@ -99,7 +106,7 @@ class Lab:
 
     def backend(self) -> Server:
         """An HTTP backend that answers with what it gets."""
-        return self._serve("backend", [program("server"), "--ready-file"], self.cores.load)
+        return self._serve("backend", [program("server"), "--ready-file"], self.cores.load, BACKEND_PRIORITY)
 
     def refusing_port(self) -> int:
         """A port that refuses connections and that nobody else is given meanwhile."""
@@ -115,9 +122,10 @@ class Lab:
 
     def driver(self, *arguments: str) -> subprocess.Popen[bytes]:
         """The load generator, with pipes."""
-        return self._start([program("driver"), *arguments], self.cores.load, subprocess.PIPE, subprocess.PIPE)
+        command = [program("driver"), *arguments]
+        return self._start(command, self.cores.load, subprocess.PIPE, subprocess.PIPE, DRIVER_PRIORITY)
 
-    def _serve(self, name: str, command: list[str], core: int | None) -> Server:
+    def _serve(self, name: str, command: list[str], core: int | None, priority: int = 0) -> Server:
         number = len(list(self._directory.glob("*.log")))
         ready = self._directory / f"{name}-{number}.ready"
         log = self._directory / f"{name}-{number}.log"
@@ -125,7 +133,7 @@ class Lab:
         if str(ready) not in command:
             command.append(str(ready))
         with log.open("wb") as output:
-            process = self._start(command, core, output.fileno(), subprocess.STDOUT)
+            process = self._start(command, core, output.fileno(), subprocess.STDOUT, priority)
         server = Server(name, process, 0, 0, log)
         deadline = time.monotonic() + START_SECONDS
         while (urls := _ready(ready)) is None:
@@ -138,9 +146,12 @@ class Lab:
             time.sleep(0.02)
         return Server(name, process, _port(urls["public"]), _port(urls["internal"]), log)
 
-    def _start(self, command: list[str], core: int | None, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    def _start(
+        self, command: list[str], core: int | None, stdout: int, stderr: int, priority: int
+    ) -> subprocess.Popen[bytes]:
+        punctual = self._punctual and core is not None  # alone on one core, they would starve the server
         process = subprocess.Popen(
-            [program("pin"), "any" if core is None else str(core), *command],
+            [program("pin"), "any" if core is None else str(core), str(priority if punctual else 0), *command],
             stdin=subprocess.PIPE if stderr == subprocess.PIPE else subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

@@ -68,7 +68,7 @@ class Neighbours:
         """Measure."""
         rounds: list[dict[str, Sample]] = []
         pairs = bench.options.pairs
-        with bench.lab() as lab:
+        with bench.lab(punctual=True) as lab:
             server = self._server(bench, lab)
             for number in range(pairs):
                 kinds = [QUIET, *ABUSES]

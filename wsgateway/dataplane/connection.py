@@ -86,6 +86,7 @@ class Connection:
 
     def opened(self, socket: Socket) -> None:
         """The 101 is about to be written: from here on the connection can be pushed to."""
+        self._gateway.opening -= 1
         self.socket = socket
         self._opened_at = self.last_heard = self._gateway.loop.time()
         count(self._gateway.counters.connects, 101)
@@ -96,6 +97,7 @@ class Connection:
 
     def abandoned(self) -> None:
         """The client had gone before the 101. $connect said yes, so $disconnect runs."""
+        self._gateway.opening -= 1
         count(self._gateway.counters.connects, 499)
         self.on_close(1006, "Connection closed abnormally")
 
@@ -119,9 +121,7 @@ class Connection:
         gateway.hub.discard(self)
         count(gateway.counters.close_codes, code)
         if code not in _ORDINARY:
-            gateway.log(
-                "connection closed", connection_id=self.client.connection_id, code=code, reason=reason, api=self.api_id
-            )
+            gateway.faults.closed(api=self.api_id, connection_id=self.client.connection_id, code=code, reason=reason)
         gateway.closing += 1
         if self._in_flight:
             self._disconnect_timer = gateway.loop.call_later(DISCONNECT_SECONDS, self._disconnect)

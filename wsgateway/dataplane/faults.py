@@ -1,9 +1,13 @@
-"""Failing integrations, told to the operator once and then counted: a dead backend is a line, not a flood of lines."""
+"""What goes wrong on integrations' and clients' side, told to the operator and then counted.
+
+A dead backend is a line, not a flood of lines, and so is a client that breaks the protocol again and again.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wsgateway.dataplane.allowance import Allowance
 from wsgateway.errors import ClientFault, GatewayError
 
 if TYPE_CHECKING:
@@ -13,6 +17,10 @@ if TYPE_CHECKING:
 
 AGAIN_SECONDS = 10.0
 """While a route keeps failing, one line in this time says how often."""
+
+CLOSES_RATE = 10.0
+CLOSES_BURST = 100.0
+"""Lines a second about connections that did not end in an ordinary way."""
 
 Key = tuple[str, str, str]
 """apiId, stage and route key: from definitions only, so that there are few."""
@@ -32,12 +40,14 @@ class _Failing:
 class Faults:
     """Which routes fail now. `failing` is empty while all is well, so that a success costs a glance at it."""
 
-    __slots__ = ("_clock", "_log", "failing")
+    __slots__ = ("_clock", "_closes", "_closes_untold", "_log", "failing")
 
     def __init__(self, log: Log, clock: Callable[[], float]) -> None:
         self.failing: dict[Key, _Failing] = {}
         self._log = log
         self._clock = clock
+        self._closes = Allowance(CLOSES_RATE, CLOSES_BURST)
+        self._closes_untold = 0
 
     def failed(self, key: Key, fault: GatewayError, *, request_id: str, connection_id: str) -> None:
         """An integration failed. A fault of the client's is none of it."""
@@ -72,3 +82,18 @@ class Faults:
             api, stage, route = key
             seconds = round(self._clock() - state.since, 1)
             self._log("integration answers again", api=api, stage=stage, route=route, after_seconds=seconds)
+
+    def closed(self, *, api: str, connection_id: str, code: int, reason: str) -> None:
+        """A connection ended for a fault, or without a close frame."""
+        if not self._closes.take(self._clock()):
+            self._closes_untold += 1
+            return
+        self._log(
+            "connection closed",
+            api=api,
+            connection_id=connection_id,
+            code=code,
+            reason=reason,
+            not_told=self._closes_untold,
+        )
+        self._closes_untold = 0

@@ -43,7 +43,7 @@ class Gateway:
     max_connections: int
     draining: bool = False
     opening: int = 0
-    """Handshakes whose $connect is running."""
+    """Handshakes whose $connect is running, or whose 101 is to be written."""
     running: int = 0
     """Messages whose integration has not answered, those of closed connections too."""
     closing: int = 0

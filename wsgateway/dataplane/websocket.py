@@ -58,7 +58,7 @@ class WebSocketApis:
         connection = Connection(gateway, ref, _client(gateway, request, stage, place.prefix))
         operation = stage.connect
         if operation is None:
-            return Accepted(connection, None)
+            return self._accept(connection, None)
         invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
         try:
             for check in operation.checks:
@@ -93,9 +93,14 @@ class WebSocketApis:
             for name, value in answer.headers:
                 if name.lower() == b"sec-websocket-protocol":
                     subprotocol = value
-            return Accepted(connection, subprotocol)
+            return self._accept(connection, subprotocol)
         count(self._gateway.counters.connects, answer.status)
         return handshake_answer(answer, invocation.request_id)
+
+    def _accept(self, connection: Connection, subprotocol: bytes | None) -> Accepted:
+        # It is opening, and counts, until transport says what became of it.
+        self._gateway.opening += 1
+        return Accepted(connection, subprotocol)
 
     def _refuse(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
         fault = connection.fault_of(error, invocation)

@@ -31,7 +31,7 @@ DISCARD_BYTES = 1 << 20
 DISCARD_SECONDS = 5.0
 """How much of a refused body is read, so that the caller gets to read the refusal."""
 
-TURN_ANSWERS = 8
+TURN_ANSWERS = 2
 TURN_BYTES = 65_536
 """What one connection is answered before the loop turns: others come in between, and a full socket is noticed."""
 SLICE_BYTES = 1024
@@ -405,7 +405,8 @@ class HttpConnection(asyncio.Protocol):
         except Exception as error:
             answer = self._fault(error, incoming)
         if isinstance(answer, HttpResponse) or not hasattr(answer, "__await__"):
-            self._finish_handshake(incoming, request, answer)
+            # Reading a handshake and answering it are a turn each, for others' messages come in between.
+            asyncio.get_running_loop().call_soon(self._finish_handshake, incoming, request, answer)
         else:
             later = cast("Awaitable[HttpResponse | Accepted]", answer)
             self._task = asyncio.ensure_future(self._finish_later(incoming, request, later))

@@ -16,6 +16,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.speedups import apply_mask
 
+from wsgateway.dataplane.allowance import Allowance
 from wsgateway.messages import Message
 
 MAX_FRAGMENTS = 4096
@@ -53,13 +54,13 @@ class Lane:
 
     __slots__ = (
         "_allowance",
-        "_allowance_at",
         "_fragments",
         "_fragments_binary",
         "_limit",
         "_owed",
         "_pongs_due",
         "_rest",
+        "_taken",
         "clock",
         "control_frames",
         "deliver",
@@ -92,11 +93,12 @@ class Lane:
         self._pongs_due = 0
         self._limit = min(limits.max_message_bytes, limits.max_frame_bytes)
         self._rest = b""
+        self._taken = 0
+        """Bytes of the rest that are taken already: a rest is not copied for each turn it waits."""
         self._owed = 0
         self._fragments: list[bytes] | None = None
         self._fragments_binary = False
-        self._allowance = PING_BURST
-        self._allowance_at = 0.0
+        self._allowance: Allowance | None = None  # made with the first ping
 
     @property
     def open(self) -> bool:
@@ -106,17 +108,21 @@ class Lane:
 
     @property
     def held_bytes(self) -> int:
-        return len(self._rest)
+        return len(self._rest) - self._taken
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the client; deliver what they complete."""
         if self._rest:
-            data = self._rest + data
+            data = self._rest[self._taken :] + data
             self._rest = b""
+            self._taken = 0
         if self.holding:
             self._rest = data
-            return
-        position = 0
+        else:
+            self._take(data, 0)
+
+    def _take(self, data: bytes, position: int) -> None:
+        """Deliver what `data` holds from `position` on, until held; what is undecoded stays as the rest."""
         end = len(data)
         turn = self.turn
         while position < end:
@@ -183,15 +189,20 @@ class Lane:
             # Not plain, or not whole yet: from here to `body + size` every byte is the protocol's.
             self._owed = body + size - position
         if position < end:
-            self._rest = data[position:]
+            if self.holding:
+                self._rest = data
+                self._taken = position
+            else:  # of a frame that is not whole
+                self._rest = data[position:]
 
     def release(self) -> None:
         """Stop holding and go on with what waited."""
         self.holding = False
         if self._rest:
-            rest = self._rest
+            rest, taken = self._rest, self._taken
             self._rest = b""
-            self.receive(rest)
+            self._taken = 0
+            self._take(rest, taken)
 
     def receive_eof(self) -> None:
         """The client will send no more."""
@@ -298,14 +309,9 @@ class Lane:
         self.deliver(Message(data, binary))
 
     def _ping_allowed(self) -> bool:
-        now = self.clock()
-        if self._allowance_at:
-            self._allowance = min(PING_BURST, self._allowance + (now - self._allowance_at) * PING_RATE)
-        self._allowance_at = now
-        if self._allowance < 1.0:
-            return False
-        self._allowance -= 1.0
-        return True
+        if self._allowance is None:
+            self._allowance = Allowance(PING_RATE, PING_BURST)
+        return self._allowance.take(self.clock())
 
 
 _OPCODES = frozenset(int(opcode) for opcode in Opcode)

@@ -20,7 +20,7 @@ FLOW = 1  # the data plane holds enough of this client's messages
 WRITE = 2  # the client does not take what we write
 TURN = 4  # others are to be served before the rest of what it sent
 
-TURN_FRAMES = 16
+TURN_FRAMES = 4
 """Frames of one client that are handled before the loop turns: replies leave, and nobody waits for a crowd of them."""
 
 CLOSE_REASONS = {
@@ -243,18 +243,26 @@ class WebSocket(asyncio.Protocol):
             self._lane.holding = True
 
     def _go_on(self, why: int) -> None:
-        """Read on, unless there is another reason not to."""
-        if self._paused_for != why:
-            self._paused_for &= ~why
+        """Read on in the next turn, unless there is another reason not to."""
+        if self._paused_for == why:
+            self._turn_over()
+        self._paused_for &= ~why
+
+    def _turn_over(self) -> None:
+        """Others first: what is undecoded waits for the loop's next turn, and so does what was not read."""
+        self._hold(TURN)
+        asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._paused_for &= ~TURN
+        if not self._may_read:
             return
-        self._paused_for = 0
-        if self._transport.is_closing():
-            return
-        self._transport.resume_reading()
         self._lane.release()
         if self._lane.protocol is not None:
             self._after_lane()
+        if self._may_read:
+            self._transport.resume_reading()
 
-    def _turn_over(self) -> None:
-        self._hold(TURN)
-        asyncio.get_running_loop().call_soon(self._go_on, TURN)
+    @property
+    def _may_read(self) -> bool:
+        return not (self._paused_for or self._transport.is_closing())

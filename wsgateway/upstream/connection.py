@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._next: tuple[Exchange, EndpointRequest, int] | None = None  # to be written at the end of this turn
         self._head_only = False
         self._max_body = 0
-        self._reader = AnswerReader()
+        self._reader: AnswerReader  # made when there is a connection
         self._reading = False  # an answer of which a part is read
         self._socket = select.poll()
         self.fresh = True  # has not been free yet
@@ -114,6 +114,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        self._reader = AnswerReader()
         self._socket.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:

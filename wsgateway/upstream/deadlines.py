@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import takewhile
+from itertools import islice, takewhile
 from time import monotonic
 
 from wsgateway.upstream.exchange import Exchange
 
 TICK = 0.001  # what uvloop's timers resolve; one may fire this much early
+TURN_EXPIRIES = 1  # ended before the loop turns: the end of many is no reason for others to wait
 
 
 class DeadlineQueue:
@@ -61,10 +62,13 @@ class Deadlines:
     def _sweep(self, queue: DeadlineQueue) -> None:
         """End what is due, and wait for the next; an empty queue goes, as definitions and their timeouts do."""
         now = monotonic()
-        for exchange, _ in list(takewhile(lambda entry: entry[1] <= now, queue.pending.items())):
+        due = list(islice(takewhile(lambda entry: entry[1] <= now, queue.pending.items()), TURN_EXPIRIES))
+        for exchange, _ in due:
             self.expired += 1
             exchange.expire(queue.timeout)
-        if queue.pending:
+        if len(due) == TURN_EXPIRIES:
+            self._loop.call_soon(self._sweep, queue)
+        elif queue.pending:
             self._arm(queue, next(iter(queue.pending.values())) - now)
         else:
             del self._queues[queue.timeout]

@@ -28,21 +28,29 @@ class Dialer:
     egress: Egress
     resolver: Resolver
 
-    async def dial(self, make: Callable[[], Connection]) -> Connection:
-        """A new connection, by the first address that takes it. *Raises* IntegrationFailure of the last one tried."""
+    async def dial(self, make: Callable[[], Connection], *, probe: bool = False) -> Connection:
+        """A new connection, by the first address that takes it. *Raises* IntegrationFailure of the last one tried.
+
+        A `probe` gives the last address no longer than the others: whoever waits behind it must not wait for a SYN's
+        retries (RFC 6298 §5: 1 s, then 2, 4, 8 …).
+        """
         addresses = await self.resolver.addresses()
         failure = IntegrationFailure(f"backend host {self.host} has no address")
         for address in addresses:
             try:
                 self.egress.check(self.host, address, self.port, trusted=self.trusted)
-                async with asyncio.timeout(None if address == addresses[-1] else NEXT_ADDRESS_SECONDS):
+                patient = address == addresses[-1] and not probe
+                async with asyncio.timeout(None if patient else NEXT_ADDRESS_SECONDS):
                     return await self._dial(make, address)
             except IntegrationFailure as error:
                 failure = error
             except (OSError, ValueError) as error:  # ssl.SSLError and TimeoutError are OSErrors
                 failure = IntegrationFailure(f"backend {self.url} {_complaint(error)} (address {address})")
                 failure.__cause__ = error
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # else its traceback and this frame keep each other until the collector comes
 
     async def _dial(self, make: Callable[[], Connection], address: str) -> Connection:
         loop = asyncio.get_running_loop()

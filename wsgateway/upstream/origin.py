@@ -18,11 +18,13 @@ from wsgateway.upstream.exchange import Exchange, Gate, refused
 from wsgateway.upstream.heads import KnownHeads
 
 SWEEP_SECONDS = 0.5
+TURN_DIALS = 1  # attempts to connect that begin before the loop turns; each costs as much as several messages
 
 DOWN_SECONDS = 0.02
 DOWN_ATTEMPTS = 2
 """After so many failed attempts to connect in so short a time, calls without a connection fail the same way until it is
-over: a backend that is down costs a hundred attempts a second, not one for each call."""
+over, and then one attempt is made at a time: a backend that is down costs a hundred attempts a second, not one for each
+call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Origin:
         self._sockets: set[Connection] = set()  # not closed yet, dropped ones too
         self._opening: dict[asyncio.Task[Connection], None] = {}  # oldest first
         self._waiting: OrderedDict[Exchange, tuple[EndpointRequest, int]] = OrderedDict()
+        self._turn_over = False  # as many attempts have begun as one turn of the loop takes
         self._sweeper: asyncio.TimerHandle | None = None
         self._all_closed = asyncio.Event()
 
@@ -129,12 +132,7 @@ class Origin:
         """Queue `exchange`; see that a connection is coming."""
         if self.closing:
             exchange.fail(ServiceUnavailable("the gateway is closing"))
-        elif (
-            self._down is not None
-            and self._down_attempts >= DOWN_ATTEMPTS
-            and not self._held
-            and monotonic() < self._down_until
-        ):
+        elif self._down is not None and self._is_down(monotonic()):
             self.unreachable += 1
             exchange.fail(type(self._down)(self._down.reason))
         elif len(self._waiting) >= self._bounds.waiting:
@@ -181,21 +179,42 @@ class Origin:
                 self._down_attempts = 0
             self._down = error
             self._down_attempts += 1
+            if self._is_down(now):
+                while self._waiting:
+                    self._fail_first(type(error)(error.reason))
+                return
         if len(self._waiting) > len(self._opening):  # else another attempt is under way for each of them
-            self.unreachable += 1
-            exchange, _ = self._waiting.popitem(last=False)
-            exchange.fail(error)
+            self._fail_first(error)
+
+    def _fail_first(self, error: BaseException) -> None:
+        self.unreachable += 1
+        exchange, _ = self._waiting.popitem(last=False)
+        exchange.fail(error)
+
+    def _is_down(self, now: float) -> bool:
+        """Whether enough attempts failed of late, and nothing else says that the backend is there."""
+        return self._down_attempts >= DOWN_ATTEMPTS and now < self._down_until and not self._held
 
     # Connections that come
 
     def _replenish(self) -> None:
-        """Have as many connections coming as exchanges wait, within the bound."""
-        room = self._bounds.connections - len(self._held) - len(self._opening)
+        """Have as many connections coming as exchanges wait, within the bound; one, while the backend is down."""
+        if self._turn_over:
+            return
+        probing = self._down is not None and not self._held
+        room = (1 if probing else self._bounds.connections - len(self._held)) - len(self._opening)
         wanted = len(self._waiting) - len(self._opening)
-        for _ in range(0 if self.closing else min(room, wanted)):
-            task = self._loop.create_task(self._dialer.dial(lambda: Connection(self)))
+        for _ in range(0 if self.closing else min(room, wanted, TURN_DIALS)):
+            if not self._turn_over:
+                self._turn_over = True
+                self._loop.call_soon(self._next_turn)
+            task = self._loop.create_task(self._dialer.dial(lambda: Connection(self), probe=probing))
             self._opening[task] = None
             task.add_done_callback(self._dialled)
+
+    def _next_turn(self) -> None:
+        self._turn_over = False
+        self._replenish()
 
     def _dialled(self, task: asyncio.Task[Connection]) -> None:
         """An attempt is over: whoever waits longest gets the connection, or hears why there is none."""

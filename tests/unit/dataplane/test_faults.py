@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgateway.dataplane.faults import AGAIN_SECONDS, Faults
+from wsgateway.dataplane.faults import AGAIN_SECONDS, CLOSES_BURST, CLOSES_RATE, Faults
 from wsgateway.errors import AccessDenied, IntegrationFailure, IntegrationTimeout
 
 KEY = ("chat", "dev", "say")
@@ -83,3 +83,26 @@ def test_a_timeout_is_told_with_its_status() -> None:
     world.faults.failed(KEY, IntegrationTimeout("slow"), request_id="r", connection_id="c")
 
     assert world.lines[0]["status"] == 504
+
+
+def test_connections_that_end_badly_are_told_until_they_are_many() -> None:
+    world = World()
+
+    def close(times: int) -> None:
+        for _ in range(times):
+            world.faults.closed(api="chat", connection_id="c", code=1002, reason="incorrect masking")
+
+    close(int(CLOSES_BURST) + 7)
+    assert len(world.lines) == CLOSES_BURST
+    world.now += 1.0
+    close(int(CLOSES_RATE) + 1)
+
+    assert len(world.lines) == CLOSES_BURST + CLOSES_RATE
+    assert world.lines[int(CLOSES_BURST)] == {
+        "event": "connection closed",
+        "api": "chat",
+        "connection_id": "c",
+        "code": 1002,
+        "reason": "incorrect masking",
+        "not_told": 7,
+    }

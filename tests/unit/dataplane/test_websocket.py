@@ -141,6 +141,7 @@ class World:
         )
         self.socket = Socket()
         self.connection = Connection(self.gateway, self.ref, client())
+        self.gateway.opening = 1
         self.connection.opened(self.socket)
 
     def log(self, event: str, **facts: object) -> None:
@@ -407,6 +408,8 @@ async def test_at_the_cap_handshakes_that_still_run_count() -> None:
     assert isinstance(answers[0], HttpResponse)
     assert isinstance(answers[1], Accepted)
     assert len(calls.begun) == 2, "a refused handshake calls nothing"
+    assert world.gateway.opening == 1, "its 101 is not written yet"
+    answers[1].connection.opened(Socket())
     assert world.gateway.opening == 0
 
 

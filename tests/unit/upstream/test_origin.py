@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -21,7 +22,9 @@ from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.outbox import Flushable, Outbox
 from wsgateway.upstream import Bounds, Egress, Gate, Origin, Upstream
 from wsgateway.upstream.connection import Connection
+from wsgateway.upstream.dial import Dialer
 from wsgateway.upstream.exchange import Exchange
+from wsgateway.upstream.origin import DOWN_ATTEMPTS
 
 pytestmark = pytest.mark.anyio
 
@@ -685,6 +688,47 @@ async def test_a_refused_connection_fails_every_call_at_once(unused_port: int) -
         }
         assert all(isinstance(answer, IntegrationFailure) for answer in answers)
         assert origin.unreachable == 200
+
+
+async def test_a_backend_that_is_down_is_tried_by_one_call_at_a_time(unused_port: int) -> None:
+    async with pools() as upstream:
+        origin = upstream.origin("http", "127.0.0.1", unused_port)
+        await asyncio.gather(*(send(origin) for _ in range(50)), return_exceptions=True)
+        while origin._opening:
+            await asyncio.wait(origin._opening)
+        attempts = 0
+        dial = origin._dialer.dial
+
+        async def counted(make: Callable[[], Connection], *, probe: bool = False) -> Connection:
+            nonlocal attempts
+            attempts += 1
+            assert probe
+            return await dial(make, probe=probe)
+
+        origin._dialer = cast("Dialer", SimpleNamespace(dial=counted))
+        origin._down_until = 0.0  # its time is over
+        answers = await asyncio.gather(*(send(origin) for _ in range(50)), return_exceptions=True)
+
+        assert all(isinstance(answer, IntegrationFailure) for answer in answers)
+        assert attempts == DOWN_ATTEMPTS
+        assert origin.unreachable == 100
+
+
+async def test_failed_attempts_leave_no_garbage(unused_port: int) -> None:
+    async with pools() as upstream:
+        origin = upstream.origin("http", "127.0.0.1", unused_port)
+        await asyncio.gather(send(origin), return_exceptions=True)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                origin._down_until = 0.0
+                await asyncio.gather(send(origin), return_exceptions=True)
+            left = [type(found).__name__ for found in gc.get_objects()]
+            assert left.count("AnswerReader") == 0
+            assert left.count("IntegrationFailure") <= 3, "the last, and what this task was just woken by"
+        finally:
+            gc.enable()
 
 
 async def test_an_unknown_host() -> None:
