@@ -126,6 +126,26 @@ def response(
             len(body),
             body,
         )
+    if status == 205:
+        body = b""
+    framing = b"Content-Length: %d\r\n" % len(body) if has_body(status) else b""
+    top = head(status, headers, lines=lines, framing=framing, close=close, now=now)
+    return top if head_only or not framing else top + body
+
+
+def head(
+    status: int,
+    headers: Iterable[Header] = (),
+    *,
+    lines: bytes = b"",
+    framing: bytes = b"",
+    close: bool = False,
+    now: float | None = None,
+) -> bytes:
+    """The head of an answer, the blank line with it; `framing` is the line that says how long the body is, if one does.
+
+    The rest is as for `response`. *Raises* UnsafeHeader as `response` does.
+    """
     parts = [status_line(status)]
     dated = now is None or status < 200
     for name, value in headers:
@@ -140,15 +160,18 @@ def response(
         parts.append(b"Date: %b\r\n" % http_date(int(now)))
     if close:
         parts.append(b"Connection: close\r\n")
-    if has_body(status):
-        if status == 205:
-            body = b""
-        parts.append(b"Content-Length: %d\r\n\r\n" % len(body))
-        if not head_only:
-            parts.append(body)
-    else:
-        parts.append(b"\r\n")
+    parts.append(framing)
+    parts.append(b"\r\n")
     return b"".join(parts)
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """`data`, not empty, as one chunk of a chunked body (RFC 9112 §7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def list_items(values: Iterable[bytes]) -> list[bytes]:

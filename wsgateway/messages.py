@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -107,13 +107,15 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer. Framing headers are the writer's: `headers` holds none.
 
+    A `body` that is a generator is written as it comes, as fast as the client takes it. It is closed when it ends and
+    when the client has gone; where it is never begun (the client left before, HEAD) nothing of it runs.
     `lines` are further header fields, each ended by CR LF, made of values that are safe by what they are. `close` ends
     the connection after the answer.
     """
 
     status: int
     headers: tuple[Header, ...] = ()
-    body: bytes = b""
+    body: bytes | AsyncGenerator[bytes, None] = b""
     close: bool = False
     lines: bytes = b""
 

@@ -15,10 +15,11 @@ from wsgateway.messages import Body, HttpRequest, HttpResponse
 from wsgateway.transport import handshake
 from wsgateway.transport.body import BodyStream
 from wsgateway.transport.head import MAX_HEAD_BYTES, MAX_URL_BYTES, HeadReader, Incoming, Refused
+from wsgateway.transport.pump import Pump
 from wsgateway.transport.websocket import WebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncGenerator, Awaitable
 
     from wsgateway.dataplane.websocket import Accepted
     from wsgateway.transport.listener import Listener
@@ -30,6 +31,11 @@ BODY_BYTES_PER_SECOND = 500
 DISCARD_BYTES = 1 << 20
 DISCARD_SECONDS = 5.0
 """How much of a refused body is read, so that the caller gets to read the refusal."""
+
+STALL_SECONDS = 60.0
+"""How long a client may take nothing of an answer that is still being made."""
+DRAIN_STALL_SECONDS = 2.0
+"""The same while the node leaves."""
 
 TURN_ANSWERS = 2
 TURN_BYTES = 65_536
@@ -58,6 +64,7 @@ class HttpConnection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_peer",
+        "_pump",
         "_queue",
         "_refusal",
         "_task",
@@ -93,6 +100,8 @@ class HttpConnection(asyncio.Protocol):
         """Others are to be served before the next answer."""
         self._refusal: Refused | None = None
         self._task: asyncio.Future[None] | None = None
+        self._pump: Pump | None = None
+        """Writes the answer whose body is still being made."""
         self._paused = False
         self._blocked = False
         """The client does not take our answers."""
@@ -144,8 +153,9 @@ class HttpConnection(asyncio.Protocol):
         self._next()
 
     def eof_received(self) -> bool:
-        # A client may half-close behind its last request and still read the answer (RFC 9112 §9.6).
-        if self._incoming is not None:
+        # A client may half-close behind its last request and still read the answer (RFC 9112 §9.6). One that is still
+        # being made may have no end, and this is how a client that has gone looks; other servers give up here too.
+        if self._incoming is not None or self._pump is not None:
             return False
         self._ended = self._answering is not None or bool(self._queue or self._unread)
         return self._ended and not self._closing
@@ -164,10 +174,14 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._blocked = True
+        if self._pump is not None:
+            self._pump.pause(self.listener.clock())
         self._flow()
 
     def resume_writing(self) -> None:
         self._blocked = False
+        if self._pump is not None:
+            self._pump.resume()
         self._next()
 
     # httptools
@@ -363,11 +377,15 @@ class HttpConnection(asyncio.Protocol):
             self._answering = None
             return
         close = response.close or not incoming.keep_alive or unread or self.listener.draining
+        body = response.body
+        if not isinstance(body, bytes):
+            self._begin_stream(incoming, response, body, close)
+            return
         try:
             data = http1.response(
                 response.status,
                 response.headers,
-                response.body,
+                body,
                 lines=response.lines,
                 close=close,
                 head_only=incoming.method == "HEAD",
@@ -375,18 +393,67 @@ class HttpConnection(asyncio.Protocol):
             )
         except http1.UnsafeHeader as error:
             self.listener.unexpected(error, incoming.method, incoming.target)
-            data = http1.response(500, _JSON, _INTERNAL_ERROR.body, close=True)
+            data = http1.response(500, _JSON, _INTERNAL_ERROR_BODY, close=True)
             close = True
         self._write(data)
+        self._answered(incoming, close, unread)
+
+    def _answered(self, incoming: Incoming, close: bool, unread: bool) -> None:
+        """The answer is written: be ready for what comes next."""
         self._answering = None
         self._waiting_since = self.listener.clock()
-        if unread and stream is not None:
-            stream.close()
+        if unread and incoming.stream is not None:
+            incoming.stream.close()
             self._incoming = None
         if close:
             self._close(
                 linger=unread or incoming.websocket or bool(self._queue or self._unread) or self._refusal is not None
             )
+
+    # Answers that are still being made
+
+    def _begin_stream(
+        self, incoming: Incoming, response: HttpResponse, body: AsyncGenerator[bytes, None], close: bool
+    ) -> None:
+        """Write the head and then the body as it comes; without chunks, to HTTP/1.0, the end of it is the close."""
+        chunked = incoming.version == "1.1"
+        try:
+            head = http1.head(
+                response.status,
+                response.headers,
+                lines=response.lines,
+                framing=http1.CHUNKED if chunked else b"",
+                close=close or not chunked,
+                now=time.time(),
+            )
+        except http1.UnsafeHeader as error:
+            self.listener.unexpected(error, incoming.method, incoming.target)
+            self._respond(incoming, _INTERNAL_ERROR)
+            return
+        self._write(head)
+        if incoming.method == "HEAD":
+            self._answered(incoming, close or not chunked, incoming.stream is not None and not incoming.complete)
+            return
+        if incoming.stream is not None:
+            incoming.stream.close()
+        self.flush()  # it goes before the body
+        self._pump = pump = Pump(self._transport, chunked)
+        if self._blocked:
+            pump.pause(self.listener.clock())
+        self._task = asyncio.ensure_future(self._stream(incoming, pump, body, close or not chunked))
+
+    async def _stream(self, incoming: Incoming, pump: Pump, body: AsyncGenerator[bytes, None], close: bool) -> None:
+        try:
+            await pump.run(body)
+        except Exception as error:
+            # The status is said: that the rest is missing can be told by the cut alone.
+            self.listener.unexpected(error, incoming.method, incoming.target)
+            self._transport.abort()
+            return
+        self._pump = self._task = None
+        unread = incoming.stream is not None and not incoming.complete
+        self._answered(incoming, close or self.listener.draining, unread)
+        self._next()
 
     # Handshakes
 
@@ -547,6 +614,9 @@ class HttpConnection(asyncio.Protocol):
         if self._discard_until:
             if now >= self._discard_until:
                 self._transport.abort()
+        elif self._pump is not None:
+            if self._pump.stalled(now, DRAIN_STALL_SECONDS if self.listener.draining else STALL_SECONDS):
+                self._transport.abort()
         elif self._incoming is not None and self._incoming.stream is not None:
             stream = self._incoming.stream
             if stream.too_slow(now, BODY_GRACE_SECONDS, BODY_BYTES_PER_SECOND):
@@ -589,4 +659,5 @@ def _cause(error: httptools.HttpParserError) -> Refused:
 
 _NOTHING = memoryview(b"")
 _JSON = ((b"Content-Type", b"application/json"),)
-_INTERNAL_ERROR = HttpResponse(500, _JSON, b'{"message":"Internal server error"}', close=True)
+_INTERNAL_ERROR_BODY = b'{"message":"Internal server error"}'
+_INTERNAL_ERROR = HttpResponse(500, _JSON, _INTERNAL_ERROR_BODY, close=True)
