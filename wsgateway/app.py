@@ -134,7 +134,7 @@ class _App:
         self._node = node = Node(gateway, drain_window=settings.drain_window)
         proxies = TrustedProxies(settings.trusted_proxies)
         public = Listener(
-            handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4", listing=False),
+            handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4", internal=False),
             upgrade=WebSocketApis(gateway).connect,
             report=self._unexpected,
             counters=self._counters,
@@ -147,7 +147,7 @@ class _App:
                 ready=self._why_not_ready,
                 version=__version__,
                 metrics=Metrics(self._facts),
-                otherwise=ConnectionsApi(gateway, signed=False, listing=True),
+                otherwise=ConnectionsApi(gateway, signed=False, internal=True),
             ),
             upgrade=_no_upgrade,
             report=self._unexpected,
@@ -340,6 +340,7 @@ class _App:
             draining=gateway.draining,
             definition_valid=self._valid,
             disconnects_running=gateway.closing,
+            tails=gateway.tails.running,
             connects={str(status): number for status, number in counters.connects.items()},
             disconnects=disconnects,
             messages={"in": counters.messages_in, "out": counters.messages_out},

@@ -81,6 +81,12 @@ def request_time(epoch_millis: int) -> str:
     return f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
 
+def iso_time(epoch_millis: int) -> str:
+    """ISO 8601 time in UTC: `2026-09-25T00:03:04.123Z`."""
+    seconds, millis = divmod(epoch_millis, 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03}Z"
+
+
 class Client:
     """What is pinned to a connection when it opens: who it is, where it came in, how to reach it.
 

@@ -31,6 +31,7 @@ TOUR = [
     ".venv/bin/wsgateway dev",
     """echo '{"action": "ping"}' | .venv/bin/wsgateway connect ws://127.0.0.1:8080/dev""",
     ".venv/bin/wsgateway connections ls",
+    '.venv/bin/wsgateway connections tail "$ID"',
     """.venv/bin/wsgateway connections send "$ID" '{"hello": "you"}'""",
     '.venv/bin/wsgateway connections close "$ID"',
 ]
@@ -158,11 +159,18 @@ async def test_the_rest_of_the_tour(tmp_path: Path) -> None:
         connection_id = re.search(r'"connectionId": "([^"]+)"', listed.stdout)
         assert connection_id is not None
 
-        sent = await asyncio.to_thread(lambda: shell(TOUR[6], ROOT, ID=connection_id[1], **env))
+        tail = asyncio.ensure_future(asyncio.to_thread(lambda: shell(TOUR[6], ROOT, ID=connection_id[1], **env)))
+        async with asyncio.timeout(PATIENCE):
+            while not (await running.metrics())["wsgateway_tails"]:
+                pass
+        sent = await asyncio.to_thread(lambda: shell(TOUR[7], ROOT, ID=connection_id[1], **env))
         assert sent.returncode == 0, sent.stderr
         async with asyncio.timeout(PATIENCE):
             assert await client.stdout.readline() == b'{"hello": "you"}\n'
-        closed = await asyncio.to_thread(lambda: shell(TOUR[7], ROOT, ID=connection_id[1], **env))
+        closed = await asyncio.to_thread(lambda: shell(TOUR[8], ROOT, ID=connection_id[1], **env))
         assert closed.returncode == 0, closed.stderr
         async with asyncio.timeout(PATIENCE):
             assert await client.wait() == 0
+        seen = await tail
+        assert seen.returncode == 0, seen.stderr
+        assert re.search(r'push +200  16 B  {"hello": "you"}\n.* close +1000', seen.stdout)

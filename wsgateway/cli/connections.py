@@ -1,10 +1,12 @@
-"""`wsgateway connections`: look at, push to and close connections through the internal listener."""
+"""`wsgateway connections`: look at, tail, push to and close connections through the internal listener."""
 
 from __future__ import annotations
 
 import json
 import sys
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -13,7 +15,7 @@ import typer
 from wsgateway.cli.options import Output, OutputOption, print_rows
 from wsgateway.errors import StartError
 
-app = typer.Typer(help="Look at, push to and close connections.", no_args_is_help=True)
+app = typer.Typer(help="Look at, tail, push to and close connections.", no_args_is_help=True)
 
 Endpoint = Annotated[
     str,
@@ -23,6 +25,8 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:9090"
 Stage = Annotated[str, typer.Option(help="A stage of the API.", envvar="WSGATEWAY_STAGE")]
 Api = Annotated[str | None, typer.Option("--api", help="The apiId; the default API if left out.")]
 ConnectionId = Annotated[str, typer.Argument(help="The connection's id.")]
+PATIENCE_SECONDS = 40
+"""A gateway that says nothing for so long is gone; a tail's silence is broken every 15 s."""
 
 
 @app.command("ls")
@@ -78,6 +82,27 @@ def close(
     _call(endpoint, "DELETE", _path(api, stage, connection_id))
 
 
+@app.command("tail")
+def tail(
+    connection_id: ConnectionId,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    stage: Stage = "dev",
+    api: Api = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show what happens on one connection, live, until it closes or Ctrl-C: messages, answers, replies, pushes.
+
+    Shows what messages say.
+    """
+    from wsgateway.cli.tail import show
+
+    path = _path(api, stage, connection_id) + "/tail"
+    with _open(endpoint) as connection, suppress(KeyboardInterrupt):
+        with _reaching(endpoint):
+            answer = _request(connection, endpoint, "GET", path)
+        show(answer, output)
+
+
 def _row(item: dict[str, Any]) -> dict[str, object]:
     return {
         "connectionId": item["connectionId"],
@@ -96,6 +121,13 @@ def _path(api: str | None, stage: str, connection_id: str | None = None) -> str:
 
 def _call(endpoint: str, method: str, path: str, data: bytes | None = None) -> str:
     """The answer's body. *Raises* StartError where it is no success."""
+    with _open(endpoint) as connection, _reaching(endpoint):
+        return _request(connection, endpoint, method, path, data).read().decode("utf-8", "replace")
+
+
+@contextmanager
+def _open(endpoint: str) -> Iterator[HTTPConnection]:
+    """A connection to the internal listener. *Raises* BadParameter for what is no URL of one."""
     try:
         url = urlsplit(endpoint)
         host, port = url.hostname, url.port or 80
@@ -104,17 +136,28 @@ def _call(endpoint: str, method: str, path: str, data: bytes | None = None) -> s
     if host is None or url.scheme != "http":
         hint = "write http://HOST:PORT of the internal listener"
         raise typer.BadParameter(f"{endpoint} can't be called; {hint}", param_hint="--endpoint")
-    connection = HTTPConnection(host, port, timeout=10)
+    connection = HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        yield connection
+
+
+@contextmanager
+def _reaching(endpoint: str) -> Iterator[None]:
+    """*Raises* StartError where the endpoint can't be called."""
     try:
-        connection.request(method, url.path.rstrip("/") + path, body=data)
-        response = connection.getresponse()
-        body = response.read().decode("utf-8", "replace")
+        yield
     except (OSError, HTTPException, ValueError) as error:  # ValueError: no host name can be spelled so
         raise StartError(f"{endpoint} can't be reached: {error}; is the gateway running?") from error
-    finally:
-        connection.close()
+
+
+def _request(
+    connection: HTTPConnection, endpoint: str, method: str, path: str, data: bytes | None = None
+) -> HTTPResponse:
+    """A successful answer, its body unread. *Raises* StartError for others."""
+    connection.request(method, urlsplit(endpoint).path.rstrip("/") + path, body=data)
+    response = connection.getresponse()
     if response.status == 410:
         raise StartError("the connection is gone (410)")
     if not 200 <= response.status < 300:
-        raise StartError(f"{method} {path} answered {response.status}: {body}")
-    return body
+        raise StartError(f"{method} {path} answered {response.status}: {response.read().decode('utf-8', 'replace')}")
+    return response

@@ -37,7 +37,6 @@ class Connection:
 
     __slots__ = (
         "_bytes",
-        "_closed",
         "_disconnect_timer",
         "_disconnected",
         "_gateway",
@@ -47,6 +46,7 @@ class Connection:
         "_stage",
         "_waiting",
         "client",
+        "closed",
         "last_heard",
         "last_sent",
         "quotas",
@@ -68,7 +68,8 @@ class Connection:
         self._bytes = 0
         self._paused = False
         self._waiting: deque[Message] | None = deque() if stage.current.sequential else None
-        self._closed: tuple[int, str] | None = None
+        self.closed: tuple[int, str] | None = None
+        """Code and reason, once a close has begun."""
         self._disconnected = False
         self._disconnect_timer: TimerHandle | None = None
 
@@ -116,7 +117,7 @@ class Connection:
     def on_close(self, code: int, reason: str) -> None:
         """A close has begun on either side, or the TCP connection is lost. Called once."""
         gateway = self._gateway
-        self._closed = (code, reason)
+        self.closed = (code, reason)
         self.socket = None
         gateway.hub.discard(self)
         count(gateway.counters.close_codes, code)
@@ -180,7 +181,7 @@ class Connection:
             following = waiting.popleft()
             self._give_back(following)
             self._start(following)
-        if self._closed is not None:
+        if self.closed is not None:
             if not self._in_flight:
                 self._disconnect()
         elif self._paused:
@@ -215,11 +216,12 @@ class Connection:
         errors[key] = errors.get(key, 0) + 1
         self._reply(Message(self.error_text(fault, invocation).encode()))
 
-    def _reply(self, message: Message) -> None:
+    def _reply(self, message: Message) -> Sent:
         socket = self.socket
         if socket is None:
-            return
-        match socket.send(message):
+            return Sent.GONE
+        sent = socket.send(message)
+        match sent:
             case Sent.QUEUED:
                 self._gateway.counters.messages_out += 1
             case Sent.FULL:
@@ -228,6 +230,7 @@ class Connection:
                 socket.close(1008, "Client does not read its replies")
             case Sent.GONE:
                 pass
+        return sent
 
     def push(self, message: Message) -> Sent:
         """Hand a backend's message to the socket."""
@@ -271,10 +274,10 @@ class Connection:
             self._give_back(self._waiting.popleft())
         stage = self._stage.current
         operation = stage.disconnect
-        if operation is None or self._closed is None:
+        if operation is None or self.closed is None:
             self._gateway.closing -= 1
             return
-        code, reason = self._closed
+        code, reason = self.closed
         invocation = Invocation(
             self.client, EventType.DISCONNECT, "$disconnect", stage.variables, status_code=code, reason=reason
         )

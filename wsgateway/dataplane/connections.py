@@ -16,8 +16,9 @@ from urllib.parse import parse_qs
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.reply import text_message
+from wsgateway.dataplane.tail import MAX_TAILS
 from wsgateway.errors import GatewayError
-from wsgateway.invocation import random_bytes
+from wsgateway.invocation import iso_time, random_bytes
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ MAX_PAGE = 1000
 class ConnectionsApi:
     """Answers `@connections` requests of one listener.
 
-    `signed` asks for SigV4 signatures; until they are built every such call is 403. `listing` allows
-    `GET /{stage}/@connections`, which is for the internal listener.
+    `signed` asks for SigV4 signatures; until they are built every such call is 403. `internal` allows
+    what is for the internal listener: `GET /{stage}/@connections`, and `GET /{stage}/@connections/{id}/tail`.
     """
 
-    def __init__(self, gateway: Gateway, *, signed: bool, listing: bool) -> None:
+    def __init__(self, gateway: Gateway, *, signed: bool, internal: bool) -> None:
         self._gateway = gateway
         self._signed = signed
-        self._listing = listing
+        self._internal = internal
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         """Any request that is no handshake: `@connections`, or 403 as AWS answers what no API knows."""
@@ -60,12 +61,13 @@ class ConnectionsApi:
             kind = "BadRequestException" if error.status == 400 else "ForbiddenException"
             return self._problem(error.status, kind, error.detail, error.reason)
         rest = place.rest
-        if not rest or rest[0] != "@connections" or len(rest) > 2:
+        tailed = self._internal and len(rest) == 3 and rest[2] == "tail" and request.method == "GET"
+        if not rest or rest[0] != "@connections" or (len(rest) > 2 and not tailed):
             return self._problem(
                 403, "ForbiddenException", "Forbidden", "neither a WebSocket handshake nor an @connections call"
             )
         if len(rest) == 1:
-            if self._listing and request.method == "GET":
+            if self._internal and request.method == "GET":
                 return self._list(request, place)
             why = "connections are listed by GET on the internal listener"
             return self._problem(403, "ForbiddenException", "Forbidden", why)
@@ -74,7 +76,10 @@ class ConnectionsApi:
             # Before any authorization and any look-up: it says nothing of what exists.
             response = self._problem(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
             return self._counted(request, response)
-        return self._call(request, place, gateway.hub.get(connection_id), connection_id)
+        connection = gateway.hub.get(connection_id)
+        if tailed:
+            return self._tail(request, connection)
+        return self._call(request, place, connection, connection_id)
 
     def _call(
         self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str
@@ -142,6 +147,17 @@ class ConnectionsApi:
         connection.close(1000, "Connection Closed Normally")
         return HttpResponse(204, lines=_ids())
 
+    def _tail(self, request: HttpRequest, connection: Connection | None) -> HttpResponse:
+        """Ours: what happens on the connection, a JSON line each, until it closes."""
+        if connection is None:
+            return self._gone()
+        tails = self._gateway.tails
+        if tails.running >= MAX_TAILS:
+            return self._problem(429, "LimitExceededException", f"{MAX_TAILS} tails are running; end one")
+        # Who reads what clients say is for the record.
+        self._gateway.log("tail", connection_id=connection.client.connection_id, source=request.source)
+        return HttpResponse(200, _LINES, tails.lines(connection), lines=_ids())
+
     def _list(self, request: HttpRequest, place: Place) -> HttpResponse:
         """Ours: `?maxResults=…&nextToken=…`, in id order; connections that come and go between pages may be missed."""
         query = parse_qs(request.target.partition("?")[2])
@@ -169,8 +185,8 @@ class ConnectionsApi:
             identity["userAgent"] = client.user_agent
         return {
             "identity": identity,
-            "connectedAt": _iso(client.connected_at),
-            "lastActiveAt": _iso(max(client.connected_at, int((time.time() - idle) * 1000))),
+            "connectedAt": iso_time(client.connected_at),
+            "lastActiveAt": iso_time(max(client.connected_at, int((time.time() - idle) * 1000))),
         }
 
     def _gone(self) -> HttpResponse:
@@ -191,6 +207,11 @@ class ConnectionsApi:
 
 _JSON: Header = (b"Content-Type", b"application/json")
 _JSON_LINE = b"Content-Type: application/json\r\n"
+_LINES: tuple[Header, ...] = (
+    (b"Content-Type", b"application/x-ndjson"),
+    (b"Cache-Control", b"no-store"),
+    (b"X-Accel-Buffering", b"no"),  # nginx would gather lines
+)
 
 
 class _AnswerIds:
@@ -222,11 +243,6 @@ _ids = _AnswerIds()
 
 def _wants_binary(target: str) -> bool:
     return parse_qs(target.partition("?")[2]).get("type", [""])[-1] == "binary"
-
-
-def _iso(epoch_millis: int) -> str:
-    seconds, millis = divmod(epoch_millis, 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03}Z"
 
 
 def _pretty(value: object) -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds
+from wsgateway.dataplane.tail import Tails
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,3 +49,4 @@ class Gateway:
     """Messages whose integration has not answered, those of closed connections too."""
     closing: int = 0
     """Closed connections whose $disconnect has not ended."""
+    tails: Tails = field(default_factory=Tails)

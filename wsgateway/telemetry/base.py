@@ -15,6 +15,7 @@ class NodeFacts:
     draining: bool
     definition_valid: bool
     disconnects_running: int
+    tails: int
     connects: dict[str, int]
     disconnects: dict[str, int]
     messages: dict[str, int]

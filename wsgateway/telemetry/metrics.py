@@ -28,6 +28,7 @@ class _Collector:
         yield _gauge("draining", "1 while the node drains.", facts.draining)
         yield _gauge("definition_valid", "0 while the definition file last read was refused.", facts.definition_valid)
         yield _gauge("disconnects_running", "$disconnect calls that have not ended.", facts.disconnects_running)
+        yield _gauge("tails", "Readers of `connections tail`.", facts.tails)
         yield _labelled(
             "connects_total", "Handshakes by status; 101 opened (CloudWatch: ConnectCount).", "result", facts.connects
         )
