@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or an invalid definition. A user's m
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -51,6 +52,8 @@ def main() -> None:
         print(f"wsgateway: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
+        # What is still to be written has no reader either (Python documentation, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

@@ -1,29 +1,62 @@
-"""`wsgateway connect URL`: a small interactive client."""
+"""`wsgateway connect URL`: a client for the command line, at a terminal and in scripts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import ssl
 import sys
 import threading
-from io import TextIOWrapper
-from typing import Annotated
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
+from wsgateway.cli.screen import Form, Screen
+from wsgateway.cli.terminal import printable
+from wsgateway.cli.typed import message_of
 from wsgateway.errors import StartError
+from wsgateway.http1 import UnsafeHeader, field, is_token
+
+LARGEST_MESSAGE = 1 << 27
+"""Bytes; what sends more is cut off with 1009 rather than taking all memory."""
+LINES_AHEAD = 1000
+"""Lines of the input that are read before they can be sent."""
+CLOSE_SECONDS = 3.0
+SHOWN_REFUSAL = 2000
 
 
 def connect(
-    url: Annotated[str, typer.Argument(help="ws://HOST:PORT/STAGE")],
+    url: Annotated[str, typer.Argument(help="ws://HOST:PORT/STAGE or wss://…")],
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="NAME: VALUE, sent with the handshake.")
     ] = None,
     subprotocol: Annotated[list[str] | None, typer.Option("--subprotocol", help="Offered to the gateway.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", help="PEM file of a private CA to trust, besides the system's.")
+    ] = None,
+    binary: Annotated[
+        bool, typer.Option("--binary/--text", help="Send each line, which must be base64, as a binary message.")
+    ] = False,
+    output: Annotated[
+        Form | None,
+        typer.Option(
+            help="pretty: JSON indented; raw: each message as it came, and a line break; json: each event as a JSON "
+            "line [default: pretty at a terminal, else raw]."
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the handshake's answer, pings and pongs too.")
+    ] = False,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -33,84 +66,203 @@ def connect(
         ),
     ] = None,
 ) -> None:
-    """Send each line of the input as a message and print each message received, until the input ends."""
-    headers: list[tuple[str, str]] = []
-    for line in header or ():
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise typer.BadParameter(f"{line!r} is not NAME: VALUE", param_hint="--header")
-        headers.append((name.strip(), value.strip()))
-    with contextlib.suppress(KeyboardInterrupt):
-        # What is piped in ends at once, and its replies are still on their way.
-        stay = wait if wait is not None else 0.0 if sys.stdin.isatty() else 1.0
-        sys.exit(asyncio.run(_talk(url, headers, [Subprotocol(name) for name in subprotocol or ()], stay)))
+    """Send each line of the input as a message and print each message received, until the input ends.
 
-
-async def _talk(url: str, headers: list[tuple[str, str]], subprotocols: list[Subprotocol], stay: float) -> int:
+    At a terminal, type messages at the prompt; /help tells its commands.
+    """
+    headers = [_header(line) for line in header or ()]
+    for name in subprotocol or ():
+        if not is_token(name.encode()):
+            raise typer.BadParameter(f"{name!r} is no subprotocol's name", param_hint="--subprotocol")
+    typed = os.isatty(0)
+    at_terminal = typed and os.isatty(1)
+    screen = Screen(output or (Form.PRETTY if at_terminal else Form.RAW))
+    # What is piped in ends at once, and its replies are still on their way.
+    stay = wait if wait is not None else 0.0 if typed else 1.0
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")  # no line can be edited there
+    client = _Client(url, screen, binary=binary, verbose=verbose, stay=stay, prompt=at_terminal and not dumb)
     try:
-        socket = await open_websocket(
-            url, additional_headers=headers, subprotocols=subprotocols or None, compression=None, max_size=None
-        )
+        code = asyncio.run(client.run(headers, [Subprotocol(name) for name in subprotocol or ()], _trust(url, ca)))
+    except KeyboardInterrupt:
+        code = 0 if client.connected else 1
+    sys.exit(code)
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    try:
+        field(name.strip().encode(), value.strip().encode())
+    except UnsafeHeader:
+        colon = ""
+    if not colon or not line.isascii():
+        raise typer.BadParameter(f"{line!r} is not NAME: VALUE in ASCII", param_hint="--header")
+    return name.strip(), value.strip()
+
+
+def _trust(url: str, ca: Path | None) -> ssl.SSLContext | None:
+    """None for cleartext. *Raises* BadParameter for what is no URL of a WebSocket, and a file that holds no CA."""
+    try:
+        secure = parse_uri(url).secure
     except (InvalidURI, ValueError) as error:
-        raise typer.BadParameter(f"{url} is no WebSocket URL; write ws://HOST:PORT/STAGE", param_hint="URL") from error
-    except InvalidStatus as error:
-        body = (error.response.body or b"").decode("utf-8", "replace")
-        raise StartError(f"{url} answered {error.response.status_code}: {body}") from error
-    except InvalidHandshake as error:
-        raise StartError(f"{url} did not answer as a WebSocket server: {error}") from error
-    except (OSError, TimeoutError) as error:
-        raise StartError(f"{url} can't be reached: {error}") from error
-    print(f"connected to {url}", file=sys.stderr)
-    lines = _lines()
-    heard = asyncio.Event()
-    printing = asyncio.ensure_future(_print(socket, heard))
-    try:
+        raise _no_url(url) from error
+    if not secure:
+        if ca is not None:
+            raise typer.BadParameter("only wss:// has certificates to check", param_hint="--ca")
+        return None
+    context = ssl.create_default_context()
+    if ca is not None:
+        try:
+            context.load_verify_locations(cafile=ca)
+        except (OSError, ssl.SSLError) as error:
+            why = "holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+            raise typer.BadParameter(f"{ca}: {why}", param_hint="--ca") from error
+    return context
+
+
+def _no_url(url: str) -> typer.BadParameter:
+    hint = "write ws://HOST:PORT/STAGE or wss://HOST:PORT/STAGE"
+    return typer.BadParameter(f"{url} is no WebSocket URL; {hint}", param_hint="URL")
+
+
+class _Client:
+    """One conversation, from the handshake to the exit code."""
+
+    def __init__(self, url: str, screen: Screen, *, binary: bool, verbose: bool, stay: float, prompt: bool) -> None:
+        self.connected = False
+        self._url = url
+        self._screen = screen
+        self._binary = binary
+        self._verbose = verbose
+        self._stay = stay
+        self._prompt = prompt
+        self._heard = asyncio.Event()
+
+    async def run(
+        self, headers: list[tuple[str, str]], subprotocols: list[Subprotocol], trust: ssl.SSLContext | None
+    ) -> int:
+        """Talk until one side ends it. *Raises* StartError where there is nobody to talk to."""
+        socket = await self._open(headers, subprotocols, trust)
+        self.connected = True
+        if self._verbose and socket.response is not None:
+            self._screen.note(f"{socket.response.status_code} {socket.response.reason_phrase}")
+            for name, value in socket.response.headers.raw_items():
+                self._screen.note(f"{name}: {value}")
+        self._screen.opened(self._url, socket.subprotocol)
+        receiving = asyncio.ensure_future(self._receive(socket))
+        try:
+            if self._prompt:
+                from wsgateway.cli.prompt import converse  # only people need it
+
+                left = await converse(socket, receiving, self._screen, self._binary)
+            else:
+                left = await self._pipe(socket, receiving)
+        finally:
+            await socket.close()
+            await receiving
+        return 0 if left or socket.close_code in (1000, 1001) else 1
+
+    async def _open(
+        self, headers: list[tuple[str, str]], subprotocols: list[Subprotocol], trust: ssl.SSLContext | None
+    ) -> ClientConnection:
+        url = self._url
+        try:
+            return await open_websocket(
+                url,
+                additional_headers=headers,
+                subprotocols=subprotocols or None,
+                compression=None,
+                max_size=LARGEST_MESSAGE,
+                close_timeout=CLOSE_SECONDS,
+                ssl=trust,
+                create_connection=self._watched() if self._verbose else None,
+            )
+        except InvalidURI as error:
+            raise StartError(f"{url} sends us on to {error.uri!r}, which is no WebSocket URL") from error
+        except InvalidStatus as error:
+            response = error.response
+            body = printable((response.body or b"").decode("utf-8", "replace").strip())[:SHOWN_REFUSAL]
+            raise StartError(f"{url} answered {response.status_code}: {body or response.reason_phrase}") from error
+        except InvalidHandshake as error:
+            hint = "; does it want wss://?" if isinstance(error, InvalidMessage) and not trust else ""
+            why = printable(str(error))[:SHOWN_REFUSAL]
+            raise StartError(f"{url} did not answer as a WebSocket server: {why}{hint}") from error
+        except ssl.SSLCertVerificationError as error:
+            hint = "if a private CA signed it, give that with --ca FILE"
+            raise StartError(f"{url}'s certificate is not trusted: {error.verify_message}; {hint}") from error
+        except ssl.SSLError as error:
+            raise StartError(f"{url} does not answer as TLS does ({error.reason}); does it want ws://?") from error
+        except (ConnectionResetError, ConnectionAbortedError) as error:
+            hint = "; does it want ws://?" if trust else ""
+            raise StartError(f"{url} ended the connection before it answered{hint}") from error
+        except (OSError, TimeoutError) as error:
+            raise StartError(f"{url} can't be reached: {error.strerror or error}") from error
+        except ValueError as error:  # a host that no name can be; a certificate that fails is one of these, too
+            raise _no_url(url) from error
+
+    def _watched(self) -> type[ClientConnection]:
+        """A connection that shows pings and pongs."""
+        screen = self._screen
+
+        class Watched(ClientConnection):
+            def process_event(self, event: Event) -> None:
+                super().process_event(event)
+                if isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG):
+                    screen.control(event.opcode.name.lower(), bytes(event.data))
+
+        return Watched
+
+    async def _receive(self, socket: ClientConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for message in socket:
+                self._heard.set()
+                self._screen.message(message)
+        self._heard.set()
+        self._screen.closed(socket.close_code, socket.close_reason)
+
+    async def _pipe(self, socket: ClientConnection, receiving: asyncio.Future[None]) -> bool:
+        """Send the lines of the input, then wait for what still comes. Gives whether it was us who left."""
+        lines = _lines()
         while True:
             line = asyncio.ensure_future(lines.get())
-            await asyncio.wait({line, printing}, return_when=asyncio.FIRST_COMPLETED)
-            if printing.done():
+            either: set[asyncio.Future[Any]] = {line, receiving}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if receiving.done():
                 line.cancel()
-                return 0 if socket.close_code in (1000, 1001) else 1
+                return False
             text = line.result()
             if text is None:
                 break
-            await socket.send(text)
+            try:
+                await socket.send(message_of(text, self._binary).data)
+            except ValueError as error:
+                raise StartError(f"a line of the input is {error}") from error
+            except ConnectionClosed:
+                break  # it is told where it is heard
         with contextlib.suppress(TimeoutError):
-            while stay and not printing.done():
-                heard.clear()
-                await asyncio.wait_for(heard.wait(), stay)
-    except ConnectionClosed:
-        pass
-    await socket.close()
-    await printing
-    return 0
-
-
-async def _print(socket: ClientConnection, heard: asyncio.Event) -> None:
-    try:
-        async for message in socket:
-            heard.set()
-            text = message if isinstance(message, str) else f"<{len(message)} bytes> {message.hex()}"
-            # A terminal obeys control characters; a message must not drive it.
-            print("".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text), flush=True)
-    except ConnectionClosed:
-        pass
-    heard.set()
-    print(f"closed: {socket.close_code} {socket.close_reason}", file=sys.stderr)
+            while self._stay and not receiving.done():
+                self._heard.clear()
+                await asyncio.wait_for(self._heard.wait(), self._stay)
+        return not receiving.done()
 
 
 def _lines() -> asyncio.Queue[str | None]:
     """Lines of the input, then None. A thread reads: the input may be a terminal, a pipe or a file."""
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # a message is UTF-8, whatever a file holds
-    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    lines: asyncio.Queue[str | None] = asyncio.Queue(LINES_AHEAD)
+    if sys.stdin is None:  # closed, and its number may be another's by now
+        lines.put_nowait(None)
+        return lines
     loop = asyncio.get_running_loop()
 
+    def put(line: str | None) -> None:
+        asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
+
     def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            for line in sys.stdin:
-                loop.call_soon_threadsafe(lines.put_nowait, line.rstrip("\r\n"))
-            loop.call_soon_threadsafe(lines.put_nowait, None)
+        with contextlib.suppress(RuntimeError, CancelledError):  # the loop has ended
+            # Not sys.stdin: its lock would be held when the process exits.
+            with contextlib.suppress(OSError), open(0, "rb", closefd=False) as stdin:
+                for line in stdin:
+                    put(line.rstrip(b"\r\n").decode("utf-8", "replace"))  # a message is UTF-8, whatever a file holds
+            put(None)
 
     threading.Thread(target=read, daemon=True).start()
     return lines

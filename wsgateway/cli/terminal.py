@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 
 from rich.console import Console
+
+DEEPEST = 32
+"""Levels that are indented; what is nested deeper would be blanks more than all else."""
+
+_tokens = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+').findall
 
 
 def printable(text: str) -> str:
@@ -18,6 +25,36 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """`printable`, and on one line."""
     return printable(text).replace("\n", "\\n")
+
+
+def indented(text: str) -> str | None:
+    """A JSON object or array over several lines, every token as it came; None for all else, and what is very deep.
+
+    What a parser would make equal stays different: numbers keep their digits, keys that come twice come twice.
+    """
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    parts: list[str] = []
+    depth = 0
+    last = ""
+    for piece in _tokens(text):
+        if piece in "}]":
+            depth -= 1
+            if last not in "{[":
+                parts.append("\n" + "  " * depth)
+        elif last and last in "{[,":
+            parts.append("\n" + "  " * depth)
+        parts.append(": " if piece == ":" else piece)
+        if piece in "{[":
+            depth += 1
+            if depth > DEEPEST:
+                return None
+        last = piece
+    return "".join(parts)
 
 
 def console() -> Console:
