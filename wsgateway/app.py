@@ -344,6 +344,13 @@ class _App:
             connects={str(status): number for status, number in counters.connects.items()},
             disconnects=disconnects,
             messages={"in": counters.messages_in, "out": counters.messages_out},
+            compressed_connections=counters.compressed_connections,
+            compressed_messages={"in": counters.compressed_in, "out": counters.compressed_out},
+            compressed_bytes={"in": counters.compressed_bytes_in, "out": counters.compressed_bytes_out},
+            compressed_payload_bytes={
+                "in": counters.compressed_payload_bytes_in,
+                "out": counters.compressed_payload_bytes_out,
+            },
             pushes={str(status): number for status, number in counters.pushes.items()},
             message_errors=dict(counters.route_errors),
             failures=proxy.upstream.failures() | {"refused": proxy.refused},

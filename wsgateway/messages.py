@@ -15,15 +15,17 @@ class Message:
     """One WebSocket message, in either direction.
 
     `data` is the whole payload; text is UTF-8, already checked. The frame is built on first use, so a message that
-    goes to many sockets is encoded once.
+    goes to many sockets is encoded once; so is each of `deflated`, by the window it is compressed for.
     """
 
-    __slots__ = ("_frame", "binary", "data")
+    __slots__ = ("_frame", "binary", "data", "deflated")
 
     def __init__(self, data: bytes, binary: bool = False) -> None:
         self.data = data
         self.binary = binary
         self._frame = b""
+        self.deflated: dict[int, bytes] | None = None
+        """Frames that depend on no other message, by the window bits they need; kept by whoever compressed."""
 
     def frame(self) -> bytes:
         """The message as one unmasked server frame (RFC 6455 §5.2)."""

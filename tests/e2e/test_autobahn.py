@@ -1,4 +1,4 @@
-"""Autobahn's test cases by kosoku, against an echo through a backend, in both profiles."""
+"""Autobahn's test cases by kosoku, against an echo through a backend, in both profiles. The long ones are nightly."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from tests.harness import backend, gateway
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
-LEFT_OUT = ("9.*", "12.*", "13.*")
-"""Limits and performance, and compression, which is not negotiated."""
+BASIC = [f"-x{glob}" for glob in ("9.*", "12.*", "13.*")]
+"""All but limits and performance, and compression."""
+
+COMPRESSION = ["-i12.*", "-i13.*"]
+LIMITS = ["-i9.*"]
 
 PASSED = {"OK", "NON-STRICT", "INFORMATIONAL"}
 
 
-def definition(profile: str, port: int) -> str:
+def definition(profile: str, port: int, **more: Any) -> str:
     echo = {
         "integrationType": "HTTP_PROXY",
         "integrationMethod": "POST",
@@ -35,21 +38,23 @@ def definition(profile: str, port: int) -> str:
         "stages": {"dev": {}},
         "routes": {"$default": {"integration": echo, "routeResponse": True}},
     }
-    return json.dumps({"apis": {"echo": api}})
+    return json.dumps({"apis": {"echo": api | more}})
 
 
-async def verdicts(profile: str, folder: Path) -> dict[str, dict[str, Any]]:
-    """What kosoku says of each case."""
+async def verdicts(
+    profile: str, folder: Path, chosen: list[str], count: int, *, seconds: float = 110, **more: Any
+) -> dict[str, dict[str, Any]]:
+    """What kosoku says of each of the `count` chosen cases."""
     kosoku = Path(sys.executable).with_name("kosoku")
     reports = folder / "reports"
-    async with backend() as echo, gateway(definition(profile, echo.port), folder) as running:
+    async with backend() as echo, gateway(definition(profile, echo.port, **more), folder) as running:
         process = await asyncio.create_subprocess_exec(
-            str(kosoku), running.ws(), "-o", str(reports), "-p", "4", *(f"-x{glob}" for glob in LEFT_OUT),
+            str(kosoku), running.ws(), "-o", str(reports), "-p", "4", *chosen,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         try:
-            async with asyncio.timeout(110):
+            async with asyncio.timeout(seconds):
                 output, _ = await process.communicate()
         finally:
             if process.returncode is None:
@@ -59,7 +64,7 @@ async def verdicts(profile: str, folder: Path) -> dict[str, dict[str, Any]]:
     index = reports / "index.json"
     assert index.exists(), output.decode()
     (cases,) = json.loads(index.read_text()).values()
-    assert len(cases) == 247, output.decode()
+    assert len(cases) == count, output.decode()
     return dict(cases)
 
 
@@ -77,10 +82,49 @@ MAY_FAIL = {"7.1.5"}
 
 
 async def test_the_open_profile_passes_every_case(tmp_path: Path) -> None:
-    wrong = failed(await verdicts("open", tmp_path))
+    wrong = failed(await verdicts("open", tmp_path, BASIC, 247))
 
     assert wrong.keys() <= MAY_FAIL
     assert set(wrong.values()) <= {1002}
+
+
+ALL = {"minimumCompressionSize": 0}
+"""Compresses messages of any size."""
+
+TAKEOVER = {"serverNoContextTakeover": False, "clientNoContextTakeover": False}
+
+
+@pytest.mark.parametrize("compression", [ALL, ALL | TAKEOVER], ids=["each by itself", "context taken over"])
+async def test_some_cases_of_compression(tmp_path: Path, compression: dict[str, Any]) -> None:
+    """One of each kind: whole and fragmented messages, text and binary, every offer."""
+    chosen = ["12.1.2", "12.3.11", *(f"13.{offer}.2" for offer in range(1, 8))]
+    cases = await verdicts("open", tmp_path, [f"-i{case}" for case in chosen], 9, compression=compression)
+
+    assert failed(cases) == {}
+
+
+async def test_with_compression_allowed_the_open_profile_passes_every_other_case(tmp_path: Path) -> None:
+    wrong = failed(await verdicts("open", tmp_path, BASIC, 247, compression=ALL))
+
+    assert wrong.keys() <= MAY_FAIL
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1300)
+@pytest.mark.parametrize("compression", [ALL, ALL | TAKEOVER], ids=["each by itself", "context taken over"])
+async def test_every_case_of_compression(tmp_path: Path, compression: dict[str, Any]) -> None:
+    cases = await verdicts("open", tmp_path, COMPRESSION, 216, seconds=1200, compression=compression)
+
+    assert failed(cases) == {}
+
+
+async def test_limits_and_performance(tmp_path: Path) -> None:
+    """Messages of up to 16 MiB."""
+    limits = {"maxMessageBytes": 16 << 20}
+    cases = await verdicts("open", tmp_path, LIMITS, 54, limits=limits, compression=ALL)
+
+    # 65,536 and 16,384 fragments a message; 4,096 are taken.
+    assert failed(cases) == dict.fromkeys(("9.3.1", "9.3.2", "9.4.1", "9.4.2"), 1008)
 
 
 AWS_REFUSES = {
@@ -92,6 +136,6 @@ AWS_REFUSES = {
 
 async def test_the_aws_profile_fails_where_aws_does_and_nowhere_else(tmp_path: Path) -> None:
     """API Gateway quotas: "WebSocket frame size" 32 KB; no binary frames from clients."""
-    wrong = failed(await verdicts("aws", tmp_path))
+    wrong = failed(await verdicts("aws", tmp_path, BASIC, 247))
 
     assert {case: code for case, code in wrong.items() if case not in MAY_FAIL} == AWS_REFUSES

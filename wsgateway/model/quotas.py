@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from annotated_types import Ge, Gt, Le
 
 from wsgateway.model.base import Definition
+from wsgateway.model.compression import Compression
 
 Profile = Literal["aws", "open"]
 
@@ -81,9 +82,11 @@ class Quotas:
     integration_timeout: float
     """For integrations that set none."""
     max_integration_timeout: float
+    compression: Compression | None = None
+    """None: no extension is negotiated."""
 
 
-def resolve(profile: Profile, limits: Limits) -> Quotas:
+def resolve(profile: Profile, limits: Limits, compression: Compression | None = None) -> Quotas:
     """The limits that hold: those set, else the profile's."""
     aws = profile == "aws"
     message = _first(limits.max_message_bytes, 128 * KIB if aws else MIB)
@@ -103,6 +106,7 @@ def resolve(profile: Profile, limits: Limits) -> Quotas:
         handshake_seconds=_first(limits.handshake_seconds, 10.0),
         integration_timeout=_first(limits.integration_timeout_millis, INTEGRATION_MILLIS) / 1000,
         max_integration_timeout=29.0 if aws else 300.0,
+        compression=compression,
     )
 
 

@@ -10,6 +10,7 @@ TITLES = {
     "Definitions": "The file",
     "WebSocketApi": "A WebSocket API",
     "Limits": "Limits",
+    "Compression": "Compression",
     "Stage": "A stage",
     "Route": "A route",
     "RouteResponse": "A route response",

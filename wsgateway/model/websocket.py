@@ -10,6 +10,7 @@ from pydantic import Field, PlainValidator, TypeAdapter
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
+from wsgateway.model.compression import Compression
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits, Profile, Quotas, resolve
@@ -161,6 +162,8 @@ class WebSocketApi(Definition):
     """Which limits hold: `aws` has AWS's quotas exactly, `open` larger messages, binary frames and server pings."""
     limits: Limits = Limits()
     """Limits that differ from the profile's."""
+    compression: Compression | None = None
+    """Compress messages with clients that offer it; `{}` has the usual settings. Only in `open`. (Ours.)"""
     message_ordering: Annotated[Literal["CONCURRENT", "SEQUENTIAL"], Among(("CONCURRENT", "SEQUENTIAL"))] = "CONCURRENT"
     """SEQUENTIAL runs the messages of one connection one at a time. (Ours.)"""
     stages: Annotated[Mapping[StageName, Stage], MinLen(1)]
@@ -190,7 +193,7 @@ class WebSocketApi(Definition):
     @property
     def quotas(self) -> Quotas:
         """Every limit of this API, with the profile's defaults filled in."""
-        return resolve(self.profile, self.limits)
+        return resolve(self.profile, self.limits, self.compression)
 
     def integration_of(self, route: Route) -> Integration | None:
         """The integration a route hands its messages to; None when it names none."""
@@ -225,6 +228,9 @@ class WebSocketApi(Definition):
         if quotas.max_frame_bytes > quotas.max_message_bytes:
             text = f"{quotas.max_frame_bytes} is more than a message may have ({quotas.max_message_bytes})"
             yield Problem(("limits", "maxFrameBytes"), text)
+        if self.compression is not None and self.profile == "aws":
+            text = "the aws profile negotiates no extension, as on AWS; remove it or use profile: open"
+            yield Problem(("compression",), text)
         for key, route in self.routes.items():
             if route.request_parameters and key != "$connect":
                 text = "only $connect has a query string and headers; declare parameters there"

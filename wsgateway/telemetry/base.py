@@ -19,6 +19,10 @@ class NodeFacts:
     connects: dict[str, int]
     disconnects: dict[str, int]
     messages: dict[str, int]
+    compressed_connections: int
+    compressed_messages: dict[str, int]
+    compressed_bytes: dict[str, int]
+    compressed_payload_bytes: dict[str, int]
     pushes: dict[str, int]
     message_errors: dict[tuple[str, str, str], int]
     """By apiId, route key and gateway response type."""

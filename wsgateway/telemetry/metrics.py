@@ -36,6 +36,21 @@ class _Collector:
         yield _labelled(
             "messages_total", "Messages by direction (CloudWatch: MessageCount).", "direction", facts.messages
         )
+        yield _counter(
+            "compressed_connections_total", "Connections that negotiated compression.", facts.compressed_connections
+        )
+        yield _labelled(
+            "compressed_messages_total", "Messages that were compressed.", "direction", facts.compressed_messages
+        )
+        yield _labelled(
+            "compressed_bytes_total", "What compressed messages took on the wire.", "direction", facts.compressed_bytes
+        )
+        yield _labelled(
+            "compressed_payload_bytes_total",
+            "What compressed messages stand for.",
+            "direction",
+            facts.compressed_payload_bytes,
+        )
         yield _labelled("pushes_total", "POSTs to @connections by status.", "status", facts.pushes)
         errors = CounterMetricFamily(
             "wsgateway_message_errors_total",

@@ -51,13 +51,15 @@ def refuse(request: HttpRequest, version: str, announces_body: bool) -> HttpResp
     return None
 
 
-def accept(request: HttpRequest, subprotocol: bytes | None) -> bytes:
+def accept(request: HttpRequest, subprotocol: bytes | None, extensions: bytes | None = None) -> bytes:
     """The 101 to a good handshake. *Raises* UnsafeHeader where the subprotocol can't stand in a header."""
     key = request.header(b"sec-websocket-key")
     assert key is not None  # `refuse` saw it
     head = b"%sSec-WebSocket-Accept: %s\r\n" % (_SWITCHING, accept_key(key.decode("latin-1")).encode())
     if subprotocol is not None:
         head += field(b"Sec-WebSocket-Protocol", subprotocol)
+    if extensions is not None:
+        head += field(b"Sec-WebSocket-Extensions", extensions)
     return head + b"\r\n"
 
 

@@ -12,7 +12,7 @@ import httptools
 
 from wsgateway import http1
 from wsgateway.messages import Body, HttpRequest, HttpResponse
-from wsgateway.transport import handshake
+from wsgateway.transport import deflate, handshake
 from wsgateway.transport.body import BodyStream
 from wsgateway.transport.head import MAX_HEAD_BYTES, MAX_URL_BYTES, HeadReader, Incoming, Refused
 from wsgateway.transport.pump import Pump
@@ -500,7 +500,14 @@ class HttpConnection(asyncio.Protocol):
             self._close()
             return
         try:
-            head = handshake.accept(request, answer.subprotocol)
+            negotiated = deflate.negotiate(request, connection.quotas, self.listener.counters)
+            extensions = None if negotiated is None else negotiated.answer
+            head = handshake.accept(request, answer.subprotocol, extensions)
+        except deflate.MalformedOffer:
+            self.listener.counters.handshakes_malformed += 1
+            connection.abandoned()
+            self._respond(incoming, _MALFORMED_OFFER)
+            return
         except http1.UnsafeHeader as error:
             self.listener.unexpected(error, request.method, request.target)
             connection.abandoned()
@@ -508,7 +515,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self.flush()
         transport = self._transport
-        socket = WebSocket(self.listener, transport, connection)
+        socket = WebSocket(self.listener, transport, connection, negotiated)
         transport.set_protocol(socket)
         self.listener.replace(self, socket)
         del self._parser  # it refers to us, and a handshake leaves no garbage for the collector
@@ -659,5 +666,6 @@ def _cause(error: httptools.HttpParserError) -> Refused:
 
 _NOTHING = memoryview(b"")
 _JSON = ((b"Content-Type", b"application/json"),)
+_MALFORMED_OFFER = HttpResponse(400, _JSON, b'{"message":"Sec-WebSocket-Extensions is malformed"}', close=True)
 _INTERNAL_ERROR_BODY = b'{"message":"Internal server error"}'
 _INTERNAL_ERROR = HttpResponse(500, _JSON, _INTERNAL_ERROR_BODY, close=True)

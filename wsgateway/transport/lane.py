@@ -79,6 +79,7 @@ class Lane:
         clock: Callable[[], float],
         turn: int = 0,
         turn_over: Callable[[], None] = nothing,
+        protocol: ServerProtocol | None = None,
     ) -> None:
         self.limits = limits
         self.deliver = deliver
@@ -86,7 +87,8 @@ class Lane:
         self.turn = turn
         self.turn_over = turn_over
         self.holding = False
-        self.protocol: ServerProtocol | None = None
+        self.protocol = protocol
+        """Made when a frame first needs it, or given, with the extensions that were negotiated."""
         self.control_frames = 0
         """Pings and pongs seen."""
         self.pongs = 0
@@ -258,6 +260,7 @@ class Lane:
         for event in protocol.events_received():
             if isinstance(event, Frame):
                 self._frame(protocol, event)
+                event.data = b""  # the parser keeps its last frame until the next one comes
 
     def _frame(self, protocol: ServerProtocol, frame: Frame) -> None:
         if protocol.state is not OPEN:

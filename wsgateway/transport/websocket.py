@@ -11,6 +11,7 @@ from wsgateway.transport.lane import Lane, nothing
 if TYPE_CHECKING:
     from wsgateway.dataplane.connection import Connection
     from wsgateway.messages import Message
+    from wsgateway.transport.deflate import Negotiated
     from wsgateway.transport.listener import Listener
 
 CLOSE_SECONDS = 5.0
@@ -22,6 +23,9 @@ TURN = 4  # others are to be served before the rest of what it sent
 
 TURN_FRAMES = 4
 """Frames of one client that are handled before the loop turns: replies leave, and nobody waits for a crowd of them."""
+
+TURN_INFLATED_BYTES = 64 * 1024
+"""So does a turn of compressed messages: a few bytes of one may stand for a MiB and milliseconds of work."""
 
 CLOSE_REASONS = {
     1005: "Client-side close frame status not set",
@@ -36,10 +40,12 @@ class WebSocket(asyncio.Protocol):
     __slots__ = (
         "_abort_at",
         "_connection",
+        "_deflate",
         "_ended",
         "_flushed",
         "_gathered",
         "_gathered_bytes",
+        "_inflated",
         "_lane",
         "_listener",
         "_messages",
@@ -51,12 +57,28 @@ class WebSocket(asyncio.Protocol):
         "_written",
     )
 
-    def __init__(self, listener: Listener, transport: asyncio.Transport, connection: Connection) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        transport: asyncio.Transport,
+        connection: Connection,
+        negotiated: Negotiated | None = None,
+    ) -> None:
         self._listener = listener
         self._transport = transport
         self._connection = connection
         turn = max(1, min(TURN_FRAMES, connection.quotas.outbox_messages // 2))
-        self._lane = Lane(connection.quotas, connection.on_message, listener.clock, turn, self._turn_over)
+        self._deflate = None if negotiated is None else negotiated.deflate
+        self._inflated = 0
+        """Bytes of messages in this turn, where they may come compressed."""
+        self._lane = Lane(
+            connection.quotas,
+            connection.on_message if negotiated is None else self._deliver,
+            listener.clock,
+            turn,
+            self._turn_over,
+            None if negotiated is None else negotiated.protocol,
+        )
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._messages = 0
@@ -88,6 +110,10 @@ class WebSocket(asyncio.Protocol):
             self._messages += 1
         else:
             self._messages = 1
+        if self._deflate is not None:
+            # Only now: a context that was taken over must not know a message that is not sent.
+            frame = self._deflate.frame(message)
+            size = len(frame)
         if not self._gathered:
             self._listener.outbox.add(self)
         self._gathered.append(frame)
@@ -125,6 +151,11 @@ class WebSocket(asyncio.Protocol):
         self._lane.output()
         self._end()
         self._lane.turn_over = nothing  # else the two keep each other until the collector comes
+        self._lane.deliver = self._connection.on_message
+        if self._deflate is not None and self._lane.protocol is not None:
+            # The protocol is a cycle of its own; its windows go now.
+            self._lane.protocol.extensions.clear()
+            self._deflate = None
         self._listener.forget(self)
 
     def pause_writing(self) -> None:
@@ -250,6 +281,7 @@ class WebSocket(asyncio.Protocol):
 
     def _turn_over(self) -> None:
         """Others first: what is undecoded waits for the loop's next turn, and so does what was not read."""
+        self._inflated = 0
         self._hold(TURN)
         asyncio.get_running_loop().call_soon(self._next_turn)
 
@@ -266,3 +298,9 @@ class WebSocket(asyncio.Protocol):
     @property
     def _may_read(self) -> bool:
         return not (self._paused_for or self._transport.is_closing())
+
+    def _deliver(self, message: Message) -> None:
+        self._connection.on_message(message)
+        self._inflated += len(message.data)
+        if self._inflated >= TURN_INFLATED_BYTES and not self._ended:
+            self._turn_over()

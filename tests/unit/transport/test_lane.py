@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.extensions import Extension
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, OPEN, State
 from websockets.server import ServerProtocol
@@ -166,10 +167,12 @@ class Oracle:
     messages: list[Message] = field(default_factory=list)
     output: list[bytes] = field(default_factory=list)
     parts: list[Frame] = field(default_factory=list)
+    extensions: list[Extension] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         limits = self.limits
         self.protocol = ServerProtocol(state=OPEN, max_size=(limits.max_message_bytes, limits.max_frame_bytes))
+        self.protocol.extensions = self.extensions
 
     def receive(self, data: bytes) -> None:
         for index in range(len(data)):
@@ -236,9 +239,13 @@ class Driven:
     """A lane with a handler that records, and holds or closes as it is told."""
 
     def __init__(
-        self, limits: Limits, act: Callable[[int], tuple[str, int] | None] = lambda index: None, turn: int = 0
+        self,
+        limits: Limits,
+        act: Callable[[int], tuple[str, int] | None] = lambda index: None,
+        turn: int = 0,
+        protocol: ServerProtocol | None = None,
     ) -> None:
-        self.lane = Lane(limits, self.deliver, lambda: 1.0, turn, self.turn_over)
+        self.lane = Lane(limits, self.deliver, lambda: 1.0, turn, self.turn_over, protocol)
         self.messages: list[Message] = []
         self.output: list[bytes] = []
         self.act = act
