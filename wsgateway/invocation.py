@@ -200,6 +200,11 @@ class Invocation:
             value = self._epoch = time.time_ns() // 1_000_000
         return value
 
+    @property
+    def binary(self) -> bool:
+        """Whether the message is a binary one."""
+        return self.message is not None and self.message.binary
+
     def body(self) -> bytes:
         """The message's payload; empty where the event has none."""
         return b"" if self.message is None else self.message.data

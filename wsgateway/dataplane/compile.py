@@ -16,6 +16,7 @@ from wsgateway.model.quotas import Quotas
 from wsgateway.model.stage import Stage
 from wsgateway.model.websocket import Route, WebSocketApi
 from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.messagepack import FORMATS
 from wsgateway.templates.selection import RESERVED, route_table
 
 Check = Callable[[Invocation], None]
@@ -43,6 +44,8 @@ class CompiledStage:
     quotas: Quotas
     variables: Mapping[str, str]
     select: Callable[[bytes], Operation]
+    select_binary: Callable[[bytes], Operation]
+    """The same for binary messages."""
     connect: Operation | None
     disconnect: Operation | None
     sequential: bool
@@ -144,12 +147,18 @@ def _compile(
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
     default = operations.get("$default") or Operation("$default", (), _no_route, False)
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}
+    expression, binary_format = api.route_selection_expression, api.binary_message_format
+    select = route_table(expression, custom, default)
+    select_binary = (
+        select if binary_format == "JSON" else route_table(expression, custom, default, FORMATS[binary_format])
+    )
     return CompiledStage(
         api_id=api_id,
         name=name,
         quotas=api.quotas,
         variables=dict(stage.stage_variables),
-        select=route_table(api.route_selection_expression, custom, default),
+        select=select,
+        select_binary=select_binary,
         connect=operations.get("$connect"),
         disconnect=operations.get("$disconnect"),
         sequential=api.message_ordering == "SEQUENTIAL",
@@ -166,6 +175,7 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, 
         stage_variables=stage.stage_variables,
         quotas=api.quotas,
         two_way=route.two_way and event_type is EventType.MESSAGE,
+        binary_format=api.binary_message_format,
         functions=functions,
     )
 

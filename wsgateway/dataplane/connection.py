@@ -133,7 +133,7 @@ class Connection:
 
     def _start(self, message: Message) -> None:
         stage = self._stage.current
-        operation = stage.select(message.data)
+        operation = (stage.select_binary if message.binary else stage.select)(message.data)
         invocation = Invocation(self.client, EventType.MESSAGE, operation.key, stage.variables, message=message)
         try:
             for check in operation.checks:

@@ -12,6 +12,7 @@ from wsgateway.messages import EndpointResponse
 from wsgateway.model.base import Path
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Quotas
+from wsgateway.model.websocket import BinaryMessageFormat
 
 Call = Callable[[Invocation], EndpointResponse | Awaitable[EndpointResponse]]
 """Asks the backend. Answers at once where nothing has to be waited for; else with an awaitable that has been started
@@ -31,6 +32,8 @@ class Site:
     stage_variables: Mapping[str, str]
     quotas: Quotas
     two_way: bool
+    binary_format: BinaryMessageFormat = "JSON"
+    """How binary messages are written."""
     functions: frozenset[str] = frozenset()
     """The local functions of the same definitions."""
 

@@ -18,6 +18,7 @@ from wsgateway.messages import EndpointRequest
 from wsgateway.model.base import Path
 from wsgateway.model.uri import VARIABLE, expand, uri_fault, variables
 from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.messagepack import FORMATS
 from wsgateway.templates.parameters import Context, StageVariable, Static, compile_source, parse_source, parse_target
 from wsgateway.upstream.exchange import Gate
 
@@ -121,7 +122,7 @@ class HttpProxy:
             # AWS leaves `ANY` open for events that have no verb of their own; a message is posted.
             method = "GET" if on_connect else "POST"
         mappings: list[tuple[Target, Reader]] = [
-            (parse_target(key), compile_source(parse_source(text)))
+            (parse_target(key), compile_source(parse_source(text), FORMATS[site.binary_format]))
             for key, text in integration.request_parameters.items()
         ]
         head = _connect_head if on_connect else _event_head

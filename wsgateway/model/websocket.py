@@ -30,6 +30,8 @@ RouteKey = Annotated[
     ),
 ]
 
+BinaryMessageFormat = Literal["JSON", "MESSAGEPACK"]
+
 ParameterName = Annotated[
     str,
     Matches(
@@ -166,6 +168,8 @@ class WebSocketApi(Definition):
     """Compress messages with clients that offer it; `{}` has the usual settings. Only in `open`. (Ours.)"""
     message_ordering: Annotated[Literal["CONCURRENT", "SEQUENTIAL"], Among(("CONCURRENT", "SEQUENTIAL"))] = "CONCURRENT"
     """SEQUENTIAL runs the messages of one connection one at a time. (Ours.)"""
+    binary_message_format: Annotated[BinaryMessageFormat, Among(("JSON", "MESSAGEPACK"))] = "JSON"
+    """How binary messages are written, for expressions that read them: JSON or MESSAGEPACK. (Ours.)"""
     stages: Annotated[Mapping[StageName, Stage], MinLen(1)]
     """The stages by name; clients connect to `/{stage}`."""
     integrations: Mapping[IntegrationName, Integration] = Field(default_factory=dict)
@@ -231,6 +235,9 @@ class WebSocketApi(Definition):
         if self.compression is not None and self.profile == "aws":
             text = "the aws profile negotiates no extension, as on AWS; remove it or use profile: open"
             yield Problem(("compression",), text)
+        if self.binary_message_format != "JSON" and self.profile == "aws":
+            text = "the aws profile takes no binary messages, as on AWS; remove it or use profile: open"
+            yield Problem(("binaryMessageFormat",), text)
         for key, route in self.routes.items():
             if route.request_parameters and key != "$connect":
                 text = "only $connect has a query string and headers; declare parameters there"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from enum import Enum
 from itertools import accumulate
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
 
@@ -68,6 +68,16 @@ def decode(data: bytes) -> Json | Missing:
 def decode_with(data: bytes, number: Callable[[str], object]) -> Any | Missing:
     """As `decode`, each number being what `number` makes of its text."""
     return _decode(data, _decoder(number))
+
+
+class Format(NamedTuple):
+    """How messages are written: `decode` and `decode_with` of one way to write documents."""
+
+    decode: Callable[[bytes], Json | Missing]
+    decode_with: Callable[[bytes, Callable[[str], object]], Any | Missing]
+
+
+JSON: Final = Format(decode, decode_with)
 
 
 def number_value(text: str) -> int | float:

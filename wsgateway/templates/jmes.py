@@ -12,7 +12,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 
-from wsgateway.templates.document import MISSING, decode_with, number_value, to_text
+from wsgateway.templates.document import JSON, MISSING, Format, number_value, to_text
 from wsgateway.templates.expression import ExpressionError
 
 # What a well-formed expression can raise on data: its own type errors, and those its functions let through.
@@ -37,8 +37,8 @@ class _Numbers:
         return str(value) if isinstance(value, int) else ""
 
 
-def compile(expression: str) -> Callable[[bytes], str | None]:
-    """The text `expression` selects from a message; None where that isn't JSON.
+def compile(expression: str, format: Format = JSON) -> Callable[[bytes], str | None]:
+    """The text `expression` selects from a message; None where that isn't in `format`.
 
     What is missing or fails on the data at hand is an empty string. Raises ExpressionError.
     """
@@ -52,7 +52,7 @@ def compile(expression: str) -> Callable[[bytes], str | None]:
 
     def select(data: bytes) -> str | None:
         numbers = _Numbers()
-        document = decode_with(data, numbers.make)
+        document = format.decode_with(data, numbers.make)
         if document is MISSING:
             return None
         try:

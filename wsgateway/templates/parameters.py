@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
 from wsgateway.templates import jsonpath
-from wsgateway.templates.document import MISSING, Json, Missing, decode, to_json, to_text
+from wsgateway.templates.document import JSON, MISSING, Format, Json, Missing, to_json, to_text
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.steps import Path
 
@@ -99,6 +99,10 @@ Value: TypeAlias = str | list[str] | None
 class Values(Protocol):
     """What a request holds. No method raises; lists are in the order the client sent."""
 
+    @property
+    def binary(self) -> bool:
+        """Whether the body came in a binary message."""
+
     document: Json | Missing
     """The body's document, kept by whoever parses it first; None before."""
 
@@ -179,9 +183,10 @@ def parse_source(text: str) -> Source:
             return QueryString(name, multi=True)
 
 
-def compile_source(source: Source) -> Callable[[Values], Value]:
+def compile_source(source: Source, binary: Format = JSON) -> Callable[[Values], Value]:
     """What reads `source` from a request: a text, all of several values, or None where there is none.
 
+    `binary` is how the bodies of binary messages are written.
     A string of the body is sent as it is, numbers as written, objects and arrays as JSON; null is none.
     """
     match source:
@@ -196,7 +201,7 @@ def compile_source(source: Source) -> Callable[[Values], Value]:
         case QueryString(name, multi):
             return lambda values: _of_many(values.querystring(name), multi)
         case Body(path):
-            return _body_reader(path)
+            return _body_reader(path, binary)
         case _:
             assert_never(source)
 
@@ -224,15 +229,16 @@ def _of_many(found: list[str], multi: bool) -> Value:
     return found if multi else found[-1]
 
 
-def _body_reader(path: Path | None) -> Callable[[Values], Value]:
+def _body_reader(path: Path | None, binary: Format) -> Callable[[Values], Value]:
     if path is None:
         return lambda values: values.text()
-    return lambda values: _found(path, _document(values))
+    return lambda values: _found(path, _document(values, binary))
 
 
-def _document(values: Values) -> Json | Missing:
+def _document(values: Values, binary: Format) -> Json | Missing:
     if values.document is None:
-        values.document = decode(values.body())
+        format = binary if values.binary else JSON
+        values.document = format.decode(values.body())
     return values.document
 
 

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from wsgateway.templates import jmes, jsonpath
-from wsgateway.templates.document import MAX_DEPTH, MISSING, decode, to_text, too_deep
+from wsgateway.templates import jmes, jsonpath, messagepack
+from wsgateway.templates.document import JSON, MAX_DEPTH, MISSING, Format, to_text, too_deep
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.steps import Path
 
@@ -33,17 +33,17 @@ _NESTED: Final = (b"{", b"[")
 _JSON_WORD = re.compile(r"true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
-def compile_selection(expression: str) -> Callable[[bytes], str | None]:
-    """What `expression` selects from a message; None where that isn't JSON, even for a constant expression.
+def compile_selection(expression: str, format: Format = JSON) -> Callable[[bytes], str | None]:
+    """What `expression` selects from a message; None where that isn't in `format`, even for a constant expression.
 
     The function never raises. Raises ExpressionError, naming the position and what is allowed there.
     """
     if expression.startswith(JMESPATH):
-        return _shifted(jmes.compile, expression, len(JMESPATH))
+        return _shifted(lambda text: jmes.compile(text, format), expression, len(JMESPATH))
     parts = parse(expression)
 
     def select(data: bytes) -> str | None:
-        document = decode(data)
+        document = format.decode(data)
         if document is MISSING:
             return None
         try:
@@ -54,17 +54,19 @@ def compile_selection(expression: str) -> Callable[[bytes], str | None]:
     return select
 
 
-def route_table(expression: str, routes: Mapping[str, T], default: T) -> Callable[[bytes], T]:
+def route_table(expression: str, routes: Mapping[str, T], default: T, format: Format = JSON) -> Callable[[bytes], T]:
     """The route a message selects: called for every message, and never raises.
 
     The reserved routes are no destination, whatever `routes` holds; a message that names one gets `default`, as does
-    one that isn't JSON. Raises ExpressionError.
+    one that isn't in `format`. Raises ExpressionError.
     """
     custom = {key: route for key, route in routes.items() if key not in RESERVED}
-    general = _general_table(compile_selection(expression), custom, default)
+    general = _general_table(compile_selection(expression, format), custom, default)
     if expression.startswith(JMESPATH):
         return general
     match parse(expression):
+        case (Path(member=str(member)),) if format is messagepack.MESSAGEPACK:
+            return _plain_member_table(member, custom, default)
         case (Path(member=str(member)),):
             return _member_table(member, custom, default, general)
         case _:
@@ -198,6 +200,25 @@ def _member_table(member: str, custom: dict[str, T], default: T, general: Callab
         if raw[:1] in _NESTED or b"\\" in raw:
             return general(data)
         return default
+
+    return choose
+
+
+def _plain_member_table(member: str, custom: dict[str, T], default: T) -> Callable[[bytes], T]:
+    """The same for MessagePack: numbers are printed where they are asked for, and nowhere else.
+
+    The whole message is read, since what JSON hasn't may be anywhere in it: 4 µs for 100 bytes.
+    """
+
+    def choose(data: bytes) -> T:
+        document = messagepack.plain(data)
+        if document is MISSING:
+            return default
+        value = document.get(member) if type(document) is dict else None
+        try:
+            return custom.get(to_text(value, repr), default)
+        except RecursionError:
+            return default
 
     return choose
 

@@ -120,6 +120,7 @@ class World:
             quotas=limits or quotas(),
             variables={},
             select=lambda data: say,
+            select_binary=lambda data: say,
             connect=None,
             disconnect=Operation("$disconnect", (), self.backend.call, False) if disconnect else None,
             sequential=sequential,

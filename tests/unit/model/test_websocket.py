@@ -29,6 +29,8 @@ X = "integrations: {x: {integrationType: HTTP_PROXY, integrationUri: http://a}}\
         pytest.param("stages: {dev: {stageVariables: {a: '127.0.0.1:8000', b: 'x/y?a=b&c=d#e,f~g'}}}", id="variables"),
         pytest.param("messageOrdering: SEQUENTIAL", id="one message at a time"),
         pytest.param(r"routeSelectionExpression: \$default", id="a static expression"),
+        pytest.param("binaryMessageFormat: MESSAGEPACK", id="binary messages of MessagePack"),
+        pytest.param("profile: aws\nbinaryMessageFormat: JSON", id="what goes without saying"),
     ],
 )
 def test_what_works(lines: str, faults_in: FaultsIn) -> None:
@@ -44,6 +46,16 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             "routes: {" + "k" * 129 + ": {}}",
             f"routes.{'k' * 80}: {'k' * 79}… is not allowed: {ROUTE_KEY}",
             id="a long route key",
+        ),
+        pytest.param(
+            "profile: aws\nbinaryMessageFormat: MESSAGEPACK",
+            "binaryMessageFormat: the aws profile takes no binary messages, as on AWS; remove it or use profile: open",
+            id="MessagePack on AWS",
+        ),
+        pytest.param(
+            "binaryMessageFormat: CBOR",
+            "binaryMessageFormat: CBOR is none of JSON, MESSAGEPACK",
+            id="another format",
         ),
         pytest.param("routes: {}", "routes: needs at least 1 entry", id="no routes"),
         pytest.param("routes:", "routes: is empty; give it a value", id="nothing behind routes"),

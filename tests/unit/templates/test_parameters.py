@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgateway.templates.document import Json, Missing
 from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.messagepack import MESSAGEPACK
 from wsgateway.templates.parameters import (
     Body,
     Context,
@@ -27,8 +29,9 @@ from wsgateway.templates.parameters import (
 class Request:
     """A request held in plain dicts."""
 
-    def __init__(self, body: bytes = b"") -> None:
+    def __init__(self, body: bytes = b"", binary: bool = False) -> None:
         self.data = body
+        self.binary = binary
         self.document: Json | Missing = None
 
     def context(self, name: str) -> str | None:
@@ -198,6 +201,24 @@ def test_values(text: str, value: Value) -> None:
 
 def test_the_body_as_it_came() -> None:
     assert compile_source(parse_source("route.request.body"))(Request(b' {"a" : 1}')) == ' {"a" : 1}'
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("route.request.body.s", "text", id="a string"),
+        pytest.param("route.request.body.n", "7.0", id="a number"),
+        pytest.param("route.request.body.b", None, id="binary data isn't sent"),
+        pytest.param("route.request.body.o", '{"a":[1,"é",null]}', id="an object as JSON, binary data as null"),
+    ],
+)
+def test_values_of_messagepack(text: str, value: Value) -> None:
+    body = msgspec.msgpack.encode({"s": "text", "n": 7.0, "b": b"\0", "o": {"a": [1, "é", b"\0"]}})
+    read = compile_source(parse_source(text), MESSAGEPACK)
+
+    assert read(Request(body, binary=True)) == value
+    assert read(Request(body)) is None, "a text message is JSON"
+    assert read(Request(b'{"s": "text"}', binary=True)) is None, "a binary one is not"
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"[", b"null"])
