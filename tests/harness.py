@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -238,9 +239,9 @@ class Backend:
     def count(self, path: str) -> int:
         return sum(request.target.partition("?")[0] == path for request in self.requests)
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, host: str = "127.0.0.1", secure: ssl.SSLContext | None = None) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _BackendConnection(self), "127.0.0.1", port)
+        self._server = await loop.create_server(lambda: _BackendConnection(self), host, port, ssl=secure)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
@@ -313,10 +314,10 @@ class _BackendConnection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def backend() -> AsyncIterator[Backend]:
+async def backend(host: str = "127.0.0.1", secure: ssl.SSLContext | None = None) -> AsyncIterator[Backend]:
     """A backend that echoes until it is told otherwise."""
     running = Backend()
-    await running.start()
+    await running.start(host=host, secure=secure)
     try:
         yield running
     finally:

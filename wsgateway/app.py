@@ -46,6 +46,7 @@ from wsgateway.transport.files import Files, share_out
 from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.egress import Egress
+from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.pool import Upstream
 
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
@@ -115,6 +116,7 @@ class _App:
         self._functions = functions = Functions(
             Surroundings(serve=self._serve_function, log=self._log, environ=self._environ)
         )
+        self._upstream = upstream
         self._types = integration_types(upstream, functions)
         deployment = compile_checked(loaded, self._types, functions)
         self._files = files = _files(settings.max_connections)
@@ -232,7 +234,8 @@ class _App:
     # Definitions
 
     def _reload(self) -> None:
-        """Take the file's new content, or keep what there is and say why."""
+        """Take the file's new content, and that of the files it names, or keep what there is and say why."""
+        self._upstream.look_again()
         try:
             loaded = load(self._settings.file, self._environ)
             deployment = compile_checked(loaded, self._types, self._functions)
@@ -249,23 +252,30 @@ class _App:
             self._log("definition refused; the old one stays", error=error)
             return
         self._valid = True
-        changed = deployment.digest != self._node.digest
-        if changed:
-            self._deploy(loaded, deployment)
-        event = "definition deployed" if changed else "definition unchanged"
+        unchanged = (loaded.digest, loaded.definitions) == (self._node.digest, self._definitions)
+        self._deploy(loaded, deployment)
+        event = "definition unchanged" if unchanged else "definition deployed"
         self._log(event, digest=deployment.digest, stages=len(deployment.stages))
 
     def _deploy(self, loaded: Loaded, deployment: Deployment) -> None:
         """Execute it, and hold the listener to its limits: which API a head is for is known only behind it."""
         # Functions first: a stage that is swapped in finds them there.
         self._functions.reload(loaded.definitions.functions, loaded.source.directory)
+        self._definitions = loaded.definitions
         self._node.deploy(deployment)
-        _http_proxy(self._types).keep_only(deployment.uses)
+        self._let_go(deployment)
         self._redeployed.set()
         quotas = [stage.quotas for stage in deployment.stages.values()]
         self._public.head_seconds = min(quota.handshake_seconds for quota in quotas)
         self._public.patience(stalled_write=max(quota.stalled_write for quota in quotas))
         self._public.behind_bytes = max(quota.max_message_bytes for quota in quotas)
+
+    def _let_go(self, deployment: Deployment) -> None:
+        """Keep the connections and caps that a deployment uses, and no others."""
+        origins: set[Origin] = set()
+        for name, kind in self._types.items():
+            origins |= kind.keep_only([use for use in deployment.uses if use[0].integration_type == name])
+        self._upstream.keep_only(origins)
 
     async def _watch(self) -> None:
         """Reload when the definition file changes."""
@@ -328,7 +338,6 @@ class _App:
 
     def _facts(self) -> NodeFacts:
         counters, gateway = self._counters, self._gateway
-        proxy = _http_proxy(self._types)
         disconnects: dict[str, int] = {}
         for code, number in counters.close_codes.items():
             code_class = f"{code // 1000}xxx" if code >= 3000 else str(code) if 1000 <= code <= 1015 else "other"
@@ -353,7 +362,7 @@ class _App:
             },
             pushes={str(status): number for status, number in counters.pushes.items()},
             message_errors=dict(counters.route_errors),
-            failures=proxy.upstream.failures() | {"refused": proxy.refused},
+            failures=self._upstream.failures() | {"refused": sum(kind.refused for kind in self._types.values())},
             invocations={name: pool.invocations for name, pool in self._functions.pools.items()},
             cold_starts={name: pool.cold_starts for name, pool in self._functions.pools.items()},
             throttles={name: pool.throttles for name, pool in self._functions.pools.items()},
@@ -372,12 +381,6 @@ class _App:
             reload_failures=self._reload_failures,
             log_dropped=self._log.writer.dropped,
         )
-
-
-def _http_proxy(types: Mapping[str, IntegrationType]) -> HttpProxy:
-    proxy = types["HTTP_PROXY"]
-    assert isinstance(proxy, HttpProxy)
-    return proxy
 
 
 @asynccontextmanager

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 from asyncio import Future, get_running_loop
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, Problem, ServiceUnavailable
 from wsgateway.functions.base import InvokeRefused, parse_name
+from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointResponse
-from wsgateway.model.base import Path
 from wsgateway.model.uri import expand, variables
-from wsgateway.upstream.exchange import Gate
 
 if TYPE_CHECKING:
     from wsgateway.functions.base import FunctionResult
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from wsgateway.integrations.base import Call, Site
     from wsgateway.invocation import Invocation
     from wsgateway.model.integration import Integration
+    from wsgateway.upstream.exchange import Gate
+    from wsgateway.upstream.origin import Origin
 
 _long_form = re.compile(
     r"arn:[a-z-]+:apigateway:[a-z0-9-]+:lambda:path/2015-03-31/functions/(.+)/invocations"
@@ -39,7 +40,7 @@ class AwsProxy:
     def __init__(self, functions: Functions) -> None:
         self._functions = functions
         self._loop = get_running_loop()
-        self._gates: dict[tuple[str, Path, str, int], Gate] = {}
+        self._gates = Gates()
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI, with this stage's variables, names a function there is."""
@@ -73,11 +74,7 @@ class AwsProxy:
         seconds = site.quotas.integration_timeout if millis is None else millis / 1000
         ours = site.quotas.profile == "open"
         functions, loop = self._functions, self._loop
-        gate = None
-        if integration.max_concurrency is not None:
-            # One cap for all routes that use the integration.
-            key = (site.api_id, site.definition, name, integration.max_concurrency)
-            gate = self._gates.setdefault(key, Gate(integration.max_concurrency))
+        gate = self._gates.of(integration, site)
 
         def call(invocation: Invocation) -> Future[EndpointResponse]:
             if gate is not None and gate.in_flight >= gate.limit:
@@ -100,6 +97,14 @@ class AwsProxy:
             return outcome
 
         return call
+
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
+        self._gates.keep_only(uses)
+        return set()
+
+    @property
+    def refused(self) -> int:
+        return self._gates.refused
 
 
 def function_of(uri: str) -> tuple[str, str] | None:

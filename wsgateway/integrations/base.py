@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from wsgateway.model.base import Path
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.websocket import BinaryMessageFormat
+from wsgateway.upstream.origin import Origin
 
 Call = Callable[[Invocation], EndpointResponse | Awaitable[EndpointResponse]]
 """Asks the backend. Answers at once where nothing has to be waited for; else with an awaitable that has been started
@@ -52,3 +53,13 @@ class IntegrationType(Protocol):
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """The Call. Only for what `check` found nothing wrong with."""
+
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
+        """Let go of what is held for integrations of this type other than `uses`; gives the backends these call.
+
+        Calls that run end as they would.
+        """
+
+    @property
+    def refused(self) -> int:
+        """Calls turned away so far for maxConcurrency."""

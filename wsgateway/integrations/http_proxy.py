@@ -7,20 +7,20 @@ $disconnect only the gateway's own headers and mapped ones are sent, on $connect
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader, field, request_line, strip_hop_by_hop
+from wsgateway.integrations.gates import Gates
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.messages import EndpointRequest
-from wsgateway.model.base import Path
 from wsgateway.model.uri import VARIABLE, expand, uri_fault, variables
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.messagepack import FORMATS
 from wsgateway.templates.parameters import Context, StageVariable, Static, compile_source, parse_source, parse_target
-from wsgateway.upstream.exchange import Gate
+from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, machine_fault
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from wsgateway.integrations.base import Call, Site
     from wsgateway.messages import EndpointResponse, Header
     from wsgateway.model.integration import Integration
+    from wsgateway.model.tls import TlsConfig
     from wsgateway.templates.parameters import Target, Value
+    from wsgateway.upstream.exchange import Gate
     from wsgateway.upstream.origin import Origin
     from wsgateway.upstream.pool import Upstream
 
@@ -59,9 +61,6 @@ _leaves = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\\\0]").search
 _dots = re.compile(r"\.{1,2}").fullmatch
 _slot = re.compile(r"\{([A-Za-z0-9._$-]+)\+?\}")
 
-GateKey = tuple[str, Path, str, int]
-"""API, where the integration is written, URI with the stage's variables filled in, cap."""
-
 Reader = Callable[[Invocation], "Value"]
 
 
@@ -69,10 +68,9 @@ class HttpProxy:
     """The IntegrationType of HTTP_PROXY."""
 
     def __init__(self, upstream: Upstream, known_context: frozenset[str]) -> None:
-        self.upstream = upstream
+        self._upstream = upstream
         self._known_context = known_context
-        self._gates: dict[GateKey, Gate] = {}
-        self._refused = 0  # by gates that are gone
+        self._gates = Gates()
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI with this stage's variables, and every mapping."""
@@ -85,6 +83,11 @@ class HttpProxy:
             fault = uri_fault(expand(uri, site.stage_variables))
             if fault is not None:
                 yield Problem(("integrationUri",), f"{expand(uri, site.stage_variables)}: {fault}")
+        tls = _tls(integration.tls_config)
+        if uri.startswith("https:") and tls.ca_file is None and tls.verify:
+            fault = machine_fault()
+            if fault is not None:
+                yield Problem(("integrationUri",), f"no certificate can be verified: {fault}")
         for key, text in integration.request_parameters.items():
             path = ("requestParameters", key)
             try:
@@ -112,8 +115,8 @@ class HttpProxy:
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that writes one request, most of it prepared here."""
         uri = _uri(integration, site)
-        origin = self._origin(uri, site)
-        gate = self._gate(integration, site)
+        origin = self._origin(integration, site)
+        gate = self._gates.of(integration, site)
         timeout = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000
         on_connect = site.event_type is EventType.CONNECT
@@ -135,46 +138,45 @@ class HttpProxy:
         )
         return _call(build, method, origin, seconds, site.max_answer_bytes, gate)
 
-    def keep_only(self, uses: Iterable[tuple[Integration, Site]]) -> None:
-        """Let go of caps and connections that none of `uses` has. Calls that run there end as they would."""
-        mine = [(integration, site) for integration, site in uses if integration.integration_type == "HTTP_PROXY"]
-        for key in self._gates.keys() - {_gate_key(integration, site) for integration, site in mine}:
-            self._refused += self._gates.pop(key).refused
-        self.upstream.keep_only({self._origin(_uri(integration, site), site) for integration, site in mine})
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
+        self._gates.keep_only(uses)
+        return {self._origin(integration, site) for integration, site in uses}
 
     @property
     def refused(self) -> int:
-        """Calls turned away so far for maxConcurrency."""
-        return self._refused + sum(gate.refused for gate in self._gates.values())
+        return self._gates.refused
 
-    def _origin(self, uri: SplitResult, site: Site) -> Origin:
+    def _origin(self, integration: Integration, site: Site) -> Origin:
         """Connections of one integration: none waits for those of another, nor for another API's."""
+        uri = _uri(integration, site)
         port = uri.port or (443 if uri.scheme == "https" else 80)
-        return self.upstream.origin(uri.scheme, uri.hostname or "", port, share=(site.api_id, site.definition))
-
-    def _gate(self, integration: Integration, site: Site) -> Gate | None:
-        """One cap for all routes that use the integration, and for its stages as far as they call the same URI.
-
-        Kept over a reload that changes none of this.
-        """
-        key = _gate_key(integration, site)
-        if key is None:
-            return None
-        gate = self._gates.get(key)
-        if gate is None:
-            gate = self._gates[key] = Gate(key[-1])
-        return gate
+        return self._upstream.origin(
+            uri.scheme,
+            uri.hostname or "",
+            port,
+            share=(site.api_id, site.definition),
+            tls=_tls(integration.tls_config),
+        )
 
 
 def _uri(integration: Integration, site: Site) -> SplitResult:
     return urlsplit(expand(integration.integration_uri or "", site.stage_variables))
 
 
-def _gate_key(integration: Integration, site: Site) -> GateKey | None:
-    most = integration.max_concurrency
-    if most is None:
-        return None
-    return site.api_id, site.definition, expand(integration.integration_uri or "", site.stage_variables), most
+def _tls(config: TlsConfig | None) -> TlsSettings:
+    """The files by name and content: what is replaced under its name makes other connections."""
+    if config is None:
+        return DEFAULT_TLS
+    files = config.ca_certificates, config.client_certificate, config.client_key
+    ca_file, certificate, key = (None if file is None else str(file.path) for file in files)
+    return TlsSettings(
+        ca_file=ca_file,
+        certificate=certificate,
+        key=key,
+        server_name=config.server_name_to_verify,
+        verify=not config.insecure_skip_verification,
+        version=" ".join("" if file is None else file.digest for file in files),
+    )
 
 
 def _call(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.integrations.base import Call, Site
@@ -10,6 +10,7 @@ from wsgateway.invocation import Invocation
 from wsgateway.messages import EndpointResponse, Message
 from wsgateway.model import mock
 from wsgateway.model.integration import Integration
+from wsgateway.upstream.origin import Origin
 
 JSON = ((b"Content-Type", b"application/json"),)
 
@@ -20,6 +21,13 @@ class Mock:
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The model has checked all there is while templates are static."""
         yield from ()
+
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
+        return set()
+
+    @property
+    def refused(self) -> int:
+        return 0
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that answers at once, with what was decided here.

@@ -14,6 +14,7 @@ from wsgateway.model import mock
 from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
 from wsgateway.model.explain import shown
 from wsgateway.model.quotas import IntegrationMillis
+from wsgateway.model.tls import TlsConfig
 from wsgateway.model.uri import uri_fault
 
 IntegrationType = Annotated[
@@ -65,6 +66,8 @@ class Integration(Definition):
     """What the backend is sent beside the body: `integration.request.header.NAME: context.connectionId`."""
     timeout_in_millis: IntegrationMillis | None = None
     """How long the backend may take; 50 to 29000, in the open profile to 300000; 29000."""
+    tls_config: TlsConfig | None = None
+    """How an https backend is verified, and the certificate shown to it."""
     max_concurrency: Annotated[int, Ge(1)] | None = None
     """At most this many calls at a time; no limit. (Ours.)"""
     payload_format_version: Annotated[Literal["1.0"], Among(("1.0",))] = "1.0"
@@ -86,7 +89,6 @@ class Integration(Definition):
             "integrationSubtype",
             "responseParameters",
             "templateSelectionExpression",
-            "tlsConfig",
         }
     )
 
@@ -109,6 +111,7 @@ def _check_aws_proxy(integration: Integration) -> Iterator[Problem]:
         requestTemplates=integration.request_templates,
         integrationResponses=integration.integration_responses,
     )
+    yield from _without("the function runs on this machine", tlsConfig=integration.tls_config)
 
 
 def _check_http_proxy(integration: Integration) -> Iterator[Problem]:
@@ -119,6 +122,8 @@ def _check_http_proxy(integration: Integration) -> Iterator[Problem]:
         fault = uri_fault(uri)
         if fault:
             yield Problem(("integrationUri",), f"{shown(uri)}: {fault}")
+        elif integration.tls_config is not None and not uri.startswith("https:"):
+            yield Problem(("tlsConfig",), "has no effect: integrationUri is not https; remove it, or write https://")
     yield from _without(
         "HTTP_PROXY passes messages and answers on as they came",
         requestTemplates=integration.request_templates,
@@ -132,6 +137,7 @@ def _check_mock(integration: Integration) -> Iterator[Problem]:
         integrationUri=integration.integration_uri,
         requestParameters=integration.request_parameters,
         maxConcurrency=integration.max_concurrency,
+        tlsConfig=integration.tls_config,
     )
     yield from _under(("requestTemplates",), mock.check_request(integration.request_templates))
     for key, response in integration.integration_responses.items():

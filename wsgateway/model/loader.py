@@ -99,7 +99,7 @@ def parse(text: str, name: str, environ: Mapping[str, str], base_dir: FilePath) 
         raise _at(name, stop(f"holds no mapping; {START}", 1))
     problems = document.problems + expansion.problems
     try:
-        definitions = Definitions.model_validate(root)
+        definitions = Definitions.model_validate(root, context={"directory": base_dir})
     except ValidationError as error:
         problems += _news(problems_of(error), problems, source)
     if problems:

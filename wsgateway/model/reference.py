@@ -16,6 +16,7 @@ TITLES = {
     "RouteResponse": "A route response",
     "Parameter": "A parameter",
     "Integration": "An integration",
+    "TlsConfig": "An HTTPS backend",
     "IntegrationResponse": "An integration response",
     "Function": "A function",
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import MaxLen, MinLen
-from pydantic import Field, PlainValidator, TypeAdapter
+from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
@@ -56,12 +56,12 @@ class RouteResponse(Definition):
     not_yet: ClassVar[frozenset[str]] = frozenset({"modelSelectionExpression", "responseModels", "responseParameters"})
 
 
-def _named_or_inline(value: object) -> str | Integration:
+def _named_or_inline(value: object, info: ValidationInfo) -> str | Integration:
     match value:
         case str():
             return _name.validate_python(value)
         case dict() | Integration():
-            return Integration.model_validate(value)
+            return Integration.model_validate(value, context=info.context)
     raise fault(wrong_kind("the name of an integration, or an integration", value))
 
 

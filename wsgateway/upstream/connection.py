@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import select
+import ssl
 from typing import Protocol, cast
 
-from wsgateway.errors import BadGateway
+from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.outbox import Outbox
 from wsgateway.upstream.answer import FOREVER, AnswerReader, Refused
+from wsgateway.upstream.complaint import complaint
 from wsgateway.upstream.exchange import Exchange
 from wsgateway.upstream.heads import KnownHeads
 
@@ -24,6 +26,7 @@ class Owner(Protocol):
     outbox: Outbox
     idle_seconds: float
     bad_answers: int
+    unreachable: int
 
     def release(self, connection: Connection) -> None:
         """Take back a connection whose answer is complete and which may carry another request."""
@@ -54,9 +57,11 @@ class Connection(asyncio.Protocol):
         "_reader",
         "_reading",
         "_socket",
+        "error",
         "expires",
         "fresh",
         "idle_seconds",
+        "over",
         "transport",
     )
 
@@ -71,6 +76,8 @@ class Connection(asyncio.Protocol):
         self._reader: AnswerReader  # made when there is a connection
         self._reading = False  # an answer of which a part is read
         self._socket = select.poll()
+        self.over = False
+        self.error: Exception | None = None  # that ended it
         self.fresh = True  # has not been free yet
         self.expires = FOREVER
         self.idle_seconds = owner.idle_seconds  # less if the backend says so
@@ -94,8 +101,9 @@ class Connection(asyncio.Protocol):
         if self._next is None:
             return
         if self.transport.is_closing():
-            self._part()
-            return
+            if self.over or not self.fresh:
+                self._part(self.error)
+            return  # why a new one ends is told in this turn or the next: by `connection_lost`
         self._exchange, request, self._max_body = self._next
         self._next = None
         self._head_only = request.method == "HEAD"
@@ -147,6 +155,8 @@ class Connection(asyncio.Protocol):
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.over = True
+        self.error = exc
         self._end(exc)
         self._reader.close()
         self._owner.lost(self)
@@ -159,7 +169,7 @@ class Connection(asyncio.Protocol):
         self._next = None
         self._owner.drop(self)
 
-    def _part(self) -> None:
+    def _part(self, error: Exception | None = None) -> None:
         """The peer left, or spoke, while nothing was asked. What was about to be may still go another way."""
         self._owner.drop(self)
         if self._next is None:
@@ -167,8 +177,12 @@ class Connection(asyncio.Protocol):
         exchange, request, max_body = self._next
         self._next = None
         if self.fresh:  # another new one would fare no better
-            self._owner.bad_answers += 1
-            exchange.fail(BadGateway(early(self._owner.url)))
+            rejection = self.rejection(error)
+            if rejection is None:
+                exchange.fail(self._bad(early(self._owner.url)))
+            else:
+                self._owner.unreachable += 1
+                exchange.fail(rejection)
         else:
             self._owner.again(exchange, request, max_body)
 
@@ -189,14 +203,31 @@ class Connection(asyncio.Protocol):
     def _refuse(self, exchange: Exchange, why: str) -> None:
         self._exchange = None
         self._owner.drop(self)
+        exchange.fail(self._bad(f"backend {self._owner.url} gave no usable answer: {why}"))
+
+    def _bad(self, reason: str) -> BadGateway:
         self._owner.bad_answers += 1
-        exchange.fail(BadGateway(f"backend {self._owner.url} gave no usable answer: {why}"))
+        return BadGateway(reason)
+
+    def rejection(self, error: Exception | None) -> GatewayError | None:
+        """The failure of a TLS handshake that the peer ends behind our part of it, as TLS 1.3 lets it (RFC 8446 §4.4).
+
+        None for an end of any other kind.
+        """
+        if not (isinstance(error, ssl.SSLError) and self.fresh and not self._reading):
+            return None
+        return IntegrationFailure(f"backend {self._owner.url} {complaint(error)}")
 
     def _end(self, error: Exception | None) -> None:
         """The peer is done."""
         exchange = self._exchange
         if exchange is None:
-            self._part()
+            self._part(error)
+        elif (rejection := self.rejection(error)) is not None:
+            self._exchange = None
+            self._owner.drop(self)
+            self._owner.unreachable += 1
+            exchange.fail(rejection)
         elif error is not None:
             self._refuse(exchange, f"the connection broke: {error}")
         elif not self._reading:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsgateway.errors import IntegrationFailure
+from wsgateway.upstream.complaint import UNTRUSTED, complaint
 from wsgateway.upstream.connection import Connection
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.resolver import Resolver
+from wsgateway.upstream.tls import peer_fault
 
 NEXT_ADDRESS_SECONDS = 3.0  # for an address that doesn't answer, if there is another
 
@@ -45,7 +47,7 @@ class Dialer:
             except IntegrationFailure as error:
                 failure = error
             except (OSError, ValueError) as error:  # ssl.SSLError and TimeoutError are OSErrors
-                failure = IntegrationFailure(f"backend {self.url} {_complaint(error)} (address {address})")
+                failure = IntegrationFailure(f"backend {self.url} {complaint(error)} (address {address})")
                 failure.__cause__ = error
         try:
             raise failure
@@ -56,22 +58,14 @@ class Dialer:
         loop = asyncio.get_running_loop()
         if self.secure is None:
             _, connection = await loop.create_connection(make, address, self.port)
-        else:
-            _, connection = await loop.create_connection(
-                make, address, self.port, ssl=self.secure, server_hostname=self.server_name
-            )
+            return connection
+        transport, connection = await loop.create_connection(
+            make, address, self.port, ssl=self.secure, server_hostname=self.server_name
+        )
+        if self.secure.verify_mode is ssl.CERT_NONE:
+            certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            fault = peer_fault(certificate or b"", self.server_name)
+            if fault is not None:
+                transport.abort()
+                raise IntegrationFailure(f"backend {self.url} {UNTRUSTED}: {fault} (address {address})")
         return connection
-
-
-def _complaint(error: OSError | ValueError) -> str:
-    match error:
-        case ConnectionRefusedError():
-            return "refused the connection"
-        case ssl.SSLCertVerificationError():
-            return f"has a certificate that can't be trusted: {error.verify_message}"
-        case ssl.SSLError():
-            return f"failed the TLS handshake: {error}"
-        case TimeoutError():
-            return "did not answer"
-        case _:
-            return f"can't be connected to: {error}"

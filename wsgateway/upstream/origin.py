@@ -62,7 +62,7 @@ class Origin:
         self.unreachable = 0
         self.bad_answers = 0
         self.overflows = 0
-        self._loop = loop
+        self.loop = loop
         self._dialer = dialer
         self._deadlines = deadlines
         self._bounds = bounds
@@ -91,21 +91,29 @@ class Origin:
         return bool(self._sockets or self._waiting or self._opening)
 
     def send(
-        self, request: EndpointRequest, timeout: float, *, max_body: int, gate: Gate | None = None
+        self,
+        request: EndpointRequest,
+        timeout: float,
+        *,
+        max_body: int,
+        gate: Gate | None = None,
+        exchange: Exchange | None = None,
     ) -> asyncio.Future[EndpointResponse]:
         """Send `request`, now or when a connection is free, and give its answer.
 
         The answer *raises* IntegrationFailure (no connection), BadGateway (no usable answer), IntegrationTimeout
         (`timeout` seconds over, waiting and connecting included), ServiceUnavailable (`gate` or the queue is full).
-        Nothing is ever sent twice. Cancelling the future drops the connection it used.
+        Nothing is ever sent twice. Cancelling the future drops the connection it used. `exchange` is one of the
+        caller's own kind, new; its gate must have room.
         """
-        loop = self._loop
+        loop = self.loop
         if gate is not None:
             if gate.in_flight >= gate.limit:
                 gate.refused += 1
                 return refused(loop, ServiceUnavailable(f"{gate.limit} calls to {self.url} are under way"))
             gate.in_flight += 1
-        exchange = Exchange(loop=loop)
+        if exchange is None:
+            exchange = Exchange(loop=loop)
         exchange.gate = gate
         exchange.place = self
         now = monotonic()
@@ -207,8 +215,8 @@ class Origin:
         for _ in range(0 if self.closing else min(room, wanted, TURN_DIALS)):
             if not self._turn_over:
                 self._turn_over = True
-                self._loop.call_soon(self._next_turn)
-            task = self._loop.create_task(self._dialer.dial(lambda: Connection(self), probe=probing))
+                self.loop.call_soon(self._next_turn)
+            task = self.loop.create_task(self._dialer.dial(lambda: Connection(self), probe=probing))
             self._opening[task] = None
             task.add_done_callback(self._dialled)
 
@@ -223,8 +231,8 @@ class Origin:
             pass
         elif (error := task.exception()) is not None:
             self._fail_next(error)
-        elif (connection := task.result()).transport.is_closing():
-            self._fail_next(BadGateway(early(self.url)))
+        elif (connection := task.result()).over:
+            self._fail_next(connection.rejection(connection.error) or BadGateway(early(self.url)))
         else:
             self._welcome(connection)
         self._replenish()
@@ -235,7 +243,7 @@ class Origin:
         self._held.add(connection)
         self._sockets.add(connection)
         if self._sweeper is None:
-            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+            self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         if self._waiting:
             self._start_next(connection)
         else:
@@ -263,7 +271,7 @@ class Origin:
         now = monotonic()
         for connection in [connection for connection in self._idle if connection.expires <= now]:
             self.drop(connection)
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._held else None
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep) if self._held else None
 
     def drop(self, connection: Connection) -> None:
         if connection in self._held:

@@ -11,12 +11,12 @@ from wsgateway.upstream.dial import Dialer
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.origin import Bounds, Origin
 from wsgateway.upstream.resolver import Resolver
-from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context
+from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context, machine_version
 
 __all__ = ["Origin", "Upstream"]
 
 
-Key = tuple[str, str, int, TlsSettings, bool, Hashable]
+Key = tuple[str, str, int, TlsSettings, str, bool, Hashable]
 
 
 class Upstream:
@@ -30,6 +30,7 @@ class Upstream:
         self._origins: dict[Key, Origin] = {}
         self._retired: list[Origin] = []  # still busy when last looked at
         self._resolvers: dict[str, Resolver] = {}
+        self._machine = machine_version()
         self._failures = {"unreachable": 0, "bad_answer": 0, "queue_full": 0}  # of origins that are gone
 
     @property
@@ -73,7 +74,8 @@ class Upstream:
         says that an operator wrote the host. *Raises* ValueError for a scheme other than http and https,
         OSError or ssl.SSLError if the files of `tls` can't be used.
         """
-        key = (scheme, host, port, tls, trusted, share)
+        machine = self._machine if scheme == "https" and tls.ca_file is None else ""
+        key = (scheme, host, port, tls, machine, trusted, share)
         origin = self._origins.get(key)
         if origin is None:
             if scheme not in ("http", "https"):
@@ -87,13 +89,17 @@ class Upstream:
                 host=host,
                 port=port,
                 trusted=trusted,
-                secure=context(tls) if scheme == "https" else None,
+                secure=context(tls, machine) if scheme == "https" else None,
                 server_name=tls.server_name or host,
                 egress=self.egress,
                 resolver=resolver,
             )
             origin = self._origins[key] = Origin(self._loop, dialer, self._deadlines, self._bounds)
         return origin
+
+    def look_again(self) -> None:
+        """From now on `origin` trusts the certificate authorities that the machine has now."""
+        self._machine = machine_version()
 
     def keep_only(self, used: Container[Origin]) -> None:
         """Retire every other origin; one is forgotten the next time, for last calls may still come."""

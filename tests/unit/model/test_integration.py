@@ -157,7 +157,8 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         pytest.param(
             PROXY % "payloadFormatVersion: '2.0'", "payloadFormatVersion: 2.0 is none of 1.0", id="HTTP APIs' version"
         ),
-        pytest.param(PROXY % "tlsConfig: {}", "tlsConfig: not supported yet", id="a key to come"),
+        pytest.param(PROXY % "credentialsArn: arn:aws:iam::1:role/x", "credentialsArn: not supported yet", id="a role"),
+        pytest.param(PROXY % "connectionId: x", "connectionId: not supported yet", id="a key to come"),
         pytest.param(
             PROXY % "integrationURI: x",
             "integrationURI: unknown key; did you mean integrationUri?",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator
@@ -12,62 +11,18 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 
+from tests.certificates import Authority, server_context
 from wsgateway.errors import BadGateway, IntegrationFailure
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.upstream import Egress, TlsSettings, Upstream
+from wsgateway.upstream.tls import machine_fault, machine_version, peer_fault
 
 pytestmark = pytest.mark.anyio
 
 REQUEST = EndpointRequest(b"POST / HTTP/1.1\r\nHost: localhost\r\n", b"hi")
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-
-
-class Authority:
-    """A certificate authority that lives as long as a test, and what it issued, as files."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.file = self._write("ca", self._sign(self._name, self._key.public_key(), authority=True), self._key)[0]
-
-    def issue(self, name: str, *alternatives: x509.GeneralName) -> tuple[str, str]:
-        """A certificate for `name`, and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        return self._write(name, self._sign(subject, key.public_key(), *alternatives), key)
-
-    def _sign(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePublicKey,
-        *alternatives: x509.GeneralName,
-        authority: bool = False,
-    ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        builder = (
-            x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        )
-        if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        return builder.sign(self._key, hashes.SHA256())
-
-    def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[str, str]:
-        files = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return str(files[0]), str(files[1])
 
 
 @pytest.fixture
@@ -114,14 +69,6 @@ class TlsBackend:
             await server.wait_closed()
 
 
-def server_context(certificate: tuple[str, str], ca_file: str | None = None) -> ssl.SSLContext:
-    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ca_file)
-    secure.load_cert_chain(*certificate)
-    if ca_file is not None:
-        secure.verify_mode = ssl.CERT_REQUIRED
-    return secure
-
-
 @pytest.fixture
 async def backend(certificate: tuple[str, str]) -> AsyncIterator[TlsBackend]:
     async with TlsBackend(server_context(certificate), ANSWER).listening() as server:
@@ -164,7 +111,13 @@ async def test_another_name(upstream: Upstream, authority: Authority) -> None:
             await call(upstream, "localhost", server.port, TlsSettings(ca_file=authority.file))
         tls = TlsSettings(ca_file=authority.file, server_name="elsewhere.example")
         assert (await call(upstream, "localhost", server.port, tls)).body == b"hi"
-        assert (await call(upstream, "localhost", server.port, TlsSettings(verify=False))).body == b"hi"
+        with pytest.raises(IntegrationFailure, match="certificate is not valid for 'localhost'"):
+            await call(upstream, "localhost", server.port, TlsSettings(verify=False))
+
+
+async def test_any_authority(upstream: Upstream, backend: TlsBackend) -> None:
+    """API Gateway developer guide, "x-amazon-apigateway-integration.tlsConfig", insecureSkipVerification."""
+    assert (await call(upstream, "localhost", backend.port, TlsSettings(verify=False))).body == b"hi"
 
 
 async def test_a_client_certificate(upstream: Upstream, authority: Authority, certificate: tuple[str, str]) -> None:
@@ -205,3 +158,60 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError):
         asyncio.run(ask())
+
+
+def der(file: str) -> bytes:
+    return x509.load_pem_x509_certificate(Path(file).read_bytes()).public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("chat.example", None),
+        ("CHAT.EXAMPLE.", None),
+        ("a.wild.example", None),
+        ("::1", None),
+        ("0:0:0:0:0:0:0:1", None),
+        ("wild.example", "certificate is not valid for 'wild.example'"),
+        ("a.b.wild.example", "certificate is not valid for 'a.b.wild.example'"),
+        (".wild.example", "certificate is not valid for '.wild.example'"),
+        ("example", "certificate is not valid for 'example'"),
+        ("127.0.0.1", "certificate is not valid for '127.0.0.1'"),
+        ("the common name", "certificate is not valid for 'the common name'"),
+    ],
+)
+def test_names_of_a_certificate_of_any_authority(name: str, fault: str | None, authority: Authority) -> None:
+    names = [x509.DNSName("chat.example"), x509.DNSName("*.wild.example"), x509.DNSName("*")]
+    shown, _ = authority.issue("the common name", *names, x509.IPAddress(ipaddress.ip_address("::1")))
+
+    assert peer_fault(der(shown), name) == fault
+
+
+def test_times_and_shape_of_a_certificate_of_any_authority(authority: Authority) -> None:
+    over, _ = authority.issue("over", x509.DNSName("h"), days=(-3, -1))
+    early, _ = authority.issue("early", x509.DNSName("h"), days=(1, 3))
+    nameless, _ = authority.issue("nameless")
+
+    assert peer_fault(der(over), "h") == "certificate has expired"
+    assert peer_fault(der(early), "h") == "certificate is not yet valid"
+    assert peer_fault(der(nameless), "nameless") == "certificate has no subject alternative name"
+    assert "can't be read" in str(peer_fault(b"nonsense", "h"))
+
+
+def test_what_is_wrong_with_the_machines_authorities(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    assert machine_fault() is None
+    monkeypatch.setenv("SSL_CERT_FILE", authority.file)
+    assert machine_fault() is None
+    before = machine_version()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    assert "none.pem, which can't be read: No such file" in str(machine_fault())
+    (tmp_path / "none.pem").write_text("nothing")
+    assert "none.pem, which holds no usable PEM certificate" in str(machine_fault())
+    assert machine_version() != before
+    monkeypatch.setenv("SSL_CERT_FILE", authority.file)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    assert "nowhere, which is no directory" in str(machine_fault())

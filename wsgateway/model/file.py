@@ -1,0 +1,64 @@
+"""`file:PATH` as a value: a file that a definition names, read when the definition is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import with_info_plain_validator_function
+
+from wsgateway.model.explain import fault, shown, wrong_kind
+
+PREFIX = "file:"
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was when the definition was read: another content makes another value.
+
+    Its path begins at the definition's folder, which is the `directory` of the validation's context. The content itself
+    is not kept: it may be a key.
+    """
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return with_info_plain_validator_function(_read)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{PREFIX}."}
+
+
+def _read(value: object, info: ValidationInfo) -> File:
+    if isinstance(value, File):
+        return value
+    if not isinstance(value, str):
+        raise fault(wrong_kind("a string such as file:certs/ca.pem", value))
+    name = value.removeprefix(PREFIX)
+    if name == value or not name.strip() or "\0" in name:
+        raise fault(f"{_hidden(value)} is not allowed: write file: and the path of a file, such as file:certs/ca.pem")
+    directory = info.context["directory"] if info.context else Path()
+    path = directory / name
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise fault(f"{shown(value)} is no file")  # a pipe would hold up whoever reads it
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise fault(f"{shown(value)} can't be read: {error.strerror} ({shown(str(path.absolute()))})") from error
+    if len(content) > MAX_BYTES:
+        raise fault(f"{shown(value)} is larger than {MAX_BYTES} bytes")
+    return File(path, sha256(content).hexdigest())
+
+
+def _hidden(value: str) -> str:
+    """What was written, unless it is what belongs into the file."""
+    return "a value that begins -----BEGIN" if value.lstrip().startswith("-----BEGIN") else shown(value)
