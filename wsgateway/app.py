@@ -18,6 +18,7 @@ import anyio
 import uvloop
 
 from wsgateway import __version__
+from wsgateway.aws import Credentials, NoEndpoint, ServiceEndpoints
 from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
@@ -29,7 +30,7 @@ from wsgateway.dataplane.identity import SLOT_BYTES, ConnectionIds
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.errors import DefinitionError, StartError
-from wsgateway.functions import Functions, InvokeApi, Surroundings
+from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http_proxy import HttpProxy
@@ -49,13 +50,16 @@ from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.pool import Upstream
 
+DEFAULT_REGION = "us-east-1"
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
 
 
-def integration_types(upstream: Upstream, functions: Functions) -> dict[str, IntegrationType]:
+def integration_types(
+    upstream: Upstream, functions: Functions, endpoints: ServiceEndpoints, credentials: Credentials
+) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
     return {
-        "AWS_PROXY": AwsProxy(functions),
+        "AWS_PROXY": AwsProxy(functions, upstream, endpoints, credentials),
         "HTTP_PROXY": HttpProxy(upstream, frozenset(CONTEXT)),
         "MOCK": Mock(),
     }
@@ -74,12 +78,13 @@ def compile_checked(loaded: Loaded, types: Mapping[str, IntegrationType], functi
     return deployment
 
 
-async def check_definitions(loaded: Loaded, environ: Mapping[str, str]) -> Deployment:
+async def check_definitions(loaded: Loaded, environ: Mapping[str, str], region: str | None = None) -> Deployment:
     """All that `serve` would refuse, without serving. *Raises* DefinitionError with every problem."""
     upstream = Upstream(egress=Egress())
     functions = Functions(Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ))
+    types = integration_types(upstream, functions, ServiceEndpoints(environ, region), Credentials(_no_log))
     try:
-        return compile_checked(loaded, integration_types(upstream, functions), functions)
+        return compile_checked(loaded, types, functions)
     finally:
         await functions.aclose()
         await upstream.aclose()
@@ -97,6 +102,8 @@ class _App:
         self._counters = Counters()
         self._reload_failures = 0
         self._valid = True
+        self._reloading = anyio.Lock()
+        self._elsewhere: dict[str, str] = {}
         self._redeployed = anyio.Event()
         """Set at a deployment: other code may have to be watched."""
 
@@ -113,11 +120,15 @@ class _App:
         self._log = Log(LogWriter())
         self._egress = egress = Egress()
         upstream = Upstream(egress=egress)
+        endpoints = ServiceEndpoints(self._environ, settings.region)
         self._functions = functions = Functions(
-            Surroundings(serve=self._serve_function, log=self._log, environ=self._environ)
+            Surroundings(
+                serve=self._serve_function, log=self._log, account=_account(settings, endpoints), environ=self._environ
+            )
         )
         self._upstream = upstream
-        self._types = integration_types(upstream, functions)
+        self._credentials = Credentials(self._log)
+        self._types = integration_types(upstream, functions, endpoints, self._credentials)
         deployment = compile_checked(loaded, self._types, functions)
         self._files = files = _files(settings.max_connections)
         self._gateway = gateway = Gateway(
@@ -158,6 +169,7 @@ class _App:
         )
         node.edges = [public, internal]
         self._public, self._internal = public, internal
+        await self._sign_in(deployment)
         self._deploy(loaded, deployment)
         invoke_api = await self._serve_function(InvokeApi(functions, self._log))
         try:
@@ -173,6 +185,7 @@ class _App:
         finally:
             for listener in (public, internal, invoke_api):
                 listener.close()
+            self._credentials.close()
             await functions.aclose()
             await upstream.aclose()
             self._log.writer.close()
@@ -200,7 +213,7 @@ class _App:
         """Reload at each SIGHUP; drain at the first other signal."""
         async for number in signals:
             if number == signal.SIGHUP:
-                self._reload()
+                await self._reload()
                 continue
             self._log("draining", connections=len(self._gateway.hub), signal=signal.Signals(number).name)
             tasks.start_soon(self._leave_at_once_on, signals)
@@ -233,9 +246,14 @@ class _App:
 
     # Definitions
 
-    def _reload(self) -> None:
+    async def _reload(self) -> None:
         """Take the file's new content, and that of the files it names, or keep what there is and say why."""
+        async with self._reloading:
+            await self._reload_once()
+
+    async def _reload_once(self) -> None:
         self._upstream.look_again()
+        self._credentials.look_again()
         try:
             loaded = load(self._settings.file, self._environ)
             deployment = compile_checked(loaded, self._types, self._functions)
@@ -253,9 +271,22 @@ class _App:
             return
         self._valid = True
         unchanged = (loaded.digest, loaded.definitions) == (self._node.digest, self._definitions)
+        await self._sign_in(deployment)
         self._deploy(loaded, deployment)
         event = "definition unchanged" if unchanged else "definition deployed"
         self._log(event, digest=deployment.digest, stages=len(deployment.stages))
+
+    async def _sign_in(self, deployment: Deployment) -> None:
+        """Have credentials at hand, if there are any, before the first message for a function that is not here."""
+        elsewhere = _lambdas(self._types).elsewhere(
+            [use for use in deployment.uses if use[0].integration_type == "AWS_PROXY"]
+        )
+        for function, endpoint in sorted(elsewhere.items() - self._elsewhere.items()):
+            self._log("function elsewhere", function=function, endpoint=endpoint)
+        self._elsewhere = elsewhere
+        if elsewhere:
+            self._credentials.start()
+            await self._credentials.first()
 
     def _deploy(self, loaded: Loaded, deployment: Deployment) -> None:
         """Execute it, and hold the listener to its limits: which API a head is for is known only behind it."""
@@ -285,7 +316,7 @@ class _App:
         # The directory, not the file: editors replace files.
         async for changes in awatch(file.parent, recursive=False, debounce=100, step=20, rust_timeout=200):
             if any(changed == str(file) for _, changed in changes):
-                self._reload()
+                await self._reload()
 
     async def _watch_code(self) -> None:
         """Restart a function for its next message when its code changes."""
@@ -363,6 +394,8 @@ class _App:
             pushes={str(status): number for status, number in counters.pushes.items()},
             message_errors=dict(counters.route_errors),
             failures=self._upstream.failures() | {"refused": sum(kind.refused for kind in self._types.values())},
+            lambda_calls=dict(_lambdas(self._types).counts),
+            credentials_valid=not self._credentials.fault if self._credentials.wanted else None,
             invocations={name: pool.invocations for name, pool in self._functions.pools.items()},
             cold_starts={name: pool.cold_starts for name, pool in self._functions.pools.items()},
             throttles={name: pool.throttles for name, pool in self._functions.pools.items()},
@@ -381,6 +414,20 @@ class _App:
             reload_failures=self._reload_failures,
             log_dropped=self._log.writer.dropped,
         )
+
+
+def _lambdas(types: Mapping[str, IntegrationType]) -> AwsProxy:
+    proxy = types["AWS_PROXY"]
+    assert isinstance(proxy, AwsProxy)
+    return proxy
+
+
+def _account(settings: Settings, endpoints: ServiceEndpoints) -> Account:
+    """Where local functions believe to be. *Raises* StartError where the AWS profile can't be read."""
+    try:
+        return Account(region=endpoints.region or DEFAULT_REGION, account_id=settings.account_id)
+    except NoEndpoint as error:
+        raise StartError(str(error)) from error
 
 
 @asynccontextmanager

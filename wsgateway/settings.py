@@ -32,6 +32,9 @@ class Settings:
     callback_domain: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     ready_file: Path | None = None
+    region: str | None = None
+    """The AWS region of functions whose ARN names none; None where AWS's own variables and profile say it."""
+    account_id: str = "000000000000"
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:

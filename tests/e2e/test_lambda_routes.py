@@ -215,3 +215,18 @@ async def test_a_drain_ends_the_functions_processes(tmp_path: Path) -> None:
 
         assert await running.wait() == 0
         assert not alive(cold["worker"])
+
+
+async def test_functions_believe_to_be_where_the_flags_say(tmp_path: Path) -> None:
+    code = """
+import json, os
+
+def handler(event, context):
+    return {"statusCode": 200, "body": json.dumps([os.environ["AWS_REGION"], context.invoked_function_arn])}
+"""
+    flags = ("--region", "eu-west-3", "--account-id", "123456789012")
+    async with gateway(written(tmp_path, code), tmp_path, *flags) as running, connect(running.ws()) as client:
+        await client.send("where am I?")
+
+        region, arn = json.loads(await client.recv())
+        assert (region, arn) == ("eu-west-3", "arn:aws:lambda:eu-west-3:123456789012:function:app")

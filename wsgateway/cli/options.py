@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from enum import Enum
 from pathlib import Path
@@ -14,6 +15,22 @@ from rich.table import Table
 
 File = Annotated[Path, typer.Argument(help="The definition.", envvar="WSGATEWAY_FILE", show_default=True)]
 DEFAULT_FILE = Path("routes.yaml")
+
+
+def _region(text: str | None) -> str | None:
+    if text is not None and re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}", text) is None:
+        raise typer.BadParameter(f"{text!r} is no region; write one such as eu-west-1")
+    return text
+
+
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The AWS region of functions [default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's].",
+        envvar="WSGATEWAY_REGION",
+        callback=_region,
+    ),
+]
 
 
 class Output(Enum):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 
-from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, print_rows
+from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, RegionOption, print_rows
 
 
-def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE) -> None:
+def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, region: RegionOption = None) -> None:
     """Show what each route of each stage of FILE calls."""
     from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
     from wsgateway.model.uri import expand
 
     loaded = load(file, os.environ)
-    asyncio.run(check_definitions(loaded, os.environ))
+    asyncio.run(check_definitions(loaded, os.environ, region))
     rows: list[dict[str, object]] = []
     for api_id, api in loaded.definitions.apis.items():
         for stage_name, stage in api.stages.items():

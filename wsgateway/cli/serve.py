@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from wsgateway.cli.options import DEFAULT_FILE, File
+from wsgateway.cli.options import DEFAULT_FILE, File, RegionOption
 from wsgateway.errors import StartError
 from wsgateway.settings import Network, Settings, check_authority, parse_networks
 
@@ -19,6 +19,12 @@ def _authority(text: str | None) -> str | None:
         return check_authority(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _account_id(text: str) -> str:
+    if len(text) != 12 or not (text.isascii() and text.isdigit()):
+        raise typer.BadParameter(f"{text!r} is no account; write its 12 digits")
+    return text
 
 
 Host = Annotated[str, typer.Option(help="Address of the public listener.", envvar="WSGATEWAY_HOST")]
@@ -65,6 +71,14 @@ CallbackDomain = Annotated[
 TrustedProxies = Annotated[
     str, typer.Option(help="CIDR,… that may set X-Forwarded-*.", envvar="WSGATEWAY_TRUSTED_PROXIES")
 ]
+AccountId = Annotated[
+    str,
+    typer.Option(
+        help="The AWS account local functions believe to be in.",
+        envvar="WSGATEWAY_ACCOUNT_ID",
+        callback=_account_id,
+    ),
+]
 ReadyFile = Annotated[
     Path | None,
     typer.Option(help="Write the ready line's facts here, as JSON, once ready.", envvar="WSGATEWAY_READY_FILE"),
@@ -84,6 +98,8 @@ def serve(
     callback_domain: CallbackDomain = None,
     trusted_proxies: TrustedProxies = "",
     ready_file: ReadyFile = None,
+    region: RegionOption = None,
+    account_id: AccountId = "000000000000",
 ) -> None:
     """Serve the APIs of FILE."""
     _run(dev=False, **locals())
@@ -102,6 +118,8 @@ def dev(
     callback_domain: CallbackDomain = None,
     trusted_proxies: TrustedProxies = "",
     ready_file: ReadyFile = None,
+    region: RegionOption = None,
+    account_id: AccountId = "000000000000",
 ) -> None:
     """Serve the APIs of FILE while you write them: reload on change, and errors say why."""
     _run(dev=True, **locals())

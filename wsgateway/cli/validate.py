@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 
-from wsgateway.cli.options import DEFAULT_FILE, File
+from wsgateway.cli.options import DEFAULT_FILE, File, RegionOption
 
 
-def validate(file: File = DEFAULT_FILE) -> None:
+def validate(file: File = DEFAULT_FILE, region: RegionOption = None) -> None:
     """Check FILE as `serve` would; exit code 2 and every problem on stderr if it is invalid."""
     from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
 
-    deployment = asyncio.run(check_definitions(load(file, os.environ), os.environ))
+    deployment = asyncio.run(check_definitions(load(file, os.environ), os.environ, region))
     apis = len({api_id for api_id, _ in deployment.stages})
     print(f"{file}: valid; APIs: {apis}, stages: {len(deployment.stages)}")

@@ -1,26 +1,33 @@
 """AWS_PROXY: the event goes to a Lambda function, and its result is the answer.
 
-API Gateway developer guide, "Set up Lambda proxy integrations for WebSocket APIs". The function is named by
-`function:NAME`, by its ARN, or by AWS's long URI around the ARN; a local function of that name runs it.
+API Gateway developer guide, "Set up Lambda proxy integrations for WebSocket APIs". A local function of the name that
+the URI has runs it; else Lambda does, at the endpoint SDKs would call.
 """
 
 from __future__ import annotations
 
-import re
 from asyncio import Future, get_running_loop
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, Problem, ServiceUnavailable
-from wsgateway.functions.base import InvokeRefused, parse_name
+from wsgateway.aws import NoEndpoint
+from wsgateway.errors import BackendFault, BadGateway, GatewayError, IntegrationFailure, Problem, ServiceUnavailable
+from wsgateway.functions.base import FunctionNotFound, InvokeRefused
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
+from wsgateway.integrations.lambda_remote import Counts, RemoteFunction
+from wsgateway.integrations.lambda_target import Target, parse_target
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointResponse
+from wsgateway.model.explain import did_you_mean
 from wsgateway.model.uri import expand, variables
+from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context, file_version, machine_fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wsgateway.aws import Credentials, Endpoint, ServiceEndpoints
     from wsgateway.functions.base import FunctionResult
     from wsgateway.functions.functions import Functions
     from wsgateway.integrations.base import Call, Site
@@ -28,89 +35,160 @@ if TYPE_CHECKING:
     from wsgateway.model.integration import Integration
     from wsgateway.upstream.exchange import Gate
     from wsgateway.upstream.origin import Origin
+    from wsgateway.upstream.pool import Upstream
 
-_long_form = re.compile(
-    r"arn:[a-z-]+:apigateway:[a-z0-9-]+:lambda:path/2015-03-31/functions/(.+)/invocations"
-).fullmatch
+    Invoker = Callable[[Invocation], Future[EndpointResponse]]
 
 
 class AwsProxy:
     """The IntegrationType of AWS_PROXY."""
 
-    def __init__(self, functions: Functions) -> None:
+    def __init__(
+        self, functions: Functions, upstream: Upstream, endpoints: ServiceEndpoints, credentials: Credentials
+    ) -> None:
         self._functions = functions
-        self._loop = get_running_loop()
+        self._upstream = upstream
+        self._endpoints = endpoints
+        self._credentials = credentials
         self._gates = Gates()
+        self.counts: Counts = Counts()
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
-        """The URI, with this stage's variables, names a function there is."""
+        """The URI, with this stage's variables, names a function here or at an endpoint there is."""
         uri = integration.integration_uri or ""
         missing = sorted({name for name in variables(uri) if name not in site.stage_variables})
         for name in missing:
             yield Problem(("integrationUri",), f"the stage has no variable {name}; add it to its stageVariables")
         if missing:
             return
-        target = expand(uri, site.stage_variables)
-        named = function_of(target)
-        if named is None:
-            yield Problem(
-                ("integrationUri",),
-                f"{target} names no Lambda function; write function:NAME, the function's ARN, or AWS's long form of it",
-            )
-        elif named[0] not in site.functions:
-            there = ", ".join(sorted(site.functions)) or "none"
-            yield Problem(
-                ("integrationUri",),
-                f"no function is named {named[0]}; define it under functions (there: {there}). "
-                "Functions elsewhere are not supported yet",
-            )
+        try:
+            target = parse_target(expand(uri, site.stage_variables))
+        except ValueError as error:
+            yield Problem(("integrationUri",), str(error))
+            return
+        if target.name in site.functions:
+            return
+        try:
+            fault = self._tls_fault(self._endpoint(target))
+        except NoEndpoint as error:
+            here = ", ".join(sorted(site.functions)) or "none"
+            near = did_you_mean(target.name, site.functions)
+            fault = f"no function here is named {target.name} (here: {here}){near}; elsewhere, {error}"
+        if fault:
+            yield Problem(("integrationUri",), fault)
 
     def compile(self, integration: Integration, site: Site) -> Call:
-        """A Call that hands the event to a worker of the function."""
-        named = function_of(expand(integration.integration_uri or "", site.stage_variables))
-        assert named is not None  # `check` saw it
-        name, qualifier = named
+        """A Call that hands the event to a worker of the function, or to Lambda."""
+        target = _target(integration, site)
         millis = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if millis is None else millis / 1000
-        ours = site.quotas.profile == "open"
-        functions, loop = self._functions, self._loop
         gate = self._gates.of(integration, site)
-
-        def call(invocation: Invocation) -> Future[EndpointResponse]:
-            if gate is not None and gate.in_flight >= gate.limit:
-                gate.refused += 1
-                raise ServiceUnavailable(f"{gate.limit} calls of function {name} are under way")
-            try:
-                invoke = functions.invoke(
-                    name,
-                    event(invocation, ours=ours),
-                    deadline=loop.time() + seconds,
-                    qualifier=qualifier,
-                    trace_id=new_trace_id().decode(),
-                )
-            except InvokeRefused as error:
-                raise IntegrationFailure(f"function {name}: {error.reason}") from error
-            outcome: Future[EndpointResponse] = loop.create_future()
-            if gate is not None:
-                gate.in_flight += 1
-            invoke.add_done_callback(partial(_landed, outcome, gate, name, site))
-            return outcome
-
-        return call
+        call: Invoker
+        if target.name in site.functions:
+            call = _local(self._functions, target, site, seconds, gate)
+        else:
+            call = RemoteFunction(
+                target,
+                self._endpoint(target),
+                site,
+                origin=self._origin(integration, site),
+                gate=gate,
+                seconds=seconds,
+                credentials=self._credentials,
+                counts=self.counts,
+                meaning=partial(_meaning, name=target.shown, site=site),
+            )
+        return call if gate is None else _gated(call, gate, target)
 
     def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         self._gates.keep_only(uses)
-        return set()
+        return {self._origin(integration, site) for integration, site in uses if _is_remote(integration, site)}
+
+    def elsewhere(self, uses: Sequence[tuple[Integration, Site]]) -> dict[str, str]:
+        """The functions that don't run here, each with the URL of its endpoint."""
+        targets = {_target(integration, site) for integration, site in uses if _is_remote(integration, site)}
+        return {target.shown: self._endpoint(target).url for target in targets}
 
     @property
     def refused(self) -> int:
         return self._gates.refused
 
+    def _endpoint(self, target: Target) -> Endpoint:
+        return self._endpoints.of("lambda", region=target.region, partition=target.partition)
 
-def function_of(uri: str) -> tuple[str, str] | None:
-    """`(name, qualifier)` of the function a URI names, or None where it names none."""
-    long_form = _long_form(uri)
-    return parse_name(uri if long_form is None else long_form[1])
+    def _origin(self, integration: Integration, site: Site) -> Origin:
+        """Connections of one integration, as HTTP_PROXY has them."""
+        endpoint = self._endpoint(_target(integration, site))
+        return self._upstream.origin(
+            endpoint.scheme,
+            endpoint.host,
+            endpoint.real_port,
+            share=(site.api_id, site.definition),
+            tls=_tls(self._endpoints.ca_file),
+        )
+
+    def _tls_fault(self, endpoint: Endpoint) -> str | None:
+        """Why nobody at the endpoint could be trusted."""
+        ca_file = self._endpoints.ca_file
+        if endpoint.scheme != "https":
+            return None
+        if ca_file is None:
+            return machine_fault()
+        try:
+            context(_tls(ca_file))
+        except OSError as error:  # ssl.SSLError is one
+            return f"AWS_CA_BUNDLE names {ca_file}, which can't be used: {error.strerror or error}"
+        return None
+
+
+def _tls(ca_file: str | None) -> TlsSettings:
+    return DEFAULT_TLS if ca_file is None else TlsSettings(ca_file=ca_file, version=file_version(ca_file))
+
+
+def _target(integration: Integration, site: Site) -> Target:
+    return parse_target(expand(integration.integration_uri or "", site.stage_variables))
+
+
+def _is_remote(integration: Integration, site: Site) -> bool:
+    return _target(integration, site).name not in site.functions
+
+
+def _gated(call: Invoker, gate: Gate, target: Target) -> Call:
+    """`call` where the gate has room."""
+
+    def gated(invocation: Invocation) -> Future[EndpointResponse]:
+        if gate.in_flight >= gate.limit:
+            gate.refused += 1
+            raise ServiceUnavailable(f"{gate.limit} calls of function {target.shown} are under way")
+        return call(invocation)
+
+    return gated
+
+
+def _local(functions: Functions, target: Target, site: Site, seconds: float, gate: Gate | None) -> Invoker:
+    """A Call that hands the event to a worker of a function here."""
+    name, qualifier = target.name, target.qualifier
+    ours = site.quotas.profile == "open"
+    loop = get_running_loop()
+
+    def call(invocation: Invocation) -> Future[EndpointResponse]:
+        try:
+            invoke = functions.invoke(
+                name,
+                event(invocation, ours=ours),
+                deadline=loop.time() + seconds,
+                qualifier=qualifier,
+                trace_id=new_trace_id().decode(),
+            )
+        except InvokeRefused as error:
+            raise _refusal(error, name) from error
+        outcome: Future[EndpointResponse] = loop.create_future()
+        if gate is not None:
+            gate.in_flight += 1
+        invoke.add_done_callback(partial(_landed, outcome, gate, name, site))
+        return outcome
+
+    return call
 
 
 def _landed(
@@ -126,16 +204,21 @@ def _landed(
         return
     error = invoke.exception()
     if error is not None:
-        refused = isinstance(error, InvokeRefused)
-        outcome.set_exception(IntegrationFailure(f"function {name}: {error}") if refused else error)
+        outcome.set_exception(_refusal(error, name) if isinstance(error, InvokeRefused) else error)
         return
     try:
-        outcome.set_result(_meaning(invoke.result(), name, site))
+        outcome.set_result(_meaning(invoke.result(), name=name, site=site))
     except GatewayError as fault:
         outcome.set_exception(fault)
 
 
-def _meaning(result: FunctionResult, name: str, site: Site) -> EndpointResponse:
+def _refusal(error: InvokeRefused, name: str) -> BackendFault:
+    """The function did not run: 500 to a handshake where there is none, else 502, as for Lambda's own refusals."""
+    kind = IntegrationFailure if isinstance(error, FunctionNotFound) else BadGateway
+    return kind(f"function {name}: {error.reason}")
+
+
+def _meaning(result: FunctionResult, *, name: str, site: Site) -> EndpointResponse:
     """What a result means. *Raises* BadGateway where the function failed or gave what its route can't use."""
     if result.failed:
         raise BadGateway(f"function {name} failed: {result.payload[:500].decode('utf-8', 'replace')}")

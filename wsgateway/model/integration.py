@@ -55,7 +55,7 @@ class Integration(Definition):
     integration_type: IntegrationType
     """The kind of backend: AWS_PROXY, HTTP_PROXY or MOCK."""
     integration_uri: Annotated[str, MaxLen(2048)] | None = None
-    """The backend's URL, or for AWS_PROXY `function:NAME`; `${stageVariables.NAME}` stands for a stage's value."""
+    """The backend's URL, or for AWS_PROXY `function:NAME` or an ARN; `${stageVariables.NAME}` is a stage's value."""
     integration_method: Method = "POST"
     """The HTTP method used; POST. ANY is the client's own on $connect."""
     description: Annotated[str, MaxLen(1024)] | None = None
@@ -105,13 +105,17 @@ class Integration(Definition):
 def _check_aws_proxy(integration: Integration) -> Iterator[Problem]:
     if integration.integration_uri is None:
         yield Problem(("integrationUri",), "is required: the function AWS_PROXY calls, such as function:NAME")
+    if integration.integration_method != "POST":
+        yield Problem(("integrationMethod",), "Lambda functions are invoked by POST; write POST, or remove it")
     yield from _without(
         "AWS_PROXY hands on the whole event and takes the whole result",
         requestParameters=integration.request_parameters,
         requestTemplates=integration.request_templates,
         integrationResponses=integration.integration_responses,
     )
-    yield from _without("the function runs on this machine", tlsConfig=integration.tls_config)
+    yield from _without(
+        "Lambda's endpoint is verified as SDKs do, by AWS_CA_BUNDLE where that is set", tlsConfig=integration.tls_config
+    )
 
 
 def _check_http_proxy(integration: Integration) -> Iterator[Problem]:

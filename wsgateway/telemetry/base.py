@@ -30,6 +30,10 @@ class NodeFacts:
     invocations: dict[str, int]
     cold_starts: dict[str, int]
     throttles: dict[str, int]
+    lambda_calls: dict[tuple[str, str], int]
+    """Of functions elsewhere, by function and result."""
+    credentials_valid: bool | None
+    """None where nobody needs any."""
     given_up: dict[str, int]
     refused: dict[str, int]
     disconnect_failures: int

@@ -68,6 +68,18 @@ class _Collector:
         yield _labelled(
             "function_throttles_total", "Invocations refused for want of a process.", "function", facts.throttles
         )
+        calls = CounterMetricFamily(
+            "wsgateway_lambda_calls_total", "Calls of Lambda functions elsewhere.", labels=["function", "result"]
+        )
+        for call, number in sorted(facts.lambda_calls.items()):
+            calls.add_metric(call, number)
+        yield calls
+        if facts.credentials_valid is not None:
+            yield _gauge(
+                "aws_credentials_valid",
+                "0 while AWS credentials are missing or can't be renewed.",
+                facts.credentials_valid,
+            )
         yield _labelled("closed_by_gateway_total", "Connections the gateway gave up on.", "cause", facts.given_up)
         yield _labelled("refused_total", "Malformed or surplus input by kind.", "kind", facts.refused)
         yield _counter("disconnect_failures_total", "$disconnect calls that failed.", facts.disconnect_failures)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.dataplane.values import connecting, disconnecting, message, quotas
 from wsgateway.app import integration_types
+from wsgateway.aws import Credentials, ServiceEndpoints
 from wsgateway.dataplane.compile import CompiledStage, Deployment, compile_deployment
 from wsgateway.dataplane.node import CALM_TICK, FASTEST_TICK, tick_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError
@@ -32,7 +33,9 @@ MOCK = "integration: {integrationType: MOCK, requestTemplates: {$default: '{\"st
 def compiled(text: str) -> Deployment:
     upstream = Upstream(egress=Egress())
     functions = Functions(Surroundings(serve=no_runtime_api, log=lambda event, **facts: None))
-    return compile_deployment(parse(text, "routes.yaml", {}, Path()), integration_types(upstream, functions))
+    credentials = Credentials(lambda event, **facts: None)
+    types = integration_types(upstream, functions, ServiceEndpoints({}), credentials)
+    return compile_deployment(parse(text, "routes.yaml", {}, Path()), types)
 
 
 async def no_runtime_api(handler: Handler) -> Served:

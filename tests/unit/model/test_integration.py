@@ -158,6 +158,11 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             PROXY % "payloadFormatVersion: '2.0'", "payloadFormatVersion: 2.0 is none of 1.0", id="HTTP APIs' version"
         ),
         pytest.param(PROXY % "credentialsArn: arn:aws:iam::1:role/x", "credentialsArn: not supported yet", id="a role"),
+        pytest.param(
+            "integrations: {x: {integrationType: AWS_PROXY, integrationUri: 'function:a', integrationMethod: GET}}",
+            "integrationMethod: Lambda functions are invoked by POST; write POST, or remove it",
+            id="a function by GET",
+        ),
         pytest.param(PROXY % "connectionId: x", "connectionId: not supported yet", id="a key to come"),
         pytest.param(
             PROXY % "integrationURI: x",

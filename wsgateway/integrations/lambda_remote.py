@@ -1,0 +1,178 @@
+"""A Lambda function elsewhere: one signed Invoke a message, by our own HTTP client.
+
+Lambda API reference, Invoke; API Gateway developer guide, "Set up Lambda proxy integrations for WebSocket APIs". The
+call has the headers API Gateway sets, less X-Amz-Source-Arn: that is what a service says of itself, and we are none of
+AWS's. Logs are not asked for (X-Amz-Log-Type).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from wsgateway.aws import Credentials, Endpoint, Signer
+from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, IntegrationTimeout
+from wsgateway.functions.base import MAX_PAYLOAD, MAX_RESULT, FunctionResult
+from wsgateway.http1 import field, request_line
+from wsgateway.integrations.lambda_event import event
+from wsgateway.invocation import new_trace_id
+from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.upstream.exchange import Exchange
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable
+
+    from wsgateway.integrations.base import Site
+    from wsgateway.integrations.lambda_target import Target
+    from wsgateway.invocation import Invocation
+    from wsgateway.upstream.exchange import Gate
+    from wsgateway.upstream.origin import Origin
+
+SIGNED = {"x-amz-invocation-type": "RequestResponse"}
+
+RESULTS = {403: "denied", 404: "not_found", 429: "throttled"}
+"""Lambda's refusals by status, as they are counted; others are `error`."""
+
+UNUSABLE = frozenset({403, 404})
+"""Refusals that are 500 to a handshake, as for a missing function, alias or permission on AWS; all others are 502."""
+
+KEYS_OVER = frozenset({"ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId"})
+"""What AWS says of credentials that are no longer good."""
+
+Counts = Counter[tuple[str, str]]
+"""Calls by function and result."""
+
+
+class RemoteFunction:
+    """A function as one route calls it, most of the request prepared here."""
+
+    def __init__(
+        self,
+        target: Target,
+        endpoint: Endpoint,
+        site: Site,
+        *,
+        origin: Origin,
+        gate: Gate | None,
+        seconds: float,
+        credentials: Credentials,
+        counts: Counts,
+        meaning: Callable[[FunctionResult], EndpointResponse],
+    ) -> None:
+        path = endpoint.path + target.path
+        self.name = target.shown
+        self._signer = Signer("lambda", endpoint.region, endpoint.authority, path, SIGNED)
+        self._head = b"".join(
+            [
+                request_line(b"POST", path.encode()),
+                field(b"Host", endpoint.authority.encode()),
+                field(b"Accept", b"application/json"),
+                field(b"Content-Type", b"application/json"),
+                field(b"User-Agent", b"AmazonAPIGateway_%b" % site.api_id.encode()),
+                field(b"X-Amzn-Apigateway-Api-Id", site.api_id.encode()),
+                *(field(name.title().encode(), value.encode()) for name, value in SIGNED.items()),
+            ]
+        )
+        self._ours = site.quotas.profile == "open"
+        self._origin = origin
+        self._gate = gate
+        self._seconds = seconds
+        self._credentials = credentials
+        self._counts = counts
+        self._meaning = meaning
+        self._loop = origin.loop
+
+    def __call__(self, invocation: Invocation) -> Future[EndpointResponse]:
+        """Begin an invocation; what it ends in names the function. *Raises* IntegrationFailure."""
+        keys = self._credentials.keys
+        if keys is None:
+            self.count("unsigned")
+            raise IntegrationFailure(f"function {self.name}: no AWS credentials: {self._credentials.fault}")
+        payload = event(invocation, ours=self._ours)
+        if len(payload) > MAX_PAYLOAD:
+            self.count("error")
+            raise BadGateway(f"function {self.name}: its event is over {MAX_PAYLOAD} bytes")
+        head = b"%bX-Amzn-Lambda-Integration-Tag: %b\r\nX-Amzn-Trace-Id: %b\r\n%b" % (
+            self._head,
+            invocation.request_id.encode(),
+            new_trace_id(),
+            self._signer.sign(keys, payload),
+        )
+        exchange = RemoteInvoke(loop=self._loop)
+        exchange.function = self
+        self._origin.send(
+            EndpointRequest(head, payload), self._seconds, max_body=MAX_RESULT, gate=self._gate, exchange=exchange
+        )
+        return exchange
+
+    def read(self, response: EndpointResponse) -> EndpointResponse:
+        """What Lambda's answer means at the route. *Raises* BadGateway, IntegrationFailure."""
+        headers = {name.lower(): value for name, value in response.headers}
+        body = response.body or b""
+        if response.status != 200:
+            raise self._refusal(response.status, headers.get(b"x-amzn-errortype", b""), body)
+        failed = b"x-amz-function-error" in headers
+        self.count("function_error" if failed else "ok")
+        return self._meaning(FunctionResult(body, failed))
+
+    def count(self, result: str) -> None:
+        self._counts[self.name, result] += 1
+
+    def _refusal(self, status: int, kind: bytes, body: bytes) -> GatewayError:
+        """Lambda did not run it."""
+        self.count(RESULTS.get(status, "error"))
+        name = kind.partition(b":")[0].decode("latin-1")
+        if name in KEYS_OVER:
+            self._credentials.suspect()
+        # Of a wrong signature AWS repeats the request behind the first line, token and all.
+        said = " ".join(filter(None, [name[:100], _message(body).partition("\n")[0][:300]]))
+        text = f"Lambda answered {status}{f' {said}' if said else ''}"
+        return IntegrationFailure(text) if status in UNUSABLE else BadGateway(text)
+
+
+class RemoteInvoke(Exchange):
+    """The exchange of one invocation, which ends in what the answer means. Its errors name the function."""
+
+    __slots__ = ("function",)
+
+    function: RemoteFunction
+
+    def answer(self, response: EndpointResponse) -> None:
+        try:
+            meaning = self.function.read(response)
+        except GatewayError as error:
+            super().fail(_named(error, self.function.name))
+        except Exception as error:  # nobody above could tell the one who waits
+            super().fail(error)
+        else:
+            super().answer(meaning)
+
+    def fail(self, error: BaseException) -> None:
+        self.function.count(_KINDS.get(type(error), "error"))
+        super().fail(_named(error, self.function.name) if isinstance(error, GatewayError) else error)
+
+
+_KINDS: dict[type[BaseException], str] = {IntegrationFailure: "unreachable", IntegrationTimeout: "timeout"}
+
+
+def _named(error: GatewayError, name: str) -> GatewayError:
+    """The same error about this function."""
+    if error.reason.startswith("function "):
+        return error
+    named = type(error)(f"function {name}: {error.reason}")
+    named.__cause__ = error
+    return named
+
+
+def _message(body: bytes) -> str:
+    """The text in the JSON of an AWS error."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(fields, dict):
+        return ""
+    text = fields.get("message") or fields.get("Message")
+    return text if isinstance(text, str) else ""
