@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+DAY = datetime.timedelta(days=1)
 
 
 class Authority:
@@ -23,9 +27,30 @@ class Authority:
 
     def issue(self, name: str, *alternatives: x509.GeneralName, days: tuple[int, int] = (-1, 1)) -> tuple[str, str]:
         """A certificate for `name` (files `name.pem` and `name.key`) that holds between these days from now."""
+        return self._issue(name, name, alternatives, days[0] * DAY, days[1] * DAY)
+
+    def issue_to(
+        self, *names: str, file: str = "", begins: datetime.timedelta = -DAY, ends: datetime.timedelta = 30 * DAY
+    ) -> tuple[str, str]:
+        """A certificate made out to all these names and addresses; the files are called like the first."""
+        alternatives = [_general_name(name) for name in names]
+        return self._issue(names[0], file or names[0].replace("*", "any"), alternatives, begins, ends)
+
+    def client(self) -> ssl.SSLContext:
+        """Trusts this authority and nobody else."""
+        return ssl.create_default_context(cafile=self.file)
+
+    def _issue(
+        self,
+        name: str,
+        file: str,
+        alternatives: Sequence[x509.GeneralName],
+        begins: datetime.timedelta,
+        ends: datetime.timedelta,
+    ) -> tuple[str, str]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        return self._write(name, self._sign(subject, key.public_key(), *alternatives, days=days), key)
+        return self._write(file, self._sign(subject, key.public_key(), *alternatives, begins=begins, ends=ends), key)
 
     def _sign(
         self,
@@ -33,13 +58,14 @@ class Authority:
         key: ec.EllipticCurvePublicKey,
         *alternatives: x509.GeneralName,
         authority: bool = False,
-        days: tuple[int, int] = (-1, 1),
+        begins: datetime.timedelta = -DAY,
+        ends: datetime.timedelta = 30 * DAY,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
-            .not_valid_before(now + datetime.timedelta(days=days[0]))
-            .not_valid_after(now + datetime.timedelta(days=days[1]))
+            .not_valid_before(now + begins)
+            .not_valid_after(now + ends)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if alternatives:
@@ -55,6 +81,13 @@ class Authority:
             )
         )
         return str(files[0]), str(files[1])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def server_context(certificate: tuple[str, str], ca_file: str | None = None) -> ssl.SSLContext:

@@ -31,6 +31,7 @@ class Gateway:
     process: asyncio.subprocess.Process
     public: str
     internal: str
+    tls: str | None = None
     log: list[str] = field(default_factory=list)
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -41,6 +42,12 @@ class Gateway:
     @property
     def port(self) -> int:
         port = urlsplit(self.public).port
+        assert port is not None
+        return port
+
+    @property
+    def tls_port(self) -> int:
+        port = urlsplit(self.tls or "").port
         assert port is not None
         return port
 
@@ -99,16 +106,26 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    definition: str, folder: Path, *flags: str, verb: str = "serve", env: dict[str, str] | None = None
+    definition: str,
+    folder: Path,
+    *flags: str,
+    verb: str = "serve",
+    env: dict[str, str] | None = None,
+    usual_tls_port: bool = False,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway on any free ports with `definition` as its file; it is ended by its pid."""
+    """Run a gateway on any free ports with `definition` as its file; it is ended by its pid.
+
+    `usual_tls_port` leaves the port for TLS to `dev`.
+    """
     file = folder / "routes.yaml"
     file.write_text(definition)
+    if verb == "dev" and "--tls-port" not in flags and not usual_tls_port:
+        flags = ("--tls-port", "0", *flags)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "wsgateway", verb, str(file), "--port", "0", "--internal-port", "0", *flags,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONWARNINGS": "error"} | (env or {}),
+        env=os.environ | {"PYTHONWARNINGS": "error", "XDG_STATE_HOME": str(folder / "state")} | (env or {}),
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stderr is not None
@@ -116,10 +133,10 @@ async def gateway(
     try:
         async with asyncio.timeout(PATIENCE):
             line = (await process.stdout.readline()).decode()
-            match = re.fullmatch(r"wsgateway ready public=(\S+) internal=(\S+) pid=(\d+)\n", line)
+            match = re.fullmatch(r"wsgateway ready public=(\S+) internal=(\S+)(?: tls=(\S+))? pid=\d+\n", line)
             if match is None:
                 raise AssertionError(f"no ready line but {line!r}: {(await process.stderr.read()).decode()}")
-        running = Gateway(process, match[1], match[2])
+        running = Gateway(process, match[1], match[2], match[3])
         logging = asyncio.ensure_future(_collect_log(process.stderr, running))
         yield running
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -115,7 +116,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[Wire]:
+async def wire(
+    port: int, *, receive_buffer: int | None = None, tls: ssl.SSLContext | None = None, server_name: str = "127.0.0.1"
+) -> AsyncIterator[Wire]:
     """A TCP connection to a port of ours; with a small `receive_buffer` what isn't read soon stays with the server."""
     raw = socket.socket()
     raw.setblocking(False)
@@ -123,7 +126,9 @@ async def wire(port: int, *, receive_buffer: int | None = None) -> AsyncIterator
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     async with asyncio.timeout(PATIENCE):
         await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
-        reader, writer = await asyncio.open_connection(sock=raw, limit=receive_buffer or 2**16)
+        reader, writer = await asyncio.open_connection(
+            sock=raw, limit=receive_buffer or 2**16, ssl=tls, server_hostname=server_name if tls is not None else None
+        )
     try:
         yield Wire(reader, writer)
     finally:

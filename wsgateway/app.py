@@ -12,24 +12,25 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
 
 import anyio
 import uvloop
 
 from wsgateway import __version__
 from wsgateway.aws import Credentials, NoEndpoint, ServiceEndpoints
+from wsgateway.dataplane.callback import WILDCARDS, CallbackUrls, in_url
 from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
-from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.endpoint import Endpoints, Place
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import SLOT_BYTES, ConnectionIds
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.websocket import WebSocketApis
-from wsgateway.errors import DefinitionError, StartError
+from wsgateway.errors import DefinitionError, Problem, SettingError, StartError
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
@@ -38,12 +39,14 @@ from wsgateway.integrations.mock import Mock
 from wsgateway.invocation import CONTEXT, random_bytes
 from wsgateway.messages import Handler, HttpRequest, HttpResponse
 from wsgateway.model.loader import Loaded, load
-from wsgateway.settings import Settings
+from wsgateway.settings import DEV_TLS_PORT, Settings
 from wsgateway.telemetry.base import NodeFacts
 from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
+from wsgateway.transport.certificates import Certificates, CertificateSet
 from wsgateway.transport.files import Files, share_out
+from wsgateway.transport.keyring import Keyring, remarks
 from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.egress import Egress
@@ -51,7 +54,6 @@ from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.pool import Upstream
 
 DEFAULT_REGION = "us-east-1"
-WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
 
 
 def integration_types(
@@ -65,26 +67,42 @@ def integration_types(
     }
 
 
-def compile_checked(loaded: Loaded, types: Mapping[str, IntegrationType], functions: Functions) -> Deployment:
-    """A deployment whose functions can start here. *Raises* DefinitionError with every problem of both."""
+def compile_checked(
+    loaded: Loaded, types: Mapping[str, IntegrationType], functions: Functions, keyring: Keyring
+) -> tuple[Deployment, CertificateSet]:
+    """A deployment whose functions can start here, and its certificates.
+
+    *Raises* DefinitionError with every problem of all three.
+    """
     source = loaded.source
+    certificates = CertificateSet()
     problems = [source.locate(found) for found in functions.check(loaded.definitions.functions, source.directory)]
     try:
         deployment = compile_deployment(loaded, types)
     except DefinitionError as error:
         problems += error.problems
+    try:
+        certificates = keyring.read(loaded)
+    except DefinitionError as error:
+        problems += error.problems
     if problems:
         raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
-    return deployment
+    return deployment, certificates
 
 
-async def check_definitions(loaded: Loaded, environ: Mapping[str, str], region: str | None = None) -> Deployment:
-    """All that `serve` would refuse, without serving. *Raises* DefinitionError with every problem."""
+async def check_definitions(
+    loaded: Loaded, environ: Mapping[str, str], region: str | None = None
+) -> tuple[Deployment, list[Problem]]:
+    """All that `serve` would refuse, without serving; gives what it would remark upon.
+
+    *Raises* DefinitionError with every problem.
+    """
     upstream = Upstream(egress=Egress())
     functions = Functions(Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ))
     types = integration_types(upstream, functions, ServiceEndpoints(environ, region), Credentials(_no_log))
     try:
-        return compile_checked(loaded, types, functions)
+        deployment, certificates = compile_checked(loaded, types, functions, Keyring())
+        return deployment, list(remarks(certificates, loaded.source))
     finally:
         await functions.aclose()
         await upstream.aclose()
@@ -118,18 +136,30 @@ class _App:
         loaded = load(settings.file, self._environ)
         loop = asyncio.get_running_loop()
         self._log = Log(LogWriter())
+        sys.unraisablehook = self._unraisable
         self._egress = egress = Egress()
         upstream = Upstream(egress=egress)
         endpoints = ServiceEndpoints(self._environ, settings.region)
+        self._keyring = keyring = self._make_keyring()
         self._functions = functions = Functions(
             Surroundings(
-                serve=self._serve_function, log=self._log, account=_account(settings, endpoints), environ=self._environ
+                serve=self._serve_function,
+                log=self._log,
+                account=_account(settings, endpoints),
+                environ=self._environ,
+                extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
             )
         )
         self._upstream = upstream
         self._credentials = Credentials(self._log)
         self._types = integration_types(upstream, functions, endpoints, self._credentials)
-        deployment = compile_checked(loaded, self._types, functions)
+        deployment, certificates = compile_checked(loaded, self._types, functions, keyring)
+        self._certificates = Certificates(certificates)
+        speaks_tls = settings.dev or settings.tls_port is not None
+        if speaks_tls and not any(certificates.named()):
+            raise SettingError(
+                "--tls-port needs a certificate: give --tls-cert and --tls-key, or a domain one in the definition"
+            )
         self._files = files = _files(settings.max_connections)
         self._gateway = gateway = Gateway(
             loop=loop,
@@ -140,7 +170,7 @@ class _App:
             log=self._log,
             stages={},
             endpoints=Endpoints({}, None),
-            callback_url=self._callback_url,
+            callback_url=_no_callback_url,
             show_reasons=settings.dev,
             max_connections=files.clients,
         )
@@ -170,7 +200,16 @@ class _App:
         node.edges = [public, internal]
         self._public, self._internal = public, internal
         await self._sign_in(deployment)
-        self._deploy(loaded, deployment)
+        gateway.callback_url = CallbackUrls(
+            public=public,
+            internal=internal,
+            internal_host=settings.internal_host,
+            unsigned=settings.callback_auth == "none",
+            advertise=settings.advertise,
+            domain=settings.callback_domain,
+            secure_host=None if keyring.authority is None else self._secure_host,
+        )
+        self._deploy(loaded, deployment, certificates)
         invoke_api = await self._serve_function(InvokeApi(functions, self._log))
         try:
             functions.invoke_address = f"127.0.0.1:{invoke_api.port}"
@@ -178,7 +217,12 @@ class _App:
                 functions.warm()  # a handler that can't be imported says so now
             await internal.start(settings.internal_host, settings.internal_port, name="internal", backlog=files.backlog)
             await public.start(settings.host, settings.port, name="public", backlog=files.backlog)
-            for host, port in ((settings.host, public.port), (settings.internal_host, internal.port)):
+            if speaks_tls:
+                await self._start_tls(public)
+            elif any(certificates.named()):
+                self._log("certificates of domains are not used: no port speaks TLS; give --tls-port")
+            hosts = settings.host, settings.host, settings.internal_host
+            for host, port in zip(hosts, (public.port, public.tls_port, internal.port), strict=True):
                 for address in _addresses(host):
                     egress.deny(address, port)
             await self._serve(public, internal)
@@ -189,7 +233,45 @@ class _App:
             await functions.aclose()
             await upstream.aclose()
             self._log.writer.close()
+            if keyring.authority is not None:
+                keyring.authority.discard()
         return 0
+
+    def _make_keyring(self) -> Keyring:
+        """In `dev`, an authority of our own where no certificate is given."""
+        settings = self._settings
+        if not settings.dev or settings.tls_files is not None:
+            return Keyring(files=settings.tls_files)
+        from wsgateway.transport.development import authority, names_here  # only `dev` needs it
+
+        try:
+            made = authority(self._environ, datetime.now(UTC))
+        except OSError as error:
+            raise StartError(
+                f"the development CA can't be written: {error}; set TMPDIR to a folder that can"
+            ) from error
+        if made.problem:
+            self._log("the development CA can't be kept and is new at every start", reason=made.problem)
+        own = () if settings.host in WILDCARDS else (settings.host,)
+        return Keyring(authority=made, names=tuple(dict.fromkeys((*names_here(), *own))))
+
+    async def _start_tls(self, public: Listener) -> None:
+        """The public listener's port for TLS. In `dev` another one where the usual one is taken."""
+        settings = self._settings
+        port = DEV_TLS_PORT if settings.tls_port is None else settings.tls_port
+
+        async def start(port: int) -> None:
+            await public.start_tls(
+                settings.host, port, self._certificates, name="public TLS", backlog=self._files.backlog
+            )
+
+        try:
+            await start(port)
+        except StartError:
+            if settings.tls_port is not None:
+                raise
+            await start(0)
+            self._log("the usual port for TLS is taken", port=public.tls_port, usual=port)
 
     async def _serve(self, public: Listener, internal: Listener) -> None:
         settings, node = self._settings, self._node
@@ -231,9 +313,11 @@ class _App:
     def _announce(self, public: Listener, internal: Listener) -> None:
         settings = self._settings
         urls = {
-            "public": f"http://{_in_url(settings.host)}:{public.port}",
-            "internal": f"http://{_in_url(settings.internal_host)}:{internal.port}",
+            "public": f"http://{in_url(settings.host)}:{public.port}",
+            "internal": f"http://{in_url(settings.internal_host)}:{internal.port}",
         }
+        if public.tls_port:
+            urls["tls"] = f"https://{in_url(settings.host)}:{public.tls_port}"
         if settings.ready_file is not None:
             # Written aside and moved, so that whoever waits for the file reads all of it.
             aside = settings.ready_file.with_name(settings.ready_file.name + ".part")
@@ -242,7 +326,7 @@ class _App:
                 aside.replace(settings.ready_file)
             except OSError as error:
                 raise StartError(f"--ready-file {settings.ready_file}: {error.strerror}") from error
-        print(f"wsgateway ready public={urls['public']} internal={urls['internal']} pid={os.getpid()}", flush=True)
+        print("wsgateway ready", *(f"{name}={url}" for name, url in urls.items()), f"pid={os.getpid()}", flush=True)
 
     # Definitions
 
@@ -256,7 +340,7 @@ class _App:
         self._credentials.look_again()
         try:
             loaded = load(self._settings.file, self._environ)
-            deployment = compile_checked(loaded, self._types, self._functions)
+            deployment, certificates = compile_checked(loaded, self._types, self._functions, self._keyring)
         except DefinitionError as error:
             self._reload_failures += 1
             self._valid = False
@@ -272,7 +356,7 @@ class _App:
         self._valid = True
         unchanged = (loaded.digest, loaded.definitions) == (self._node.digest, self._definitions)
         await self._sign_in(deployment)
-        self._deploy(loaded, deployment)
+        self._deploy(loaded, deployment, certificates)
         event = "definition unchanged" if unchanged else "definition deployed"
         self._log(event, digest=deployment.digest, stages=len(deployment.stages))
 
@@ -288,12 +372,24 @@ class _App:
             self._credentials.start()
             await self._credentials.first()
 
-    def _deploy(self, loaded: Loaded, deployment: Deployment) -> None:
+    def _show(self, loaded: Loaded, certificates: CertificateSet) -> None:
+        """Show these certificates in handshakes from now on; say which are new, and what clients will object to."""
+        known = {pair.fingerprint for _, pair in self._certificates.current.named()}
+        self._certificates.current = certificates
+        for name, pair in certificates.named():
+            made_here = not name and self._keyring.authority is not None
+            if pair.fingerprint not in known and not made_here:
+                self._log("new certificate", domain=name, expires=pair.expires.isoformat(), sha256=pair.fingerprint)
+        for remark in remarks(certificates, loaded.source):
+            self._log("certificate needs care", problem=remark)
+
+    def _deploy(self, loaded: Loaded, deployment: Deployment, certificates: CertificateSet) -> None:
         """Execute it, and hold the listener to its limits: which API a head is for is known only behind it."""
         # Functions first: a stage that is swapped in finds them there.
         self._functions.reload(loaded.definitions.functions, loaded.source.directory)
         self._definitions = loaded.definitions
         self._node.deploy(deployment)
+        self._show(loaded, certificates)
         self._let_go(deployment)
         self._redeployed.set()
         quotas = [stage.quotas for stage in deployment.stages.values()]
@@ -341,23 +437,22 @@ class _App:
 
     # What the parts ask of the whole
 
-    def _callback_url(self, request: HttpRequest, prefix: str, stage: str) -> tuple[str, str]:
-        """`domainName` as handlers expect it, and the base of URLs that work from any backend."""
-        settings = self._settings
-        domain = (settings.callback_domain or request.authority) + prefix
-        if settings.callback_auth == "none":
-            return domain, f"{request.scheme}://{domain}/{stage}"
-        advertised = settings.advertise
-        if advertised is None:
-            host = settings.internal_host
-            advertised = socket.gethostname() if host in WILDCARDS else _in_url(host)
-        port = "" if urlsplit(f"//{advertised}").port else f":{self._internal.port}"
-        api_id = self._gateway.endpoints.resolve(request.host, request.target).api_id
-        return domain, f"http://{advertised}{port}/execute-api/{api_id}/{stage}"
+    def _secure_host(self, host: str, domain: str | None) -> str | None:
+        """The name under which functions reach the TLS port, of a client's host; None where that is not ours."""
+        default = self._certificates.current.default
+        covered = default is not None and host.strip("[]") in default.names
+        return host if covered or domain is not None else None
 
     def _unexpected(self, error: BaseException, method: str, target: str) -> None:
         self._counters.unexpected_errors += 1
         self._log("unexpected error", error=error, method=method, path=target.partition("?")[0])
+
+    def _unraisable(self, found: sys.UnraisableHookArgs) -> None:
+        """A fault where nobody can be told of it, in a callback of C code."""
+        if isinstance(found.exc_value, UnicodeDecodeError) and isinstance(found.object, bytes):
+            return  # a client's TLS server name that isn't ASCII: the handshake has failed and is counted
+        self._counters.unexpected_errors += 1
+        self._log("unexpected error", error=found.exc_value, place=found.err_msg)
 
     def _full(self, limit: int) -> None:
         self._log("too many TCP connections: idle HTTP connections end, else new ones are turned away", limit=limit)
@@ -406,12 +501,15 @@ class _App:
             },
             refused={
                 "request_malformed": counters.requests_malformed,
+                "request_misdirected": counters.misdirected,
+                "tls_handshake_failed": counters.tls_handshakes_failed,
                 "handshake_malformed": counters.handshakes_malformed,
                 "connection_surplus": counters.connections_refused,
             },
             disconnect_failures=counters.disconnect_failures,
             unexpected=counters.unexpected_errors,
             reload_failures=self._reload_failures,
+            certificates={name: pair.expires.timestamp() for name, pair in self._certificates.current.named()},
             log_dropped=self._log.writer.dropped,
         )
 
@@ -455,6 +553,10 @@ async def _no_runtime_api(handler: Handler) -> Listener:
     raise StartError("a check starts no function")
 
 
+def _no_callback_url(request: HttpRequest, place: Place) -> tuple[str, str]:
+    raise AssertionError("there are no listeners yet")
+
+
 def _no_log(event: str, **facts: object) -> None:
     """A check tells what it finds as problems."""
 
@@ -477,7 +579,3 @@ def _addresses(host: str) -> list[str]:
         return sorted({str(info[4][0]) for info in socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM)})
     except OSError:
         return []
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

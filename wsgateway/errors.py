@@ -13,6 +13,7 @@ GatewayError                        a client sees it, in AWS's words
 
 DefinitionError                     an operator sees it, at load or deploy; never a client
 StartError                          an operator sees it: the process can't start
+└── SettingError                    a flag, or its variable, holds what can't be used
 """
 
 from __future__ import annotations
@@ -126,3 +127,7 @@ class DefinitionError(Exception):
 
 class StartError(Exception):
     """The process can't start; the text says what, where and how to mend it."""
+
+
+class SettingError(StartError):
+    """A flag, or its variable of the environment, holds what can't be used: wrong usage, like a flag nobody knows."""

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wsgateway.errors import StartError
+from wsgateway.errors import SettingError, StartError
 
 CallbackAuth = Literal["none", "sigv4"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+DEV_TLS_PORT = 8443
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,10 @@ class Settings:
     dev: bool
     host: str = "127.0.0.1"
     port: int = 8080
+    tls_port: int | None = None
+    """None: no TLS in `serve`; in `dev` DEV_TLS_PORT, or any port where that is taken."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     internal_host: str = "127.0.0.1"
     internal_port: int = 9090
     advertise: str | None = None
@@ -35,6 +42,18 @@ class Settings:
     region: str | None = None
     """The AWS region of functions whose ARN names none; None where AWS's own variables and profile say it."""
     account_id: str = "000000000000"
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = ("--tls-cert", "--tls-key") if self.tls_key is None else ("--tls-key", "--tls-cert")
+            raise SettingError(f"{given} comes with {missing}: a certificate and its private key, two PEM files")
+        if self.tls_cert is not None and self.tls_port is None and not self.dev:
+            raise SettingError("--tls-cert has no effect without --tls-port, the port that is to speak TLS")
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """The default certificate's file and its key's."""
+        return None if self.tls_cert is None or self.tls_key is None else (self.tls_cert, self.tls_key)
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:

@@ -115,7 +115,7 @@ def member_of(row: tuple[str, str, str, str]) -> Member:
 
 @functools.lru_cache(maxsize=16)
 def callback_client(endpoint: str) -> Any:
-    """A boto3 client for the connections behind one endpoint, `http://{domainName}/{stage}`.
+    """A boto3 client for the connections behind one endpoint: a callback URL up to `/@connections/`.
 
     boto3 signs each call and wants a region and a key for that, whether or not the gateway looks at signatures. These
     are made up, so no AWS account or configuration is needed. Where signatures are checked, use real ones.
@@ -322,16 +322,16 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(413, f"A body needs a Content-Length of at most {LONGEST_BODY}")
             return
         body = self.rfile.read(int(length))
-        names = ("X-Connection-Id", "X-Route-Key", "X-Domain-Name", "X-Stage")
-        connection_id, route_key, domain_name, stage = (self.headers.get(name, "") for name in names)
+        names = ("X-Connection-Id", "X-Route-Key", "X-Callback-Url")
+        connection_id, route_key, callback_url = (self.headers.get(name, "") for name in names)
         if self.path != "/ws":
             self.refuse(404, "Events go to /ws")
-        elif not (connection_id and route_key and domain_name and stage):
+        elif not (connection_id and route_key and callback_url):
             self.refuse(400, f"An event has the headers {', '.join(names)}: routes.yaml maps them")
         else:
             # The domain name is the Host the client asked for. Where clients aren't to be trusted with naming whom
             # this server calls, CALLBACK_ENDPOINT says it instead.
-            endpoint = self.server.endpoint or f"http://{domain_name}/{stage}"
+            endpoint = self.server.endpoint or callback_url.partition("/@connections/")[0]
             self.handle_event(Event(connection_id=connection_id, route_key=route_key, endpoint=endpoint, body=body))
 
     def handle_event(self, event: Event) -> None:

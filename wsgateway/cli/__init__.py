@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from wsgateway.cli import connect, connections, routes, schema, serve, validate, version
-from wsgateway.errors import DefinitionError, StartError
+from wsgateway.errors import DefinitionError, SettingError, StartError
 
 app = typer.Typer(
     name="wsgateway",
@@ -50,7 +50,7 @@ def main() -> None:
         sys.exit(2)
     except StartError as error:
         print(f"wsgateway: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, SettingError) else 1)
     except BrokenPipeError:
         # What is still to be written has no reader either (Python documentation, "Note on SIGPIPE").
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,10 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
     loaded = load(file, os.environ)
     asyncio.run(check_definitions(loaded, os.environ, region))
     rows: list[dict[str, object]] = []
+    reached: dict[tuple[str, str], list[str]] = {}
+    for name, domain in loaded.definitions.domains.items():
+        for key, mapping in domain.mappings.items():
+            reached.setdefault((mapping.api, mapping.stage), []).append(f"{name}/{key}".rstrip("/"))
     for api_id, api in loaded.definitions.apis.items():
         for stage_name, stage in api.stages.items():
             for key, route in api.routes.items():
@@ -30,6 +34,7 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
                         "replies": "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no",
                         "integration": integration.integration_type if integration is not None else "-",
                         "target": expand(uri, stage.stage_variables) if uri is not None else "-",
+                        "domains": ", ".join(reached.get((api_id, stage_name), ["-"])),
                     }
                 )
     print_rows(rows, output)

@@ -31,6 +31,28 @@ Host = Annotated[str, typer.Option(help="Address of the public listener.", envva
 PublicPort = Annotated[
     int, typer.Option(help="Port of the public listener; 0 = any.", envvar="WSGATEWAY_PORT", min=0, max=65535)
 ]
+TlsPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Port of the public listener that speaks TLS; 0 = any.", envvar="WSGATEWAY_TLS_PORT", min=0, max=65535
+    ),
+]
+DevTlsPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Port of the public listener that speaks TLS; 0 = any [default: 8443, or any if that is taken].",
+        envvar="WSGATEWAY_TLS_PORT",
+        min=0,
+        max=65535,
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(help="The certificate and its chain, in PEM form.", envvar="WSGATEWAY_TLS_CERT"),
+]
+TlsKey = Annotated[
+    Path | None, typer.Option(help="The certificate's private key, in PEM form.", envvar="WSGATEWAY_TLS_KEY")
+]
 InternalHost = Annotated[str, typer.Option(help="Address of the internal listener.", envvar="WSGATEWAY_INTERNAL_HOST")]
 InternalPort = Annotated[
     int,
@@ -89,6 +111,9 @@ def serve(
     file: File = DEFAULT_FILE,
     host: Host = "127.0.0.1",
     port: PublicPort = 8080,
+    tls_port: TlsPort = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     internal_host: InternalHost = "127.0.0.1",
     internal_port: InternalPort = 9090,
     advertise: Advertise = None,
@@ -109,6 +134,9 @@ def dev(
     file: File = DEFAULT_FILE,
     host: Host = "127.0.0.1",
     port: PublicPort = 8080,
+    tls_port: DevTlsPort = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     internal_host: InternalHost = "127.0.0.1",
     internal_port: InternalPort = 9090,
     advertise: Advertise = None,

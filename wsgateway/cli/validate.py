@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 
 from wsgateway.cli.options import DEFAULT_FILE, File, RegionOption
 
@@ -13,6 +14,8 @@ def validate(file: File = DEFAULT_FILE, region: RegionOption = None) -> None:
     from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
 
-    deployment = asyncio.run(check_definitions(load(file, os.environ), os.environ, region))
+    deployment, remarks = asyncio.run(check_definitions(load(file, os.environ), os.environ, region))
+    for remark in remarks:
+        print(f"warning: {remark}", file=sys.stderr)
     apis = len({api_id for api_id, _ in deployment.stages})
     print(f"{file}: valid; APIs: {apis}, stages: {len(deployment.stages)}")

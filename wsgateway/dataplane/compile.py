@@ -90,7 +90,13 @@ def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> 
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
         raise DefinitionError(located)
     names = {api_id: frozenset(api.stages) for api_id, api in definitions.apis.items()}
-    return Deployment(stages, Endpoints(names, definitions.default("WEBSOCKET")), loaded.digest, tuple(uses))
+    domains = {
+        name: {key: (mapping.api, mapping.stage) for key, mapping in domain.mappings.items()}
+        for name, domain in definitions.domains.items()
+    }
+    domains_only = frozenset(api_id for api_id, api in definitions.apis.items() if api.disable_execute_api_endpoint)
+    endpoints = Endpoints(names, definitions.default("WEBSOCKET"), domains, domains_only)
+    return Deployment(stages, endpoints, loaded.digest, tuple(uses))
 
 
 def _check(

@@ -37,6 +37,7 @@ class ConnectionsApi:
 
     `signed` asks for SigV4 signatures; until they are built every such call is 403. `internal` allows
     what is for the internal listener: `GET /{stage}/@connections`, and `GET /{stage}/@connections/{id}/tail`.
+    All ways to an API with `disableExecuteApiEndpoint` are open there, too: that is about the public one.
     """
 
     def __init__(self, gateway: Gateway, *, signed: bool, internal: bool) -> None:
@@ -50,7 +51,7 @@ class ConnectionsApi:
         target = request.target
         cut = target.rfind("/")
         known = gateway.endpoints.stage_of_callback(request.host, target[:cut])
-        if known is not None:
+        if known is not None and (self._internal or not known.closed):
             # The way of nearly every push. A connection that is here has a valid id, so there is nothing to check.
             connection = gateway.hub.get(target[cut + 1 :].replace("%3D", "="))
             if connection is not None and connection.client.api_id == known.api_id:
@@ -60,6 +61,9 @@ class ConnectionsApi:
         except GatewayError as error:
             kind = "BadRequestException" if error.status == 400 else "ForbiddenException"
             return self._problem(error.status, kind, error.detail, error.reason)
+        if place.closed and not self._internal:
+            why = f"API {place.api_id} has disableExecuteApiEndpoint: use one of its custom domains"
+            return self._problem(403, "ForbiddenException", "Forbidden", why)
         rest = place.rest
         tailed = self._internal and len(rest) == 3 and rest[2] == "tail" and request.method == "GET"
         if not rest or rest[0] != "@connections" or (len(rest) > 2 and not tailed):

@@ -21,12 +21,14 @@ class Counters:
         "handshakes_malformed",
         "messages_in",
         "messages_out",
+        "misdirected",
         "pong_timeouts",
         "pushes",
         "requests_malformed",
         "route_errors",
         "slow_clients",
         "stalled_writes",
+        "tls_handshakes_failed",
         "unexpected_errors",
     )
 
@@ -58,6 +60,9 @@ class Counters:
         self.connections_refused = 0
         self.handshakes_malformed = 0
         self.requests_malformed = 0
+        self.tls_handshakes_failed = 0
+        self.misdirected = 0
+        """Requests for a host other than the one TLS was begun for."""
         self.unexpected_errors = 0
 
 

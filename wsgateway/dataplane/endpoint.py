@@ -1,18 +1,19 @@
 """Which API and stage a request means, from its Host and path alone.
 
-In this order: Host `{apiId}.execute-api.*` with path `/{stage}`; path `/execute-api/{apiId}/{stage}`; else the default
-API with path `/{stage}`. An apiId that is named and unknown is 403, as on AWS (API Gateway developer guide, "Invoke
-WebSocket APIs").
+In this order: a custom domain by Host, with the path as its mappings say; Host `{apiId}.execute-api.*` with path
+`/{stage}`; path `/execute-api/{apiId}/{stage}`; else the default API with path `/{stage}`. An apiId that is named and
+unknown is 403, as on AWS (API Gateway developer guide, "Invoke WebSocket APIs").
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from wsgateway.errors import AccessDenied, BadRequest
+from wsgateway.model.domain import domain_of
 
 _execute_api = re.compile(r"([a-z0-9-]+)\.execute-api(?:\.|$)").match
 _dots = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE).fullmatch
@@ -26,24 +27,77 @@ _forbidden = re.compile(r"\\|%5c|%00", re.IGNORECASE).search
 class Place:
     """A request's API, stage and what is left of the path, its segments percent-decoded.
 
-    `prefix` is what stands in the URL before the stage, to compose a callback URL that comes back here.
+    `prefix` is what stands in the URL before the stage, to compose a callback URL that comes back here; `domain` is the
+    custom domain that chose the API, as it is defined. `closed` says that clients may not come in this way, for the
+    API has `disableExecuteApiEndpoint`.
     """
 
     api_id: str
     stage: str
     rest: tuple[str, ...]
     prefix: str = ""
+    domain: str | None = None
+    by_host: bool = field(default=False, compare=False)
+    """Whether the Host chose the API, so that under another Host the same path means another one."""
+    closed: bool = False
+    base: str = field(default="", compare=False)
+    """The path of callback URLs on the same Host, up to `/@connections`."""
+
+    @property
+    def prefix_elsewhere(self) -> str:
+        """As `prefix`, for URLs with another Host."""
+        return f"/execute-api/{self.api_id}" if self.by_host else self.prefix
+
+
+class Mappings:
+    """The API mappings of one domain: the longest key that is the beginning of a path, whole segments, wins."""
+
+    __slots__ = ("_by_key", "_by_stage", "_deepest")
+
+    def __init__(self, mappings: Mapping[str, tuple[str, str]]) -> None:
+        self._by_key = {tuple(filter(None, key.split("/"))): target for key, target in mappings.items()}
+        self._deepest = max(map(len, self._by_key))
+        targets = set(mappings.values())
+        stages = [stage for _, stage in targets]
+        self._by_stage = {stage: (api_id, stage) for api_id, stage in targets if stages.count(stage) == 1}
+        if "" in mappings:
+            self._by_stage[mappings[""][1]] = mappings[""]
+
+    def find(self, segments: tuple[str, ...]) -> tuple[tuple[str, str], int] | None:
+        """The `(apiId, stage)` that answers at a path, and how many segments its key has.
+
+        Code that composes `https://{domainName}/{stage}/@connections/{id}` finds its stage too, where no mapping is
+        meant: of the API the domain itself stands for, or of the only one that has it. (Ours: AWS has the mapping key
+        alone in that place.)
+        """
+        target, length = None, 0
+        for length in range(min(self._deepest, len(segments)), -1, -1):
+            target = self._by_key.get(segments[:length])
+            if target is not None:
+                break
+        if not length and segments[1:2] == ("@connections",) and segments[0] in self._by_stage:
+            return self._by_stage[segments[0]], 1
+        return None if target is None else (target, length)
 
 
 class Endpoints:
     """Resolves requests; made anew from each set of definitions.
 
-    `apis` names each API and its stages, `default` the API meant where a request names none.
+    `apis` names each API and its stages, `default` the API meant where a request names none, `domains` has each custom
+    domain's mappings, key to `(apiId, stage)`, and `domains_only` the APIs that nothing but a domain leads to.
     """
 
-    def __init__(self, apis: Mapping[str, frozenset[str]], default: str | None) -> None:
+    def __init__(
+        self,
+        apis: Mapping[str, frozenset[str]],
+        default: str | None,
+        domains: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
+        domains_only: frozenset[str] = frozenset(),
+    ) -> None:
         self._apis = apis
         self._default = default
+        self._domains = {name: Mappings(mappings) for name, mappings in (domains or {}).items()}
+        self._domains_only = domains_only
         self._callbacks: dict[tuple[str, str], Place] = {}
 
     def stage_of_callback(self, host: str, head: str) -> Place | None:
@@ -70,10 +124,28 @@ class Endpoints:
         segments = path.split("/")[1:]
         if _forbidden(path) is not None or any(_dots(segment) for segment in segments):
             raise BadRequest("the path holds a dot segment, a backslash or NUL")
+        domain = domain_of(host, self._domains) if self._domains else None
+        if domain is not None:
+            return self._by_mapping(domain, segments)
+        place = self._by_stage(host, segments)
+        return replace(place, closed=True) if place.api_id in self._domains_only else place
+
+    def _by_mapping(self, domain: str, segments: list[str]) -> Place:
+        decoded = tuple(map(unquote, segments))
+        found = self._domains[domain].find(decoded)
+        if found is None:
+            raise AccessDenied(f"no API mapping of the domain {domain} answers to this path")
+        (api_id, stage), length = found
+        base = "".join(f"/{segment}" for segment in segments[:length])
+        return Place(api_id, stage, _rest(decoded[length:]), domain=domain, by_host=True, base=base)
+
+    def _by_stage(self, host: str, segments: list[str]) -> Place:
         prefix = ""
+        by_host = False
         match = _execute_api(host)
         if match is not None:
             api_id: str | None = match[1]
+            by_host = True
             named = f"the Host names API {api_id}, which is not defined"
         elif len(segments) >= 2 and segments[0] == "execute-api":
             api_id = segments[1]
@@ -90,7 +162,9 @@ class Endpoints:
         if stage not in stages:
             known = ", ".join(sorted(stages))
             raise AccessDenied(f"API {api_id} has no stage {stage!r}; its stages: {known}")
-        rest = [unquote(segment) for segment in segments[1:]]
-        if rest and rest[-1] == "":
-            rest.pop()  # a trailing slash is accepted
-        return Place(api_id, stage, tuple(rest), prefix)
+        rest = _rest(tuple(map(unquote, segments[1:])))
+        return Place(api_id, stage, rest, prefix, by_host=by_host, base=f"{prefix}/{stage}")
+
+
+def _rest(segments: tuple[str, ...]) -> tuple[str, ...]:
+    return segments[:-1] if segments and segments[-1] == "" else segments  # a trailing slash is accepted

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wsgateway.dataplane.compile import StageRef
-    from wsgateway.dataplane.endpoint import Endpoints
+    from wsgateway.dataplane.endpoint import Endpoints, Place
     from wsgateway.messages import HttpRequest
 
 
@@ -38,8 +38,8 @@ class Gateway:
     log: Log
     stages: Mapping[tuple[str, str], StageRef]
     endpoints: Endpoints
-    callback_url: Callable[[HttpRequest, str, str], tuple[str, str]]
-    """`(domainName, base of callback URLs)` of a request, for its path prefix and stage."""
+    callback_url: Callable[[HttpRequest, Place], tuple[str, str]]
+    """`(domainName, base of callback URLs)` of a request that means this place."""
     show_reasons: bool
     max_connections: int
     draining: bool = False

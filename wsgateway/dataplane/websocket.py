@@ -21,6 +21,7 @@ from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.compile import CompiledStage
+    from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.messages import Header
 
@@ -45,7 +46,10 @@ class WebSocketApis:
         try:
             place = gateway.endpoints.resolve(request.host, request.target)
             if place.rest:
-                raise AccessDenied("a WebSocket path is the stage alone")
+                alone = "the stage" if place.domain is None else "an API mapping's key"
+                raise AccessDenied(f"a WebSocket path is {alone} alone")
+            if place.closed:
+                raise AccessDenied(f"API {place.api_id} has disableExecuteApiEndpoint: use one of its custom domains")
         except GatewayError as error:
             count(gateway.counters.connects, error.status)
             return _refused_place(error, gateway.show_reasons)
@@ -55,7 +59,7 @@ class WebSocketApis:
             return _refused_busy(reason, gateway.show_reasons)
         ref = gateway.stages[place.api_id, place.stage]
         stage = ref.current
-        connection = Connection(gateway, ref, _client(gateway, request, stage, place.prefix))
+        connection = Connection(gateway, ref, _client(gateway, request, stage, place))
         operation = stage.connect
         if operation is None:
             return self._accept(connection, None)
@@ -115,8 +119,8 @@ class WebSocketApis:
         return HttpResponse(fault.status, tuple(headers), text.encode(), close=True)
 
 
-def _client(gateway: Gateway, request: HttpRequest, stage: CompiledStage, prefix: str) -> Client:
-    domain_name, base = gateway.callback_url(request, prefix, stage.name)
+def _client(gateway: Gateway, request: HttpRequest, stage: CompiledStage, place: Place) -> Client:
+    domain_name, base = gateway.callback_url(request, place)
     connection_id = gateway.ids.new(stage.api_id)
     user_agent = request.header(b"user-agent")
     chain = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"x-forwarded-for"]

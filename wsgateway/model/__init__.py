@@ -1,6 +1,7 @@
 """Definitions: what a gateway serves, as read from `routes.yaml`."""
 
 from wsgateway.model.definitions import Definitions
+from wsgateway.model.domain import ApiMapping, Domain, domain_of
 from wsgateway.model.function import Function
 from wsgateway.model.integration import Integration, IntegrationResponse
 from wsgateway.model.loader import Loaded, Source, load, parse
@@ -11,7 +12,9 @@ from wsgateway.model.uri import uri_fault
 from wsgateway.model.websocket import Route, RouteResponse, WebSocketApi
 
 __all__ = [
+    "ApiMapping",
     "Definitions",
+    "Domain",
     "Function",
     "Integration",
     "IntegrationResponse",
@@ -24,6 +27,7 @@ __all__ = [
     "Source",
     "Stage",
     "WebSocketApi",
+    "domain_of",
     "json_schema",
     "load",
     "parse",

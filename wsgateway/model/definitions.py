@@ -10,6 +10,7 @@ from pydantic import Field
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Definition, Matches
+from wsgateway.model.domain import Domain, DomainName
 from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
 from wsgateway.model.websocket import WebSocketApi
@@ -29,10 +30,10 @@ class Definitions(Definition):
     """The APIs by apiId."""
     functions: Mapping[FunctionName, Function] = Field(default_factory=dict)
     """Local Lambda functions by name; an integration names one as `function:NAME`."""
+    domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
+    """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {"apiKeys", "credentials", "domains", "egress", "usagePlans", "vpcLinks"}
-    )
+    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeys", "credentials", "egress", "usagePlans", "vpcLinks"})
 
     def default(self, protocol: str) -> str | None:
         """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has."""
@@ -47,3 +48,24 @@ class Definitions(Definition):
         if isinstance(name, str) and isinstance(apis, dict) and apis and name not in apis:
             near = did_you_mean(name, apis) or f"; there are {', '.join(shown(api) for api in list(apis)[:10])}"
             yield Problem(("defaultApi",), f"no API is named {shown(name)}{near}")
+        if isinstance(apis, dict):
+            yield from _unknown_targets(data.get("domains"), apis)
+
+
+def _unknown_targets(domains: object, apis: Mapping[str, Any]) -> Iterator[Problem]:
+    """Mappings of domains that name an API or a stage which isn't there."""
+    for domain, defined in domains.items() if isinstance(domains, dict) else ():
+        mappings = defined.get("mappings") if isinstance(defined, dict) else None
+        for key, mapping in mappings.items() if isinstance(mappings, dict) else ():
+            if not isinstance(mapping, dict):
+                continue
+            path = ("domains", domain, "mappings", key)
+            name, stage = mapping.get("api"), mapping.get("stage")
+            api = apis.get(name) if isinstance(name, str) else None
+            stages = api.get("stages") if isinstance(api, dict) else None
+            if isinstance(name, str) and name not in apis:
+                near = did_you_mean(name, apis) or "; define it under apis"
+                yield Problem((*path, "api"), f"no API is named {shown(name)}{near}")
+            elif isinstance(stage, str) and isinstance(stages, dict) and stage not in stages:
+                near = did_you_mean(stage, stages) or f"; there are {', '.join(shown(each) for each in stages)}"
+                yield Problem((*path, "stage"), f"API {shown(name)} has no stage {shown(stage)}{near}")

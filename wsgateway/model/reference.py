@@ -19,6 +19,8 @@ TITLES = {
     "TlsConfig": "An HTTPS backend",
     "IntegrationResponse": "An integration response",
     "Function": "A function",
+    "Domain": "A domain",
+    "ApiMapping": "An API mapping",
 }
 """Headings in reading order; an object that is missing here comes last, under its own name."""
 

@@ -170,6 +170,8 @@ class WebSocketApi(Definition):
     """SEQUENTIAL runs the messages of one connection one at a time. (Ours.)"""
     binary_message_format: Annotated[BinaryMessageFormat, Among(("JSON", "MESSAGEPACK"))] = "JSON"
     """How binary messages are written, for expressions that read them: JSON or MESSAGEPACK. (Ours.)"""
+    disable_execute_api_endpoint: bool = False
+    """true lets clients in by custom domains alone."""
     stages: Annotated[Mapping[StageName, Stage], MinLen(1)]
     """The stages by name; clients connect to `/{stage}`."""
     integrations: Mapping[IntegrationName, Integration] = Field(default_factory=dict)
@@ -183,7 +185,6 @@ class WebSocketApi(Definition):
             "authorizers",
             "binaryMediaTypes",
             "corsConfiguration",
-            "disableExecuteApiEndpoint",
             "disableSchemaValidation",
             "gatewayResponses",
             "ipAddressType",

@@ -39,4 +39,6 @@ class NodeFacts:
     disconnect_failures: int
     unexpected: int
     reload_failures: int
+    certificates: dict[str, float]
+    """When each certificate ends, in seconds since the epoch, by custom domain; the default one's is ""."""
     log_dropped: int

@@ -86,6 +86,14 @@ class _Collector:
         yield _counter("unexpected_errors_total", "Faults of the gateway's own; each has a log line.", facts.unexpected)
         yield _counter("reload_failures_total", "Definition files that were refused.", facts.reload_failures)
         yield _counter("log_lines_dropped_total", "Log lines a slow sink did not take.", facts.log_dropped)
+        ends = GaugeMetricFamily(
+            "wsgateway_certificate_expires_timestamp_seconds",
+            'When each certificate ends, by custom domain; the default one\'s is "".',
+            labels=["domain"],
+        )
+        for domain, end in sorted(facts.certificates.items()):
+            ends.add_metric([domain], end)
+        yield ends
         info = GaugeMetricFamily("wsgateway_build_info", "The running version.", labels=["version"])
         info.add_metric([facts.version], 1)
         yield info

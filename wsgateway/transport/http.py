@@ -14,15 +14,17 @@ from wsgateway import http1
 from wsgateway.messages import Body, HttpRequest, HttpResponse
 from wsgateway.transport import deflate, handshake
 from wsgateway.transport.body import BodyStream
+from wsgateway.transport.certificates import NamedObject
 from wsgateway.transport.head import MAX_HEAD_BYTES, MAX_URL_BYTES, HeadReader, Incoming, Refused
 from wsgateway.transport.pump import Pump
+from wsgateway.transport.tls import TlsTransport, begin
 from wsgateway.transport.websocket import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from wsgateway.dataplane.websocket import Accepted
-    from wsgateway.transport.listener import Listener
+    from wsgateway.transport.listener import Entrance, Listener
 
 IDLE_SECONDS = 75.0
 """How long a connection may wait for its next request."""
@@ -55,6 +57,7 @@ class HttpConnection(asyncio.Protocol):
         "_discard_until",
         "_discarded",
         "_ended",
+        "_entrance",
         "_gathered",
         "_gathered_bytes",
         "_head",
@@ -67,6 +70,7 @@ class HttpConnection(asyncio.Protocol):
         "_pump",
         "_queue",
         "_refusal",
+        "_server_name",
         "_task",
         "_transport",
         "_turn_over",
@@ -78,8 +82,11 @@ class HttpConnection(asyncio.Protocol):
         "on_url",
     )
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, entrance: Entrance) -> None:
         self.listener = listener
+        self._entrance = entrance
+        self._server_name: str | None = None
+        """What the client asked for in its TLS handshake, "" for nothing; None without TLS."""
         self._head = HeadReader()
         self.on_url = self._head.on_url
         self.on_header = self._head.on_header
@@ -126,6 +133,20 @@ class HttpConnection(asyncio.Protocol):
         self._peer = peer[0] if isinstance(peer, tuple) else ""
         if not self.listener.admit(self, self._peer):
             self._transport.abort()
+        elif self._entrance.certificates is not None:
+            # Its time began with the connection, so that the whole head behind it has to come in that time, too.
+            begin(self._transport, self, self._entrance.certificates, self.listener.head_seconds, self._secured)
+
+    def _secured(self, transport: TlsTransport | None) -> None:
+        """The TLS handshake is through, or has failed."""
+        if transport is None:
+            self.listener.counters.tls_handshakes_failed += 1
+            self._transport.abort()
+            self.connection_lost(None)
+            return
+        self._transport = transport
+        named = transport.get_extra_info("ssl_object")
+        self._server_name = named.server_name if isinstance(named, NamedObject) else ""
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -155,13 +176,18 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         # A client may half-close behind its last request and still read the answer (RFC 9112 §9.6). One that is still
         # being made may have no end, and this is how a client that has gone looks; other servers give up here too.
-        if self._incoming is not None or self._pump is not None:
+        # TLS ends both directions at once here, as most servers' does (RFC 5246 §7.2.1).
+        if self._incoming is not None or self._pump is not None or self._server_name is not None:
             return False
         self._ended = self._answering is not None or bool(self._queue or self._unread)
         return self._ended and not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._lost:
+            return  # a TLS handshake that fails says so twice
         self._lost = True
+        if isinstance(self._transport, TlsTransport):
+            self._transport.lost()
         del self._parser  # it refers to us
         self._queue.clear()
         self._unread = _NOTHING
@@ -250,8 +276,8 @@ class HttpConnection(asyncio.Protocol):
             body,
             origin.authority or incoming.authority,
             origin.source,
-            origin.scheme or "http",
-            origin.port or listener.port,
+            origin.scheme or self._entrance.scheme,
+            origin.port or self._entrance.port,
             self._peer,
         )
 
@@ -337,6 +363,14 @@ class HttpConnection(asyncio.Protocol):
         self._next()
 
     def _answer(self, incoming: Incoming, request: HttpRequest) -> None:
+        server_name = self._server_name
+        if (
+            server_name is not None
+            and server_name != incoming.host
+            and self.listener.misdirected(server_name, incoming.host, self._peer)
+        ):
+            self._respond(incoming, _MISDIRECTED)
+            return
         if incoming.websocket:
             self._answer_handshake(incoming, request)
             return
@@ -666,6 +700,9 @@ def _cause(error: httptools.HttpParserError) -> Refused:
 
 _NOTHING = memoryview(b"")
 _JSON = ((b"Content-Type", b"application/json"),)
+_MISDIRECTED = HttpResponse(
+    421, _JSON, b'{"message":"Misdirected Request: TLS was begun for another host name"}', close=True
+)
 _MALFORMED_OFFER = HttpResponse(400, _JSON, b'{"message":"Sec-WebSocket-Extensions is malformed"}', close=True)
 _INTERNAL_ERROR_BODY = b'{"message":"Internal server error"}'
 _INTERNAL_ERROR = HttpResponse(500, _JSON, _INTERNAL_ERROR_BODY, close=True)

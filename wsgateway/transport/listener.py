@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.counters import Counters
@@ -21,6 +22,7 @@ from wsgateway.transport.proxies import TrustedProxies
 if TYPE_CHECKING:
     from wsgateway.dataplane.websocket import Accepted
     from wsgateway.messages import Handler, HttpRequest, HttpResponse
+    from wsgateway.transport.certificates import Certificates
     from wsgateway.transport.websocket import WebSocket
 
 UNFINISHED_PER_ADDRESS = 1000
@@ -51,8 +53,22 @@ class AtLimit(Protocol):
 def _silent(limit: int) -> None: ...
 
 
+@dataclass(slots=True, eq=False)
+class Entrance:
+    """One port of a listener. With `certificates` it speaks TLS and nothing else."""
+
+    certificates: Certificates | None = None
+    port: int = 0
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.certificates is None else "https"
+
+
 class Listener:
-    """Accepts on one address; every connection speaks HTTP/1.1 to `handler` and may become a WebSocket by `upgrade`."""
+    """Accepts on one address, or on two of which one speaks TLS; the limits hold for both together. Every
+    connection speaks HTTP/1.1 to `handler` and may become a WebSocket by `upgrade`.
+    """
 
     def __init__(
         self,
@@ -79,7 +95,8 @@ class Listener:
         """A whole request head must have come by then."""
         self.behind_bytes = 1 << 20
         """Frames kept while `$connect` runs: about one message."""
-        self.port = 0
+        self._plain = Entrance()
+        self._secure: Entrance | None = None
         self.draining = False
         loop = asyncio.get_running_loop()
         self.clock = loop.time
@@ -91,13 +108,34 @@ class Listener:
         self._unfinished: dict[HttpConnection, str] = {}
         self._per_address: dict[str, int] = {}
         self._handshakes: set[asyncio.Future[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+
+    @property
+    def port(self) -> int:
+        """The port, once it is had."""
+        return self._plain.port
+
+    @property
+    def tls_port(self) -> int:
+        """The port that speaks TLS, 0 where none does."""
+        return 0 if self._secure is None else self._secure.port
 
     async def start(self, host: str, port: int, *, name: str, backlog: int = BACKLOG) -> None:
         """Begin to accept. *Raises* StartError where the address can't be had."""
+        await self._open(self._plain, host, port, name, backlog)
+
+    async def start_tls(
+        self, host: str, port: int, certificates: Certificates, *, name: str, backlog: int = BACKLOG
+    ) -> None:
+        """Begin to accept TLS beside it. *Raises* StartError where the address can't be had."""
+        entrance = Entrance(certificates)
+        await self._open(entrance, host, port, name, backlog)
+        self._secure = entrance
+
+    async def _open(self, entrance: Entrance, host: str, port: int, name: str, backlog: int) -> None:
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: HttpConnection(self), host, port, backlog=backlog)
+            server = await loop.create_server(lambda: HttpConnection(self, entrance), host, port, backlog=backlog)
         except OSError as error:
             # A name that does not resolve has a number of its own kind.
             known = error.errno and not isinstance(error, socket.gaierror)
@@ -106,7 +144,8 @@ class Listener:
                 f"the {name} listener can't have {host}:{port}: {why}; "
                 f"end what uses it or choose another port (0 = any)"
             ) from error
-        self.port = self._server.sockets[0].getsockname()[1]
+        entrance.port = server.sockets[0].getsockname()[1]
+        self._servers.append(server)
         self._guard()
 
     def patience(self, *, stalled_write: float) -> None:
@@ -116,7 +155,7 @@ class Listener:
 
     def _guard(self) -> None:
         """Have the kernel give up silent peers. Accepted sockets inherit it."""
-        for listening in self._server.sockets if self._server is not None else ():
+        for listening in (listening for server in self._servers for listening in server.sockets):
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if sys.platform == "linux":
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(SILENT_SECONDS) - PROBE_SECONDS)
@@ -125,8 +164,8 @@ class Listener:
 
     def stop_accepting(self) -> None:
         """Let no new TCP connection in."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -186,6 +225,19 @@ class Listener:
         if isinstance(connection, HttpConnection):
             self._http.pop(connection, None)
             self.head_read(connection)
+
+    def misdirected(self, server_name: str, host: str, peer: str) -> bool:
+        """Whether a request for `host` came on a connection whose TLS was begun for another name.
+
+        A proxy that is trusted may begin its own TLS as it likes.
+        """
+        entrance = self._secure
+        if entrance is None or entrance.certificates is None or entrance.certificates.current.agrees(server_name, host):
+            return False
+        if self.proxies.trusts(peer):
+            return False
+        self.counters.misdirected += 1
+        return True
 
     def own(self, handshake: asyncio.Future[None]) -> None:
         """Keep a handshake that outlives its TCP connection, until it is through."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.hub import Sent
 from wsgateway.transport.lane import Lane, nothing
+from wsgateway.transport.tls import TlsTransport
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.connection import Connection
@@ -150,6 +151,8 @@ class WebSocket(asyncio.Protocol):
         self._lane.receive_eof()
         self._lane.output()
         self._end()
+        if isinstance(self._transport, TlsTransport):
+            self._transport.lost()
         self._lane.turn_over = nothing  # else the two keep each other until the collector comes
         self._lane.deliver = self._connection.on_message
         if self._deflate is not None and self._lane.protocol is not None:

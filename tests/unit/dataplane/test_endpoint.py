@@ -161,3 +161,83 @@ def test_what_is_remembered_is_bounded() -> None:
 
     assert endpoints.stage_of_callback("h0", "/dev/@connections") is None
     assert endpoints.stage_of_callback(f"h{REMEMBERED}", "/dev/@connections") is not None
+
+
+# Custom domains
+
+DOMAINS = Endpoints(
+    {"chat": frozenset({"dev", "prod"}), "game": frozenset({"dev", "beta"})},
+    "chat",
+    {
+        "chat.example": {"": ("chat", "dev"), "v2": ("game", "dev"), "v2/beta": ("game", "beta")},
+        "*.chat.example": {"game": ("game", "beta")},
+        "keyed.example": {"one": ("chat", "dev"), "two": ("game", "dev"), "three": ("game", "beta")},
+    },
+    frozenset({"game"}),
+)
+PUSH = ("@connections", ID)
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "api_id", "stage", "rest"),
+    [
+        pytest.param("chat.example", "/", "chat", "dev", (), id="the domain itself"),
+        pytest.param("chat.example", "", "chat", "dev", (), id="without a path"),
+        pytest.param("chat.example", "/?token=1", "chat", "dev", (), id="with a query"),
+        pytest.param("chat.example", "/v2", "game", "dev", (), id="a key"),
+        pytest.param("chat.example", "/%762/", "game", "dev", (), id="percent-encoded, with a slash behind it"),
+        pytest.param("chat.example", "/v2/beta", "game", "beta", (), id="the longest key wins"),
+        pytest.param("chat.example", "/v2/other", "game", "dev", ("other",), id="with something behind it"),
+        pytest.param("chat.example", "/v2%2Fbeta", "chat", "dev", ("v2/beta",), id="an encoded slash is no slash"),
+        pytest.param("chat.example", "/V2", "chat", "dev", ("V2",), id="case counts"),
+        pytest.param("chat.example", "/execute-api/game/beta", "chat", "dev", ("execute-api", "game", "beta"), id="a"),
+        pytest.param("a.chat.example", "/game", "game", "beta", (), id="a wildcard"),
+        pytest.param("chat.example", f"/@connections/{ID}", "chat", "dev", PUSH, id="a callback"),
+        pytest.param("chat.example", f"/v2/@connections/{ID}", "game", "dev", PUSH, id="a callback behind a key"),
+        pytest.param("chat.example", f"/dev/@connections/{ID}", "chat", "dev", PUSH, id="behind the domain's stage"),
+        pytest.param("chat.example", f"/beta/%40connections/{ID}", "game", "beta", PUSH, id="the only such stage"),
+        pytest.param("chat.example", f"/prod/@connections/{ID}", "chat", "dev", ("prod", *PUSH), id="no such stage"),
+        pytest.param("keyed.example", f"/beta/@connections/{ID}", "game", "beta", PUSH, id="without a root"),
+    ],
+)  # fmt: skip
+def test_a_domain_means(host: str, target: str, api_id: str, stage: str, rest: tuple[str, ...]) -> None:
+    place = DOMAINS.resolve(host, target)
+
+    assert (place.api_id, place.stage, place.rest) == (api_id, stage, rest)
+    assert (place.prefix, place.prefix_elsewhere) == ("", f"/execute-api/{api_id}")
+    assert not place.closed
+
+
+@pytest.mark.parametrize(
+    ("host", "target"),
+    [
+        pytest.param("a.chat.example", "/", id="nothing is mapped to the domain itself"),
+        pytest.param("a.chat.example", "/gam", id="half a key"),
+        pytest.param("keyed.example", f"/dev/@connections/{ID}", id="a stage that two APIs have"),
+    ],
+)
+def test_a_domain_refuses(host: str, target: str) -> None:
+    with pytest.raises(AccessDenied, match="no API mapping"):
+        DOMAINS.resolve(host, target)
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "closed"),
+    [
+        ("game.execute-api", "/dev", True),
+        ("h", "/execute-api/game/dev", True),
+        ("a.b.chat.example", "/dev", False),
+        ("h", "/dev", False),
+    ],
+)
+def test_the_default_endpoint_may_be_closed(host: str, target: str, closed: bool) -> None:
+    assert DOMAINS.resolve(host, target).closed is closed
+
+
+@given(st.sampled_from(["chat.example", "a.chat.example", "keyed.example"]), st.text())
+def test_any_path_of_a_domain_gives_a_mapped_stage_or_a_gateway_error(host: str, target: str) -> None:
+    try:
+        place = DOMAINS.resolve(host, target)
+    except GatewayError:
+        return
+    assert (place.api_id, place.stage) in {("chat", "dev"), ("game", "dev"), ("game", "beta")}

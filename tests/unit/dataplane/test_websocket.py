@@ -136,7 +136,7 @@ class World:
             log=self.log,
             stages={("chat", "dev"): self.ref},
             endpoints=Endpoints({"chat": frozenset({"dev"})}, "chat"),
-            callback_url=lambda request, prefix, stage: ("chat.example", "http://chat.example/dev"),
+            callback_url=lambda request, place: ("chat.example", "http://chat.example/dev"),
             show_reasons=False,
             max_connections=10,
         )

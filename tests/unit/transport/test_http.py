@@ -13,7 +13,7 @@ from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.websocket import Accepted
 from wsgateway.messages import Handler, HttpRequest, HttpResponse, collect
 from wsgateway.transport.http import SLICE_BYTES, TURN_ANSWERS, TURN_BYTES, HttpConnection
-from wsgateway.transport.listener import Listener, Report, Upgrade
+from wsgateway.transport.listener import Entrance, Listener, Report, Upgrade
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +83,7 @@ def connected(
 ) -> tuple[HttpConnection, Transport]:
     listener = Listener(handler=handler, upgrade=upgrade, report=report, counters=Counters())
     transport = Transport(takes)
-    connection = transport.protocol = HttpConnection(listener)
+    connection = transport.protocol = HttpConnection(listener, Entrance())
     connection.connection_made(cast("asyncio.Transport", transport))
     return connection, transport
 
@@ -179,7 +179,7 @@ async def test_heads_wait_unparsed_behind_a_turn() -> None:
             super().on_message_begin()
 
     connection, transport = connected()
-    counting = transport.protocol = Counting(connection.listener)
+    counting = transport.protocol = Counting(connection.listener, Entrance())
     counting.connection_made(cast("asyncio.Transport", transport))
 
     counting.data_received(pipelined(5000))

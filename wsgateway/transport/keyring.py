@@ -1,0 +1,70 @@
+"""Where a listener's certificates come from: flags, definitions, and in development an authority of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsgateway.errors import DefinitionError, Problem
+from wsgateway.model.loader import Loaded, Source
+from wsgateway.transport.certificates import CertificateFault, CertificateSet, KeyPair, read_pair
+
+if TYPE_CHECKING:
+    from wsgateway.transport.development import Authority
+
+FLAGS = {"certificate": "--tls-cert", "key": "--tls-key"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyring:
+    """`files` are the default certificate's and its key's. Without them `authority` makes one for `names`."""
+
+    files: tuple[Path, Path] | None = None
+    authority: Authority | None = None
+    names: tuple[str, ...] = ()
+
+    def read(self, loaded: Loaded) -> CertificateSet:
+        """Every certificate, read now. *Raises* DefinitionError with every problem; those of flags bear their names."""
+        problems: list[Problem] = []
+        domains: dict[str, KeyPair | None] = {}
+        for name, domain in loaded.definitions.domains.items():
+            domains[name] = None
+            if domain.certificate is not None and domain.key is not None:
+                try:
+                    domains[name] = read_pair(_path(domain.certificate, loaded), _path(domain.key, loaded))
+                except CertificateFault as fault:
+                    problems.append(loaded.source.problem(("domains", name, fault.about), str(fault)))
+        default = None
+        try:
+            default = self._default(name for name, pair in domains.items() if pair is None)
+        except CertificateFault as fault:
+            problems.append(Problem((FLAGS[fault.about],), str(fault)))
+        if problems:
+            raise DefinitionError(problems)
+        return CertificateSet(default=default, domains=domains)
+
+    def _default(self, domains: Iterable[str]) -> KeyPair | None:
+        if self.files is not None:
+            return read_pair(*self.files)
+        if self.authority is None:
+            return None
+        return self.authority.issue((*self.names, *domains), datetime.now(UTC))
+
+
+def remarks(certificates: CertificateSet, source: Source) -> Iterator[Problem]:
+    """What clients will object to today, though nothing is wrong with the files."""
+    now = datetime.now(UTC)
+    for name, pair in certificates.named():
+        for remark in pair.remarks(now, name or None):
+            yield (
+                source.problem(("domains", name, "certificate"), remark)
+                if name
+                else Problem((FLAGS["certificate"],), f"the certificate {remark}")
+            )
+
+
+def _path(written: str, loaded: Loaded) -> Path:
+    return loaded.source.directory / written.removeprefix("file:")
