@@ -27,7 +27,7 @@ from wsgateway.dataplane.endpoint import Endpoints, Place
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.hub import Hub
-from wsgateway.dataplane.identity import SLOT_BYTES, ConnectionIds
+from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.errors import DefinitionError, Problem, SettingError, StartError
@@ -36,7 +36,7 @@ from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http_proxy import HttpProxy
 from wsgateway.integrations.mock import Mock
-from wsgateway.invocation import CONTEXT, random_bytes
+from wsgateway.invocation import CONTEXT
 from wsgateway.messages import Handler, HttpRequest, HttpResponse
 from wsgateway.model.loader import Loaded, load
 from wsgateway.settings import DEV_TLS_PORT, Settings
@@ -164,7 +164,7 @@ class _App:
         self._gateway = gateway = Gateway(
             loop=loop,
             hub=Hub(),
-            ids=ConnectionIds(random_bytes(SLOT_BYTES)),
+            ids=ConnectionIds(new_slot()),
             counters=self._counters,
             faults=Faults(self._log, loop.time),
             log=self._log,

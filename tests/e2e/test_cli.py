@@ -112,10 +112,10 @@ async def test_routes_shows_what_each_route_calls(file: str) -> None:
     table = await wsgateway("routes", file)
 
     rows = [line.split() for line in table.out.splitlines()]
-    assert rows[0] == ["api", "stage", "route", "replies", "integration", "target"]
-    assert ["chat", "dev", "say", "no", "HTTP_PROXY", "http://backend.example/say"] in rows
-    assert ["chat", "prod", "say", "no", "HTTP_PROXY", "http://other.example/say"] in rows
-    assert ["chat", "dev", "ping", "yes", "MOCK", "-"] in rows
+    assert rows[0] == ["api", "stage", "route", "replies", "integration", "target", "domains"]
+    assert ["chat", "dev", "say", "no", "HTTP_PROXY", "http://backend.example/say", "-"] in rows
+    assert ["chat", "prod", "say", "no", "HTTP_PROXY", "http://other.example/say", "-"] in rows
+    assert ["chat", "dev", "ping", "yes", "MOCK", "-", "-"] in rows
     shown = json.loads((await wsgateway("routes", file, "--output", "json")).out)
     assert [list(row.values()) for row in shown] == rows[1:]
 

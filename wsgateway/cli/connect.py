@@ -8,7 +8,6 @@ import os
 import ssl
 import sys
 import threading
-from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -221,7 +220,7 @@ class _Client:
 
     async def _pipe(self, socket: ClientConnection, receiving: asyncio.Future[None]) -> bool:
         """Send the lines of the input, then wait for what still comes. Gives whether it was us who left."""
-        lines = _lines()
+        lines = _Lines()
         while True:
             line = asyncio.ensure_future(lines.get())
             either: set[asyncio.Future[Any]] = {line, receiving}
@@ -245,24 +244,33 @@ class _Client:
         return not receiving.done()
 
 
-def _lines() -> asyncio.Queue[str | None]:
+class _Lines:
     """Lines of the input, then None. A thread reads: the input may be a terminal, a pipe or a file."""
-    lines: asyncio.Queue[str | None] = asyncio.Queue(LINES_AHEAD)
-    if sys.stdin is None:  # closed, and its number may be another's by now
-        lines.put_nowait(None)
-        return lines
-    loop = asyncio.get_running_loop()
 
-    def put(line: str | None) -> None:
-        asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._room = threading.Semaphore(LINES_AHEAD)
+        if sys.stdin is None:  # closed, and its number may be another's by now
+            self._lines.put_nowait(None)
+        else:
+            threading.Thread(target=self._read, daemon=True).start()
 
-    def read() -> None:
-        with contextlib.suppress(RuntimeError, CancelledError):  # the loop has ended
+    async def get(self) -> str | None:
+        """The next line, or None at the end. To be called once at a time."""
+        line = await self._lines.get()
+        self._room.release()
+        return line
+
+    def _read(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             # Not sys.stdin: its lock would be held when the process exits.
             with contextlib.suppress(OSError), open(0, "rb", closefd=False) as stdin:
                 for line in stdin:
-                    put(line.rstrip(b"\r\n").decode("utf-8", "replace"))  # a message is UTF-8, whatever a file holds
-            put(None)
+                    # A message is UTF-8, whatever a file holds.
+                    self._put(line.rstrip(b"\r\n").decode("utf-8", "replace"))
+            self._put(None)
 
-    threading.Thread(target=read, daemon=True).start()
-    return lines
+    def _put(self, line: str | None) -> None:
+        self._room.acquire()
+        self._loop.call_soon_threadsafe(self._lines.put_nowait, line)

@@ -28,6 +28,13 @@ _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _shape = re.compile(r"[A-Za-z0-9_-]{25}[AQgw]==").fullmatch
 
 
+def new_slot() -> bytes:
+    """A slot at random. No id begins with `-`: on a command line that would be an option."""
+    while (slot := random_bytes(SLOT_BYTES))[0] >> 2 == 62:
+        pass
+    return slot
+
+
 class ConnectionIds:
     """Makes and checks the ids of one node."""
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgateway.dataplane.identity import ConnectionIds
+from wsgateway.dataplane import identity
+from wsgateway.dataplane.identity import ConnectionIds, new_slot
 
 IDS = ConnectionIds(b"\x01\x02\x03")
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -82,3 +83,12 @@ def test_a_well_formed_guess_is_not_an_id(guess: str) -> None:
 def test_a_slot_has_three_bytes() -> None:
     with pytest.raises(ValueError, match="3 bytes"):
         ConnectionIds(b"\x01")
+
+
+def test_no_id_begins_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([b"\xf8\0\0", b"\xfb\xff\xff", b"\xfc\0\0"])
+    monkeypatch.setattr(identity, "random_bytes", lambda size: next(drawn))
+
+    assert new_slot() == b"\xfc\0\0"
+    monkeypatch.undo()
+    assert ConnectionIds(b"\xfc\0\0").new("chat").startswith("_")
