@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.counters import Counters
@@ -53,16 +52,15 @@ class AtLimit(Protocol):
 def _silent(limit: int) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
 class Entrance:
     """One port of a listener. With `certificates` it speaks TLS and nothing else."""
 
-    certificates: Certificates | None = None
-    port: int = 0
+    __slots__ = ("certificates", "port", "scheme")
 
-    @property
-    def scheme(self) -> str:
-        return "http" if self.certificates is None else "https"
+    def __init__(self, certificates: Certificates | None = None) -> None:
+        self.certificates = certificates
+        self.scheme = "http" if certificates is None else "https"
+        self.port = 0
 
 
 class Listener:

@@ -113,7 +113,8 @@ def begin(
             handshake.send(None)
         except StopIteration as end:
             inner = cast("asyncio.Transport", end.value)
-        except OSError:  # ssl.SSLError, time-outs and lost connections are of this kind
+        except OSError as error:  # ssl.SSLError, time-outs and lost connections are of this kind
+            error.__traceback__ = None  # it leads to this frame and so to itself: garbage of a failure clients choose
             done(None)
             return
         if raw.is_closing():

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import ssl
 import sys
+import weakref
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
+from tests.certificates import Authority
+from tests.wire import wire
 from wsgateway.dataplane.counters import Counters
 from wsgateway.messages import HttpRequest, HttpResponse
+from wsgateway.transport.certificates import Certificates, CertificateSet, read_pair
 from wsgateway.transport.http import HttpConnection
-from wsgateway.transport.listener import Listener
+from wsgateway.transport.listener import Entrance, Listener
 
 pytestmark = [
     pytest.mark.anyio,
@@ -27,6 +35,51 @@ class Watched(Listener):
     def admit(self, connection: HttpConnection, address: str) -> bool:
         self.accepted = connection
         return super().admit(connection, address)
+
+
+class Mortal(HttpConnection):
+    """Can be seen to go."""
+
+    __slots__ = ("__weakref__",)
+    made: ClassVar[weakref.WeakSet[Mortal]] = weakref.WeakSet()
+
+    def __init__(self, listener: Listener, entrance: Entrance) -> None:
+        super().__init__(listener, entrance)
+        self.made.add(self)
+
+
+async def test_tls_connections_leave_no_garbage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Each has large buffers, and clients choose how many fail: they go at once, not when the collector comes."""
+    monkeypatch.setattr("wsgateway.transport.listener.HttpConnection", Mortal)
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue_to("127.0.0.1")
+    certificates = Certificates(CertificateSet(default=read_pair(Path(certificate), Path(key))))
+    counters = Counters()
+    listener = Listener(handler=lambda _: HttpResponse(200), upgrade=nothing, report=nothing, counters=counters)
+    await listener.start_tls("127.0.0.1", 0, certificates, name="public")
+    request.addfinalizer(gc.enable)
+    gc.disable()
+    try:
+        async with wire(listener.tls_port, tls=authority.client()) as client:
+            await client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert (await client.answer()).status == 200
+        async with wire(listener.tls_port) as client:
+            await client.send(b"GET / HTTP/1.1\r\n\r\n")
+            await client.closed()
+        with pytest.raises(ssl.SSLError):
+            async with wire(listener.tls_port, tls=ssl.create_default_context()):
+                pass
+        async with asyncio.timeout(10):
+            while len(listener) or counters.tls_handshakes_failed < 2 or len(Mortal.made):
+                await asyncio.sleep(0)
+    finally:
+        listener.close()
+
+
+def nothing(*_: object) -> Any:
+    raise AssertionError
 
 
 async def accepted_by(listener: Watched) -> socket.socket:
