@@ -12,14 +12,13 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 
 import anyio
 import uvloop
 
 from wsgateway import __version__
 from wsgateway.aws import Credentials, NoEndpoint, ServiceEndpoints
-from wsgateway.dataplane.callback import WILDCARDS, CallbackUrls, in_url
+from wsgateway.dataplane.callback import CallbackUrls, in_url
 from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
@@ -46,7 +45,7 @@ from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
 from wsgateway.transport.certificates import Certificates, CertificateSet
 from wsgateway.transport.files import Files, share_out
-from wsgateway.transport.keyring import Keyring, remarks
+from wsgateway.transport.keyring import Keyring, development_keyring, remarks, tell
 from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.egress import Egress
@@ -140,7 +139,11 @@ class _App:
         self._egress = egress = Egress()
         upstream = Upstream(egress=egress)
         endpoints = ServiceEndpoints(self._environ, settings.region)
-        self._keyring = keyring = self._make_keyring()
+        if settings.dev and settings.tls_files is None:
+            self._keyring = development_keyring(self._environ, settings.host, self._log)
+        else:
+            self._keyring = Keyring(files=settings.tls_files)
+        keyring = self._keyring
         self._functions = functions = Functions(
             Surroundings(
                 serve=self._serve_function,
@@ -236,24 +239,6 @@ class _App:
             if keyring.authority is not None:
                 keyring.authority.discard()
         return 0
-
-    def _make_keyring(self) -> Keyring:
-        """In `dev`, an authority of our own where no certificate is given."""
-        settings = self._settings
-        if not settings.dev or settings.tls_files is not None:
-            return Keyring(files=settings.tls_files)
-        from wsgateway.transport.development import authority, names_here  # only `dev` needs it
-
-        try:
-            made = authority(self._environ, datetime.now(UTC))
-        except OSError as error:
-            raise StartError(
-                f"the development CA can't be written: {error}; set TMPDIR to a folder that can"
-            ) from error
-        if made.problem:
-            self._log("the development CA can't be kept and is new at every start", reason=made.problem)
-        own = () if settings.host in WILDCARDS else (settings.host,)
-        return Keyring(authority=made, names=tuple(dict.fromkeys((*names_here(), *own))))
 
     async def _start_tls(self, public: Listener) -> None:
         """The public listener's port for TLS. In `dev` another one where the usual one is taken."""
@@ -373,15 +358,9 @@ class _App:
             await self._credentials.first()
 
     def _show(self, loaded: Loaded, certificates: CertificateSet) -> None:
-        """Show these certificates in handshakes from now on; say which are new, and what clients will object to."""
-        known = {pair.fingerprint for _, pair in self._certificates.current.named()}
-        self._certificates.current = certificates
-        for name, pair in certificates.named():
-            made_here = not name and self._keyring.authority is not None
-            if pair.fingerprint not in known and not made_here:
-                self._log("new certificate", domain=name, expires=pair.expires.isoformat(), sha256=pair.fingerprint)
-        for remark in remarks(certificates, loaded.source):
-            self._log("certificate needs care", problem=remark)
+        """Show these certificates in handshakes from now on."""
+        before, self._certificates.current = self._certificates.current, certificates
+        tell(before, certificates, loaded.source, self._log)
 
     def _deploy(self, loaded: Loaded, deployment: Deployment, certificates: CertificateSet) -> None:
         """Execute it, and hold the listener to its limits: which API a head is for is known only behind it."""

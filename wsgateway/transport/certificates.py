@@ -37,6 +37,8 @@ class KeyPair:
     """SHA-256 of the certificate, in hex."""
     begins: datetime
     expires: datetime
+    made_here: bool = False
+    """By the development CA, so that it is another one at every turn."""
 
     def remarks(self, now: datetime, name: str | None = None) -> Iterator[str]:
         """What clients that ask for `name` at `now` will object to."""

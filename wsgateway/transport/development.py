@@ -15,7 +15,7 @@ import ssl
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class Authority:
             with tempfile.NamedTemporaryFile(dir=self.folder) as file:  # readable by us alone
                 file.write(leaf.public_bytes(Encoding.PEM) + _key_pem(key))
                 file.flush()
-                return read_pair(Path(file.name), Path(file.name))
+                return replace(read_pair(Path(file.name), Path(file.name)), made_here=True)
         except OSError as error:
             raise CertificateFault("certificate", f"{self.folder} can't be written: {error.strerror}") from error
 

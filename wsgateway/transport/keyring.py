@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsgateway.errors import DefinitionError, Problem
+from wsgateway.dataplane.callback import WILDCARDS
+from wsgateway.errors import DefinitionError, Problem, StartError
 from wsgateway.model.loader import Loaded, Source
 from wsgateway.transport.certificates import CertificateFault, CertificateSet, KeyPair, read_pair
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.gateway import Log
     from wsgateway.transport.development import Authority
 
 FLAGS = {"certificate": "--tls-cert", "key": "--tls-key"}
@@ -64,6 +66,30 @@ def remarks(certificates: CertificateSet, source: Source) -> Iterator[Problem]:
                 if name
                 else Problem((FLAGS["certificate"],), f"the certificate {remark}")
             )
+
+
+def development_keyring(environ: Mapping[str, str], host: str, log: Log) -> Keyring:
+    """The user's development CA, for this machine's names and the `host` of a listener. *Raises* StartError."""
+    from wsgateway.transport.development import authority, names_here  # only `dev` needs it
+
+    try:
+        made = authority(environ, datetime.now(UTC))
+    except OSError as error:
+        raise StartError(f"the development CA can't be written: {error}; set TMPDIR to a folder that can") from error
+    if made.problem:
+        log("the development CA can't be kept and is new at every start", reason=made.problem)
+    own = () if host in WILDCARDS else (host,)
+    return Keyring(authority=made, names=tuple(dict.fromkeys((*names_here(), *own))))
+
+
+def tell(before: CertificateSet, after: CertificateSet, source: Source, log: Log) -> None:
+    """Log which certificates are new, and what clients will object to."""
+    known = {pair.fingerprint for _, pair in before.named()}
+    for name, pair in after.named():
+        if pair.fingerprint not in known and not pair.made_here:
+            log("new certificate", domain=name, expires=pair.expires.isoformat(), sha256=pair.fingerprint)
+    for remark in remarks(after, source):
+        log("certificate needs care", problem=remark)
 
 
 def _path(written: str, loaded: Loaded) -> Path:
