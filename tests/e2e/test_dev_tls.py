@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -15,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.certificates import Authority
-from tests.harness import Gateway, gateway, heard
+from tests.harness import PATIENCE, Gateway, gateway, heard
 from tests.node import NODE, node_modules
 
 pytestmark = pytest.mark.anyio
@@ -221,6 +222,24 @@ async def test_a_certificate_of_ones_own_is_shown_instead(tmp_path: Path) -> Non
             await client.send("x")
             assert await heard(client) == "pushed"
         assert not (tmp_path / "state").exists()
+
+
+async def test_connect_trusts_what_dev_shows(tmp_path: Path) -> None:
+    async def said(url: str, state: str) -> tuple[int | None, str]:
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "wsgateway", "connect", url, env=os.environ | {"XDG_STATE_HOME": state},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(PATIENCE):
+            out, err = await client.communicate(b"hello\n")
+        return client.returncode, out.decode() or err.decode()
+
+    async with dev(written(tmp_path, URLLIB), tmp_path) as running:
+        url = f"wss://localhost:{running.tls_port}/dev"
+        assert await said(url, str(tmp_path / "state")) == (0, "pushed\n127.0.0.1 BadRequestException\n")
+        code, refused = await said(url, str(tmp_path / "nobody's"))
+        assert (code, refused.count("\n")) == (1, 1)
+        assert f"{url}'s certificate is not trusted: " in refused
 
 
 async def test_serve_gives_functions_no_trust_of_its_own(tmp_path: Path) -> None:

@@ -99,16 +99,24 @@ def _header(line: str) -> tuple[str, str]:
 
 
 def _trust(url: str, ca: Path | None) -> ssl.SSLContext | None:
-    """None for cleartext. *Raises* BadParameter for what is no URL of a WebSocket, and a file that holds no CA."""
+    """Whom to believe: the system, `ca`, and on this machine the development CA; None for cleartext.
+
+    *Raises* BadParameter for what is no URL of a WebSocket, and a file that holds no CA.
+    """
     try:
-        secure = parse_uri(url).secure
+        uri = parse_uri(url)
     except (InvalidURI, ValueError) as error:
         raise _no_url(url) from error
-    if not secure:
+    if not uri.secure:
         if ca is not None:
             raise typer.BadParameter("only wss:// has certificates to check", param_hint="--ca")
         return None
     context = ssl.create_default_context()
+    if uri.host in ("localhost", "127.0.0.1", "::1"):
+        from wsgateway.transport.development import state_directory  # slow to import, and seldom needed
+
+        with contextlib.suppress(OSError):  # there is none, or it is broken
+            context.load_verify_locations(state_directory(os.environ) / "ca.pem")
     if ca is not None:
         try:
             context.load_verify_locations(cafile=ca)
