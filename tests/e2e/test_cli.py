@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.certificates import Authority
 from tests.harness import PATIENCE, closed, connection_of, gateway, heard
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +120,63 @@ async def test_routes_shows_what_each_route_calls(file: str) -> None:
     assert ["chat", "dev", "ping", "yes", "MOCK", "-", "-"] in rows
     shown = json.loads((await wsgateway("routes", file, "--output", "json")).out)
     assert [list(row.values()) for row in shown] == rows[1:]
+
+
+DOMAINS = """
+domains:
+  chat.example:
+    certificate: file:{certificate}
+    key: file:{key}
+    mappings: {{"": {{api: chat, stage: prod}}, v2: {{api: chat, stage: dev}}}}
+  "*.chat.example": {{mappings: {{"": {{api: chat, stage: prod}}}}}}
+"""
+
+
+async def test_routes_shows_the_domains(tmp_path: Path) -> None:
+    certificate, key = Authority(tmp_path).issue_to("chat.example")
+    (tmp_path / "routes.yaml").write_text(VALID + DOMAINS.format(certificate=certificate, key=key))
+
+    rows = json.loads((await wsgateway("routes", "--output", "json", folder=tmp_path)).out)
+
+    assert {row["stage"]: row["domains"] for row in rows} == {
+        "prod": "chat.example, *.chat.example",
+        "dev": "chat.example/v2",
+    }
+
+
+async def test_validate_warns_of_certificates_that_clients_will_refuse(tmp_path: Path) -> None:
+    """Relative to the definition, wherever the command is given."""
+    Authority(tmp_path).issue_to("other.example", ends=-datetime.timedelta(hours=1))
+    (tmp_path / "routes.yaml").write_text(
+        VALID + DOMAINS.format(certificate="other.example.pem", key="other.example.key")
+    )
+
+    ended = await wsgateway("validate", str(tmp_path / "routes.yaml"))
+
+    assert (ended.code, ended.out.partition(": ")[2]) == (0, "valid; APIs: 1, stages: 2\n")
+    expired, other = ended.err.splitlines()
+    where = f"warning: {tmp_path}/routes.yaml:18: domains.chat.example.certificate: "
+    assert expired.startswith(f"{where}expired on")
+    assert other == f"{where}is not made out to chat.example; clients refuse it there"
+
+
+async def test_validate_tells_every_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, _ = authority.issue_to("a.example")
+    _, key = authority.issue_to("b.example")
+    text = VALID.replace("HTTP_PROXY", "HTTP_PROXY, timeoutInMillis: 50")
+    domains = DOMAINS.format(certificate=certificate, key=key) + DOMAINS.format(certificate="none", key="none").replace(
+        "domains:", ""
+    ).replace("chat", "other").replace("api: other", "api: chat")
+    (tmp_path / "routes.yaml").write_text(text + domains)
+
+    ended = await wsgateway("validate", str(tmp_path / "routes.yaml"))
+
+    assert ended.code == 2
+    assert [line.split(": ", 2)[1:] for line in ended.err.splitlines()] == [
+        ["domains.chat.example.key", f"{key} is not the key of {certificate}; give the two that belong together"],
+        ["domains.other.example.certificate", f"{tmp_path}/none can't be read: No such file or directory"],
+    ]
 
 
 async def test_schema_is_a_json_schema() -> None:
