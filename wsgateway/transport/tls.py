@@ -121,6 +121,8 @@ def begin(
             done(None)
             return
         inner.set_write_buffer_limits(high=BUFFER_BYTES)
+        # uvloop's transport has it as asyncio's own does, which no stub tells.
+        inner.set_read_buffer_limits(high=BUFFER_BYTES)  # type: ignore[attr-defined]
         done(TlsTransport(inner, raw))
 
     waiter.add_done_callback(finished)
