@@ -296,7 +296,7 @@ async def test_new_certificates_come_with_sighup_and_no_connection_goes(domains:
         for name, file in (("chat.example", "chat.example"), ("gateway.example", "default")):
             authority.issue_to(name, file=file)
         domains.reload()
-        await domains.logged('"event": "definition unchanged"')
+        await domains.logged('"event": "definition deployed"')
 
         after = [await serial_shown(domains, authority, name) for name in ("chat.example", "gateway.example")]
         assert not set(before) & set(after)

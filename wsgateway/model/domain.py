@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import Annotated, ClassVar
 
-from annotated_types import MaxLen, MinLen
+from annotated_types import MinLen
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Definition, Matches
+from wsgateway.model.file import File
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
@@ -35,12 +36,6 @@ MappingKey = Annotated[
     ),
 ]
 
-PemFile = Annotated[
-    str,
-    MaxLen(4096),
-    Matches(r"file:[^\x00]+", "write file:PATH, a PEM file; relative to this file"),
-]
-
 
 class ApiMapping(Definition):
     """What answers under one path of a domain."""
@@ -54,9 +49,9 @@ class ApiMapping(Definition):
 class Domain(Definition):
     """A custom domain name. Clients connect to `wss://{domain}/{mapping key}`; no stage stands in the path."""
 
-    certificate: PemFile | None = None
+    certificate: File | None = None
     """The certificate shown to clients that ask for this name, and its chain: `file:PATH`; else that of --tls-cert."""
-    key: PemFile | None = None
+    key: File | None = None
     """The certificate's private key: `file:PATH`."""
     mappings: Annotated[Mapping[MappingKey, ApiMapping], MinLen(1)]
     """The APIs by path; the key "" stands for the domain itself."""

@@ -36,7 +36,7 @@ class Keyring:
             domains[name] = None
             if domain.certificate is not None and domain.key is not None:
                 try:
-                    domains[name] = read_pair(_path(domain.certificate, loaded), _path(domain.key, loaded))
+                    domains[name] = read_pair(domain.certificate.path, domain.key.path)
                 except CertificateFault as fault:
                     problems.append(loaded.source.problem(("domains", name, fault.about), str(fault)))
         default = None
@@ -90,7 +90,3 @@ def tell(before: CertificateSet, after: CertificateSet, source: Source, log: Log
             log("new certificate", domain=name, expires=pair.expires.isoformat(), sha256=pair.fingerprint)
     for remark in remarks(after, source):
         log("certificate needs care", problem=remark)
-
-
-def _path(written: str, loaded: Loaded) -> Path:
-    return loaded.source.directory / written.removeprefix("file:")

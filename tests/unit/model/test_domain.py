@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,20 @@ from hypothesis import strategies as st
 from tests.unit.model.conftest import API, ProblemsIn, read
 from wsgateway.model import domain_of
 
+NO_FILE = "k.pem is not allowed: write file: and the path of a file, such as file:certs/ca.pem"
 DOMAIN = "  {}: {{mappings: {{{}: {{api: chat, stage: dev}}}}}}\n"
 
 
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a certificate and its key; nobody looks into them here."""
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("files")
 def test_a_whole_one() -> None:
     text = (
         API
@@ -21,7 +34,9 @@ def test_a_whole_one() -> None:
 
     (name, domain), *_ = read(text).definitions.domains.items()
 
-    assert (name, domain.certificate, domain.key) == ("chat.example", "file:c.pem", "file:k.pem")
+    assert domain.certificate is not None
+    assert domain.key is not None
+    assert (name, domain.certificate.path, domain.key.path) == ("chat.example", Path("c.pem"), Path("k.pem"))
     assert (domain.mappings[""].api, domain.mappings[""].stage) == ("chat", "dev")
 
 
@@ -64,6 +79,7 @@ def test_a_mapping_key_may_not_be(key: str, problems_in: ProblemsIn) -> None:
     assert "an API mapping key is empty or up to 300" in problem
 
 
+@pytest.mark.usefixtures("files")
 def test_all_problems_at_once(problems_in: ProblemsIn) -> None:
     text = (
         API
@@ -82,15 +98,16 @@ domains:
         "8: domains.one.example.mappings.b.stage: API chat has no stage prod; there are dev",
         "8: domains.one.example.mappings.c.stage: is required: the name of a stage of that API",
         "9: domains.two.example.mappings: needs at least 1 entry",
-        "11: domains.three.example.key: k.pem is not allowed: write file:PATH, a PEM file; relative to this file",
+        f"11: domains.three.example.key: {NO_FILE}",
         "12: domains.three.example.securityPolicy: not supported yet",
         "13: domains.three.example.mappings.a: stands here and on line 13; a key may stand once",
     ]
 
 
+@pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(("has", "lacks"), [("certificate", "key"), ("key", "certificate")])
 def test_a_certificate_comes_with_its_key(has: str, lacks: str, problems_in: ProblemsIn) -> None:
-    text = API + f"domains:\n  a.example: {{{has}: 'file:x', mappings: {{v2: {{api: chat, stage: dev}}}}}}\n"
+    text = API + f"domains:\n  a.example: {{{has}: 'file:c.pem', mappings: {{v2: {{api: chat, stage: dev}}}}}}\n"
 
     (problem,) = problems_in(text)
 
