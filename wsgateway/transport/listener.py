@@ -256,7 +256,7 @@ class Listener:
         self.draining = True
         for connection in list(self._connections):
             if isinstance(connection, HttpConnection) and connection.idle:
-                connection.close_idle()
+                connection.close()
 
     def close(self) -> None:
         """Accept no more, and cut what is connected."""

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from wsgateway import http1
+from wsgateway.messages import HttpResponse
+
+STALL_SECONDS = 60.0
+"""How long a client may take nothing of an answer that is still being made."""
+DRAIN_STALL_SECONDS = 2.0
+"""The same while the node leaves."""
 
 
 class Pump:
     """Writes one body. While the client takes nothing, nothing more is asked of the body."""
 
-    __slots__ = ("_blocked_since", "_chunked", "_room", "_transport")
+    __slots__ = ("_blocked_since", "_room", "_transport", "chunked")
 
-    def __init__(self, transport: asyncio.Transport, chunked: bool) -> None:
+    def __init__(self, transport: asyncio.Transport, version: str) -> None:
         self._transport = transport
-        self._chunked = chunked
+        self.chunked = version == "1.1"
+        """Whether the body says itself where it ends; to HTTP/1.0 its end is the close."""
         self._room: asyncio.Future[None] | None = None
         self._blocked_since = 0.0
 
+    def head(self, response: HttpResponse, close: bool) -> bytes:
+        """The head that goes before the body. *Raises* UnsafeHeader."""
+        return http1.head(
+            response.status,
+            response.headers,
+            lines=response.lines,
+            framing=http1.CHUNKED if self.chunked else b"",
+            close=close,
+            now=time.time(),
+        )
+
     async def run(self, body: AsyncGenerator[bytes, None]) -> None:
         """Write all of `body`, and close it in any case. *Raises* what it raises."""
-        write, chunked = self._transport.write, self._chunked
+        write, chunked = self._transport.write, self.chunked
         async with aclosing(body):
             async for data in body:
                 if data:
@@ -42,6 +61,7 @@ class Pump:
             self._room.set_result(None)
         self._room = None
 
-    def stalled(self, now: float, seconds: float) -> bool:
-        """Whether the client has taken nothing for `seconds`."""
+    def stalled(self, now: float, *, draining: bool) -> bool:
+        """Whether the client has taken nothing for too long, which is sooner while the node drains."""
+        seconds = DRAIN_STALL_SECONDS if draining else STALL_SECONDS
         return self._room is not None and now - self._blocked_since >= seconds

@@ -12,8 +12,9 @@ import pytest
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.websocket import Accepted
 from wsgateway.messages import Handler, HttpRequest, HttpResponse, collect
-from wsgateway.transport.http import SLICE_BYTES, TURN_ANSWERS, TURN_BYTES, HttpConnection
+from wsgateway.transport.http import TURN_ANSWERS, TURN_BYTES, HttpConnection
 from wsgateway.transport.listener import Entrance, Listener, Report, Upgrade
+from wsgateway.transport.requests import SLICE_BYTES, RequestReader
 
 pytestmark = pytest.mark.anyio
 
@@ -169,20 +170,19 @@ async def test_a_client_that_does_not_read_is_answered_no_further() -> None:
     assert transport.answers() == targets(2000)
 
 
-async def test_heads_wait_unparsed_behind_a_turn() -> None:
+async def test_heads_wait_unparsed_behind_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = 0
 
-    class Counting(HttpConnection):
+    class Counting(RequestReader):
         def on_message_begin(self) -> None:
             nonlocal parsed
             parsed += 1
             super().on_message_begin()
 
+    monkeypatch.setattr("wsgateway.transport.http.RequestReader", Counting)
     connection, transport = connected()
-    counting = transport.protocol = Counting(connection.listener, Entrance())
-    counting.connection_made(cast("asyncio.Transport", transport))
 
-    counting.data_received(pipelined(5000))
+    connection.data_received(pipelined(5000))
 
     assert parsed <= 1 + SLICE_BYTES // len(pipelined(1))
     await until(lambda: transport.reading)

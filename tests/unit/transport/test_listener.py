@@ -87,7 +87,7 @@ async def accepted_by(listener: Watched) -> socket.socket:
     async with asyncio.timeout(10):
         while not hasattr(listener, "accepted"):
             await asyncio.sleep(0.001)
-    accepted: socket.socket = listener.accepted._transport.get_extra_info("socket")
+    accepted: socket.socket = listener.accepted.transport.get_extra_info("socket")
     copy = socket.fromfd(accepted.fileno(), socket.AF_INET, socket.SOCK_STREAM)
     writer.close()
     del listener.accepted

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.transport.test_http import connected, until
 from wsgateway.messages import HttpRequest, HttpResponse
-from wsgateway.transport.http import DRAIN_STALL_SECONDS, STALL_SECONDS
+from wsgateway.transport.pump import DRAIN_STALL_SECONDS, STALL_SECONDS
 
 pytestmark = pytest.mark.anyio
 
