@@ -9,6 +9,7 @@ from wsgateway import http1
 from wsgateway.messages import HttpResponse
 
 if TYPE_CHECKING:
+    from wsgateway.messages import HttpRequest
     from wsgateway.transport.head import Refused
 
 JSON = ((b"Content-Type", b"application/json"),)
@@ -17,6 +18,11 @@ MISDIRECTED = HttpResponse(
 )
 INTERNAL_ERROR_BODY = b'{"message":"Internal server error"}'
 INTERNAL_ERROR = HttpResponse(500, JSON, INTERNAL_ERROR_BODY, close=True)
+
+
+def no_upgrade(request: HttpRequest) -> HttpResponse:
+    """What a listener without WebSockets says to a handshake."""
+    return HttpResponse(403, JSON, b'{"message":"Forbidden"}', close=True)
 
 
 def refused(refusal: Refused) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from dataclasses import dataclass
 
 from wsgateway.errors import StartError
@@ -25,6 +27,14 @@ class Files:
     """TCP connections of the public listener, WebSockets among them."""
     backlog: int
     """TCP connections that may wait to be accepted; a loop turn accepts about as many."""
+
+
+def share_out_here(wanted: int | None) -> Files:
+    """The shares of as many open files as the process may have. *Raises* StartError, as `share_out`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return share_out(sys.maxsize if hard == resource.RLIM_INFINITY else hard, wanted)
 
 
 def share_out(limit: int, wanted: int | None) -> Files:

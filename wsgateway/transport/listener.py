@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from wsgateway.dataplane.counters import Counters
 from wsgateway.errors import StartError
 from wsgateway.outbox import Outbox
+from wsgateway.transport.answers import no_upgrade
 from wsgateway.transport.files import BACKLOG
 from wsgateway.transport.heads import KnownHeads
 from wsgateway.transport.http import HttpConnection
@@ -72,7 +73,7 @@ class Listener:
         self,
         *,
         handler: Handler,
-        upgrade: Upgrade,
+        upgrade: Upgrade = no_upgrade,
         report: Report,
         counters: Counters,
         proxies: TrustedProxies | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from wsgateway.errors import IntegrationFailure
@@ -55,6 +56,12 @@ class Egress:
             self._denied_everywhere.add(port)
         else:
             self._denied.add((numeric, port))
+
+    def deny_own(self, host: str, port: int) -> None:
+        """Never call `port` on any address of `host`, which a listener is bound to."""
+        with suppress(OSError):
+            for info in socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM):
+                self.deny(str(info[4][0]), port)
 
     def check(self, host: str, address: str, port: int, *, trusted: bool) -> None:
         """Let `address`, to which `host` resolved, be called. *Raises* IntegrationFailure if it may not."""

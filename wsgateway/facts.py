@@ -1,0 +1,71 @@
+"""What `/metrics` says of this node: the counts of every part as one value."""
+
+from __future__ import annotations
+
+from wsgateway import __version__
+from wsgateway.dataplane.gateway import Gateway
+from wsgateway.deploy import Backends, Deployments
+from wsgateway.telemetry.base import NodeFacts
+from wsgateway.telemetry.log import LogWriter
+
+
+def node_facts(gateway: Gateway, backends: Backends, deployments: Deployments, log: LogWriter) -> NodeFacts:
+    """The counts of this moment."""
+    counters, pools = gateway.counters, backends.functions.pools
+    return NodeFacts(
+        version=__version__,
+        connections=len(gateway.hub),
+        connections_limit=gateway.max_connections,
+        draining=gateway.draining,
+        definition_valid=deployments.valid,
+        disconnects_running=gateway.closing,
+        tails=gateway.tails.running,
+        connects=_by_status(counters.connects),
+        disconnects=_by_code_class(counters.close_codes),
+        messages={"in": counters.messages_in, "out": counters.messages_out},
+        compressed_connections=counters.compressed_connections,
+        compressed_messages={"in": counters.compressed_in, "out": counters.compressed_out},
+        compressed_bytes={"in": counters.compressed_bytes_in, "out": counters.compressed_bytes_out},
+        compressed_payload_bytes={
+            "in": counters.compressed_payload_bytes_in,
+            "out": counters.compressed_payload_bytes_out,
+        },
+        pushes=_by_status(counters.pushes),
+        message_errors=dict(counters.route_errors),
+        failures=backends.upstream.failures() | {"refused": sum(kind.refused for kind in backends.types.values())},
+        lambda_calls=dict(backends.lambdas.counts),
+        credentials_valid=not backends.credentials.fault if backends.credentials.wanted else None,
+        invocations={name: pool.invocations for name, pool in pools.items()},
+        cold_starts={name: pool.cold_starts for name, pool in pools.items()},
+        throttles={name: pool.throttles for name, pool in pools.items()},
+        given_up={
+            "stalled_write": counters.stalled_writes,
+            "pong_timeout": counters.pong_timeouts,
+            "outbox_full": counters.slow_clients,
+        },
+        refused={
+            "request_malformed": counters.requests_malformed,
+            "request_misdirected": counters.misdirected,
+            "tls_handshake_failed": counters.tls_handshakes_failed,
+            "handshake_malformed": counters.handshakes_malformed,
+            "connection_surplus": counters.connections_refused,
+        },
+        disconnect_failures=counters.disconnect_failures,
+        unexpected=counters.unexpected_errors,
+        reload_failures=deployments.failures,
+        certificates={name: pair.expires.timestamp() for name, pair in deployments.certificates.current.named()},
+        log_dropped=log.dropped,
+    )
+
+
+def _by_status(counts: dict[int, int]) -> dict[str, int]:
+    return {str(status): number for status, number in counts.items()}
+
+
+def _by_code_class(counts: dict[int, int]) -> dict[str, int]:
+    """Clients choose codes, so those that RFC 6455 §7.4.2 leaves to them are told by their thousand alone."""
+    classes: dict[str, int] = {}
+    for code, number in counts.items():
+        code_class = f"{code // 1000}xxx" if code >= 3000 else str(code) if 1000 <= code <= 1015 else "other"
+        classes[code_class] = classes.get(code_class, 0) + number
+    return classes
