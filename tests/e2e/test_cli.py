@@ -164,18 +164,29 @@ async def test_validate_tells_every_certificate_that_cannot_be_used(tmp_path: Pa
     authority = Authority(tmp_path)
     certificate, _ = authority.issue_to("a.example")
     _, key = authority.issue_to("b.example")
-    text = VALID.replace("HTTP_PROXY", "HTTP_PROXY, timeoutInMillis: 50")
-    domains = DOMAINS.format(certificate=certificate, key=key) + DOMAINS.format(certificate="none", key="none").replace(
-        "domains:", ""
-    ).replace("chat", "other").replace("api: other", "api: chat")
-    (tmp_path / "routes.yaml").write_text(text + domains)
+    first = DOMAINS.format(certificate=certificate, key=key)
+    second = first.replace("domains:", "").replace("chat", "other").replace("api: other", "api: chat")
+    (tmp_path / "routes.yaml").write_text(VALID + first + second)
+
+    ended = await wsgateway("validate", str(tmp_path / "routes.yaml"))
+
+    fault = f"{key} is not the key of {certificate}; give the two that belong together"
+    assert ended.code == 2
+    assert [line.split(": ", 2)[1:] for line in ended.err.splitlines()] == [
+        ["domains.chat.example.key", fault],
+        ["domains.other.example.key", fault],
+    ]
+
+
+async def test_validate_tells_every_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "routes.yaml").write_text(VALID + DOMAINS.format(certificate="none", key="neither"))
 
     ended = await wsgateway("validate", str(tmp_path / "routes.yaml"))
 
     assert ended.code == 2
     assert [line.split(": ", 2)[1:] for line in ended.err.splitlines()] == [
-        ["domains.chat.example.key", f"{key} is not the key of {certificate}; give the two that belong together"],
-        ["domains.other.example.certificate", f"{tmp_path}/none can't be read: No such file or directory"],
+        [f"domains.chat.example.{key}", f"file:{name} can't be read: No such file or directory ({tmp_path / name})"]
+        for key, name in (("certificate", "none"), ("key", "neither"))
     ]
 
 

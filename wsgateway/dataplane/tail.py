@@ -126,6 +126,9 @@ class Tails:
 
     async def lines(self, connection: Connection) -> AsyncGenerator[bytes, None]:
         """JSON lines until the connection closes; tailing begins with the first and ends when this is closed."""
+        if self.running >= MAX_TAILS:  # many may have asked in one turn of the loop
+            yield _line("refused", reason=f"{MAX_TAILS} tails are running; end one")
+            return
         tail = self._attach(connection)
         try:
             while not tail.over:
@@ -190,7 +193,8 @@ class TailedConnection(Connection):
             return
         watch.count += 1
         watch.messages[id(message)] = (watch.count, watch.clock())
-        route = self._stage.current.select(message.data).key
+        stage = self._stage.current
+        route = (stage.select_binary if message.binary else stage.select)(message.data).key
         watch.tell("message", number=watch.count, route=route, **_shown(message))
 
     def _answer(self, operation: Operation, invocation: Invocation, answer: EndpointResponse) -> None:

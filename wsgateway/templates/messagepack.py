@@ -2,7 +2,8 @@
 
 MessagePack specification, "Formats". One document and nothing behind it; maps have strings for keys, of equal ones the
 last wins; strings are UTF-8; numbers are finite. Binary data is null to expressions. All else that JSON hasn't is
-refused as no document: extensions (timestamps too), other keys, NaN. So is nesting deeper than JSON's limit here.
+refused as no document: extensions (timestamps too), other keys, NaN. So is nesting deeper than JSON's limit here, and
+what is larger than MAX_BYTES and would have to be read whole.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from wsgateway.templates.document import JSON, MAX_DEPTH, MISSING, Format, Json, Missing, Number
+
+MAX_BYTES: Final = 65_536
+"""Of a document that is read whole: each byte may be a value, and a MiB of them would hold the loop for 0.3 s."""
 
 # msgspec takes no memory for what is announced and not there.
 _parse = msgspec.msgpack.Decoder().decode
@@ -44,7 +48,40 @@ def decode(data: bytes) -> Json | Missing:
     return _read(data, Number)
 
 
+def member_reader(member: str) -> Callable[[bytes], Any | Missing]:
+    """What gives a member of a document however large: None where it has none, MISSING where it is no document.
+
+    In one over MAX_BYTES only that member is read, and the rest stepped over; so there what JSON hasn't is refused in
+    the member alone.
+    """
+    try:
+        field = msgspec.field(default=msgspec.Raw(b""), name=member)
+        head = msgspec.defstruct("Head", [("key", msgspec.Raw, field)], frozen=True, gc=False)
+    except ValueError:  # msgspec knows no names with quotes, backslashes or control characters
+        return lambda data: _member_of(plain(data), member)
+    step_over: Callable[[bytes], Any] = msgspec.msgpack.Decoder(head).decode
+
+    def read(data: bytes) -> Any | Missing:
+        if len(data) <= MAX_BYTES:
+            return _member_of(plain(data), member)
+        try:
+            raw = bytes(step_over(data).key)
+        except (ValueError, RecursionError):
+            return MISSING
+        return plain(raw) if raw else None
+
+    return read
+
+
+def _member_of(document: Any | Missing, member: str) -> Any | Missing:
+    if document is MISSING:
+        return MISSING
+    return document.get(member) if type(document) is dict else None
+
+
 def _read(data: bytes, number: Callable[[str], object] | None) -> Any | Missing:
+    if len(data) > MAX_BYTES:
+        return MISSING
     try:
         root = [_parse(data)]
     except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors

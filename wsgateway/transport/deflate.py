@@ -11,7 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake, PayloadTooBig
+from websockets.exceptions import PayloadTooBig
 from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
@@ -32,10 +32,6 @@ LEVEL = zlib.Z_BEST_SPEED
 """Half the time of zlib's usual level, for 6 to 8% more bytes of JSON."""
 
 
-class MalformedOffer(Exception):
-    """A Sec-WebSocket-Extensions that is none (RFC 6455 §9.1: the handshake fails)."""
-
-
 class Negotiated(NamedTuple):
     """What the 101 says in Sec-WebSocket-Extensions, and what holds from then on."""
 
@@ -45,7 +41,7 @@ class Negotiated(NamedTuple):
 
 
 def negotiate(request: HttpRequest, quotas: Quotas, counters: Counters) -> Negotiated | None:
-    """The first offer of permessage-deflate that can be met, or None. *Raises* MalformedOffer."""
+    """The first offer of permessage-deflate that can be met, or None. The offers are well-formed."""
     compression = quotas.compression
     if compression is None:
         return None
@@ -54,11 +50,8 @@ def negotiate(request: HttpRequest, quotas: Quotas, counters: Counters) -> Negot
         return None
     limits = (quotas.max_message_bytes, quotas.max_frame_bytes)
     protocol = ServerProtocol(state=OPEN, max_size=limits, extensions=[_factory(compression)])
-    try:
-        offers = Headers(("Sec-WebSocket-Extensions", value.decode("latin-1")) for value in values)
-        answer, extensions = protocol.process_extensions(offers)
-    except InvalidHandshake as error:
-        raise MalformedOffer(str(error)) from error
+    offers = Headers(("Sec-WebSocket-Extensions", value.decode("latin-1")) for value in values)
+    answer, extensions = protocol.process_extensions(offers)
     if answer is None:
         return None
     (negotiated,) = extensions

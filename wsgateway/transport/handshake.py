@@ -5,6 +5,8 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING
 
+from websockets.exceptions import InvalidHeaderFormat
+from websockets.headers import parse_extension
 from websockets.utils import accept_key
 
 from wsgateway.http1 import field, list_items
@@ -48,6 +50,12 @@ def refuse(request: HttpRequest, version: str, announces_body: bool) -> HttpResp
     keys = values.get(b"sec-websocket-key", [])
     if len(keys) != 1 or not _is_key(keys[0]):
         return _refusal(400, "there must be one Sec-WebSocket-Key of 16 bytes in base64")
+    try:
+        for value in values.get(b"sec-websocket-extensions", ()):
+            parse_extension(value.decode("latin-1"))
+    except InvalidHeaderFormat:
+        # RFC 6455 §9.1: such a handshake fails, whoever would have negotiated.
+        return _refusal(400, "Sec-WebSocket-Extensions is malformed")
     return None
 
 

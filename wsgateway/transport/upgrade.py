@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from wsgateway import http1
 from wsgateway.messages import HttpResponse
 from wsgateway.transport import deflate, handshake
-from wsgateway.transport.answers import INTERNAL_ERROR, JSON, ending
+from wsgateway.transport.answers import INTERNAL_ERROR, ending
 from wsgateway.transport.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -74,11 +74,6 @@ def _finish(
         negotiated = deflate.negotiate(request, client.quotas, listener.counters)
         extensions = None if negotiated is None else negotiated.answer
         head = handshake.accept(request, decision.subprotocol, extensions)
-    except deflate.MalformedOffer:
-        listener.counters.handshakes_malformed += 1
-        client.abandoned()
-        connection.respond(incoming, _MALFORMED_OFFER)
-        return
     except http1.UnsafeHeader as error:
         listener.unexpected(error, request.method, request.target)
         client.abandoned()
@@ -93,6 +88,3 @@ def _finish(
         transport.resume_reading()
     if incoming.behind:
         socket.data_received(b"".join(incoming.behind))
-
-
-_MALFORMED_OFFER = HttpResponse(400, JSON, b'{"message":"Sec-WebSocket-Extensions is malformed"}', close=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,16 +34,20 @@ class Dialer:
     async def dial(self, make: Callable[[], Connection], *, probe: bool = False) -> Connection:
         """A new connection, by the first address that takes it. *Raises* IntegrationFailure of the last one tried.
 
-        A `probe` gives the last address no longer than the others: whoever waits behind it must not wait for a SYN's
-        retries (RFC 6298 §5: 1 s, then 2, 4, 8 …).
+        A `probe` gives TCP no longer for the last address than for the others: whoever waits behind it must not wait
+        for a SYN's retries (RFC 6298 §5: 1 s, then 2, 4, 8 …). TLS takes as long as it takes.
         """
         addresses = await self.resolver.addresses()
         failure = IntegrationFailure(f"backend host {self.host} has no address")
         for address in addresses:
             try:
                 self.egress.check(self.host, address, self.port, trusted=self.trusted)
-                patient = address == addresses[-1] and not probe
-                async with asyncio.timeout(None if patient else NEXT_ADDRESS_SECONDS):
+                last = address == addresses[-1]
+                if last and probe:
+                    async with asyncio.timeout(NEXT_ADDRESS_SECONDS):
+                        sock = await self._connected(address)
+                    return await self._dial(make, address, sock)
+                async with asyncio.timeout(None if last else NEXT_ADDRESS_SECONDS):
                     return await self._dial(make, address)
             except IntegrationFailure as error:
                 failure = error
@@ -54,15 +59,32 @@ class Dialer:
         finally:
             del failure  # else its traceback and this frame keep each other until the collector comes
 
-    async def _dial(self, make: Callable[[], Connection], address: str) -> Connection:
+    async def _connected(self, address: str) -> socket.socket:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address, self.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().sock_connect(sock, place)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _dial(
+        self, make: Callable[[], Connection], address: str, sock: socket.socket | None = None
+    ) -> Connection:
+        """A connection to `address`, over `sock` if that is connected already."""
         loop = asyncio.get_running_loop()
-        if self.secure is None:
-            _, connection = await loop.create_connection(make, address, self.port)
-            return connection
-        transport, connection = await loop.create_connection(
-            make, address, self.port, ssl=self.secure, server_hostname=self.server_name
-        )
-        if self.secure.verify_mode is ssl.CERT_NONE:
+        secure, name = self.secure, None if self.secure is None else self.server_name
+        if sock is None:
+            made = loop.create_connection(make, address, self.port, ssl=secure, server_hostname=name)
+        else:
+            made = loop.create_connection(make, sock=sock, ssl=secure, server_hostname=name)
+        transport, connection = await made
+        if secure is not None and secure.verify_mode is ssl.CERT_NONE:
             certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
             fault = peer_fault(certificate or b"", self.server_name)
             if fault is not None:

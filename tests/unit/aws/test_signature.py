@@ -14,6 +14,7 @@ from wsgateway.aws import Keys, Signer
 
 TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
 KEYS = st.builds(Keys, TEXT, TEXT, st.one_of(st.just(""), TEXT))
+FUNCTIONS = TEXT.filter(lambda name: name not in (".", ".."))  # paths are made shorter by these, and no function is
 MOMENTS = st.integers(0, 4_102_444_800)
 
 
@@ -36,7 +37,7 @@ def fields(lines: bytes) -> dict[str, str]:
     return {name: value for name, _, value in found}
 
 
-@given(KEYS, TEXT, st.one_of(st.just(""), TEXT), st.binary(max_size=300), MOMENTS)
+@given(KEYS, FUNCTIONS, st.one_of(st.just(""), TEXT), st.binary(max_size=300), MOMENTS)
 def test_a_signature_is_botocores(keys: Keys, function: str, qualifier: str, body: bytes, now: int) -> None:
     query = f"?{urlencode({'Qualifier': qualifier}, quote_via=quote, safe='')}" if qualifier else ""
     target = f"/2015-03-31/functions/{quote(function, safe='')}/invocations{query}"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wsgateway.templates import document, messagepack
 from wsgateway.templates.document import MAX_DEPTH, MISSING, to_json
-from wsgateway.templates.messagepack import MESSAGEPACK
+from wsgateway.templates.messagepack import MAX_BYTES, MESSAGEPACK
 from wsgateway.templates.selection import compile_selection, route_table
 
 pack = msgspec.msgpack.encode
@@ -116,9 +116,11 @@ def test_only_custom_routes_are_selected() -> None:
         assert route_table("$request.body.action", routes, 0, MESSAGEPACK)(pack({"action": key})) == 0
 
 
-def test_a_message_of_a_million_values_is_read() -> None:
+def test_a_message_of_a_million_values_is_stepped_over() -> None:
     for value in ([1] * 1_000_000, [[]] * 500_000, [{"a": b""}] * 100_000):
-        assert route_table("$request.body.action", {"": 1}, 0, MESSAGEPACK)(pack(value)) == 1
+        choose = route_table("$request.body.action", {"": 1}, 0, MESSAGEPACK)
+        assert choose(pack({"x": value})) == 1
+        assert choose(pack(value)) == 0, "it would have to be read whole"
 
 
 words = st.text(max_size=5) | st.sampled_from(["join", "action", "x", "7", "$default"])
@@ -170,3 +172,35 @@ def test_no_bytes_make_it_raise_and_both_ways_agree(data: bytes) -> None:
         assert route_table(expression, {key: 1} if key is not None else {}, 2, MESSAGEPACK)(data) == (
             1 if read and key not in ("$connect", "$disconnect", "$default") else 2
         )
+
+
+# Large ones
+
+
+@pytest.mark.parametrize(
+    ("value", "route"),
+    [
+        pytest.param({"action": "join", "x": b"a" * MAX_BYTES}, 1, id="behind is much"),
+        pytest.param({"x": b"a" * MAX_BYTES, "action": "join"}, 1, id="before is much"),
+        pytest.param({"x": b"a" * MAX_BYTES}, 0, id="nothing of that name"),
+        pytest.param({"action": "a" * MAX_BYTES}, 0, id="the member itself"),
+        pytest.param(["join"] * MAX_BYTES, 0, id="no object"),
+        pytest.param({"action": 7, "x": [[]] * MAX_BYTES}, 2, id="many values beside it"),
+    ],
+)
+def test_a_member_is_found_however_large_the_message(value: object, route: int) -> None:
+    assert route_table("$request.body.action", ROUTES, 0, MESSAGEPACK)(pack(value)) == route
+
+
+def test_what_must_be_read_whole_is_not_when_it_is_large() -> None:
+    data = pack({"action": "join", "x": "a" * MAX_BYTES})
+
+    assert MESSAGEPACK.decode(data) is MISSING
+    assert messagepack.plain(data) is MISSING
+    assert route_table("jmespath:body.action", ROUTES, 0, MESSAGEPACK)(data) == 0
+
+
+@given(st.binary(max_size=200))
+def test_no_large_message_makes_a_reader_raise(data: bytes) -> None:
+    messagepack.member_reader("action")(data + b"\0" * MAX_BYTES)
+    messagepack.member_reader("action")(data * (MAX_BYTES // max(1, len(data)) + 1))

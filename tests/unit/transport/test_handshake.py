@@ -22,6 +22,9 @@ GOOD: tuple[Header, ...] = (
 )
 
 
+EXTENSIONS = b"Sec-WebSocket-Extensions"
+
+
 def verdict(*headers: Header, method: str = "GET", target: str = "/dev", version: str = "1.1") -> int | None:
     response = refuse(HttpRequest(method, target, "a", headers), version, announces_body=False)
     if response is None:
@@ -55,6 +58,12 @@ def test_a_good_handshake_is_not_refused() -> None:
         pytest.param(but(b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==", b"x"), 400, id="two keys"),
         pytest.param(but(b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25j"), 400, id="15 bytes"),
         pytest.param(but(b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ\xff="), 400, id="no base64"),
+        pytest.param(but(EXTENSIONS, b"permessage-deflate; a=b, x"), None, id="extensions"),
+        pytest.param(but(EXTENSIONS, b"x", b"y"), None, id="extensions in two fields"),
+        *(
+            pytest.param(but(EXTENSIONS, value), 400, id=f"no list of extensions: {value!r}")
+            for value in (b"", b";", b"permessage-deflate; a=", b"permessage-deflate;;", b'a; b="', b"a b", b"\xe9")
+        ),
     ],
 )
 def test_a_handshake_is_refused_by_its_headers(headers: tuple[Header, ...], status: int | None) -> None:
