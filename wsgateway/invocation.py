@@ -10,6 +10,7 @@ import time
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import lru_cache
 from os import urandom
 from typing import Any
 from urllib.parse import parse_qsl
@@ -75,9 +76,21 @@ def new_trace_id() -> bytes:
     return f"Root=1-{int(time.time()):08x}-{random_bytes(12).hex()}".encode()
 
 
+def new_uuid() -> str:
+    """A version 4 UUID (RFC 9562 §5.4), the form of Lambda's request ids."""
+    text = random_bytes(16).hex()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
 def request_time(epoch_millis: int) -> str:
     """Common Log Format time in UTC: `25/Sep/2026:00:03:04 +0000`."""
-    at = time.gmtime(epoch_millis // 1000)
+    return _request_time(epoch_millis // 1000)
+
+
+@lru_cache(maxsize=2)  # many events share a second
+def _request_time(epoch: int) -> str:
+    at = time.gmtime(epoch)
     return f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
 

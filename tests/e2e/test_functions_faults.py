@@ -57,6 +57,9 @@ def handler(event, context):
                 except OSError:
                     pass
             time.sleep(60)
+        case {"use all but": millis}:
+            while context.get_remaining_time_in_millis() > millis:
+                time.sleep(0.005)
         case {"wait for": name}:
             open(name + ".here", "w").close()
             while not os.path.exists(name):
@@ -94,6 +97,17 @@ async def test_one_that_takes_too_long_is_ended(here: Local, how: str) -> None:
     assert re.fullmatch(text, error["errorMessage"])
     await ended(pid)
     assert await here.result("pid") != pid
+
+
+async def test_each_invocation_has_the_whole_timeout(here: Local) -> None:
+    here.python(DOES, timeout=2)
+    pid = await here.result("pid")
+
+    for _ in range(3):
+        assert await here.result({"use all but": 1200}) == "fine"
+
+    assert await here.result("pid") == pid
+    assert (await here.error("hang"))["errorType"] == "Sandbox.Timedout"
 
 
 @pytest.mark.parametrize(
@@ -223,6 +237,21 @@ async def test_a_caller_that_waits_no_longer(here: Local) -> None:
 
     here.write("go", "")
     # What ran was let finish, and its process goes on.
+    assert await here.result() == "fine"
+    assert not here.facts.of("function process ended")
+
+
+async def test_a_caller_that_gives_up_while_its_invocation_waits(here: Local) -> None:
+    here.python(DOES, timeout=30, concurrency=1)
+    first = asyncio.ensure_future(here.result({"wait for": "go"}))
+    await exists(here.folder / "go.here")
+
+    with pytest.raises(IntegrationTimeout):
+        await here.call("crash", deadline=asyncio.get_running_loop().time() + 0.1)
+
+    here.write("go", "")
+    assert await first == "fine"
+    # What nobody waited for any more was never started.
     assert await here.result() == "fine"
     assert not here.facts.of("function process ended")
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import CONNECTION_ID, client, connecting, disconnecting, message
-from wsgateway.invocation import CONTEXT, EventType, Invocation, header_text, new_request_id, new_trace_id, request_time
+from wsgateway.invocation import (
+    CONTEXT,
+    EventType,
+    Invocation,
+    header_text,
+    new_request_id,
+    new_trace_id,
+    new_uuid,
+    request_time,
+)
 
 EVENTS = {"CONNECT": connecting(), "MESSAGE": message("hi"), "DISCONNECT": disconnecting(1009, "too big")}
 
@@ -89,6 +99,15 @@ def test_ids_have_awss_form_and_differ() -> None:
 )
 def test_a_request_time_is_in_common_log_format(millis: int, text: str) -> None:
     assert request_time(millis) == text
+
+
+def test_a_uuid_is_of_version_4() -> None:
+    """RFC 9562 §5.4."""
+    texts = {new_uuid() for _ in range(1000)}
+
+    assert len(texts) == 1000
+    assert all(str(UUID(text)) == text for text in texts)
+    assert {(UUID(text).version, UUID(text).variant) for text in texts} == {(4, RFC_4122)}
 
 
 def test_a_request_time_and_its_epoch_are_the_same_moment() -> None:

@@ -92,7 +92,7 @@ class Invoke(asyncio.Future[FunctionResult]):
     it never starts if it is still waiting, and what runs is let finish, as on AWS.
     """
 
-    __slots__ = ("arn", "client_context", "payload", "request_id", "started", "tail", "timer", "trace_id")
+    __slots__ = ("arn", "client_context", "deadline", "payload", "request_id", "started", "tail", "timer", "trace_id")
 
     payload: bytes
     request_id: str
@@ -100,10 +100,17 @@ class Invoke(asyncio.Future[FunctionResult]):
     trace_id: str
     client_context: str
     tail: bool
+    deadline: float
+    """Loop time at which its caller gives up; infinite where nobody does."""
     started: float
     """Loop time at which a worker got it; 0 while it waits."""
     timer: asyncio.TimerHandle | None
     """Ends the caller's wait."""
+
+    def wait_until(self, end: float) -> None:
+        """At loop time `end` it has ended, or a worker has it: only a deadline before that needs a timer."""
+        if self.deadline < end and self.timer is None:
+            self.timer = self.get_loop().call_at(self.deadline, self.expire)
 
     def finish(self, result: FunctionResult) -> None:
         """End in `result`, if somebody still waits."""

@@ -6,8 +6,8 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from uuid import uuid4
 
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.functions.base import MAX_PAYLOAD, FunctionNotFound, Invoke, Log, PayloadTooLarge
@@ -17,6 +17,7 @@ from wsgateway.functions.pool import Pool
 from wsgateway.functions.runtime_api import Serve
 from wsgateway.functions.runtimes import Code, locate
 from wsgateway.functions.warden import Warden
+from wsgateway.invocation import new_uuid
 from wsgateway.model.function import Function
 
 CHECK_SECONDS = 0.1
@@ -151,15 +152,14 @@ class Functions:
             raise PayloadTooLarge
         invoke = Invoke(loop=self._loop)
         invoke.payload = payload
-        invoke.request_id = request_id or str(uuid4())
+        invoke.request_id = request_id or new_uuid()
         invoke.arn = self._around.account.arn(name, qualifier)
         invoke.trace_id = trace_id
         invoke.client_context = client_context
         invoke.tail = tail
+        invoke.deadline = inf if deadline is None else deadline
         invoke.timer = None
         pool.invoke(invoke)
-        if deadline is not None and not invoke.done():
-            invoke.timer = self._loop.call_at(deadline, invoke.expire)
         if self._tick is None:
             self._watch()
         return invoke

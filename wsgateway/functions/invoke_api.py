@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode, b64encode
 from urllib.parse import parse_qs, unquote
-from uuid import uuid4
 
 import msgspec
 
@@ -24,6 +23,7 @@ from wsgateway.functions.base import (
 )
 from wsgateway.functions.functions import Functions
 from wsgateway.http1 import UnsafeHeader, field
+from wsgateway.invocation import new_uuid
 from wsgateway.messages import Header, HttpRequest, HttpResponse, collect
 
 PREFIX = "/2015-03-31/functions/"
@@ -53,7 +53,7 @@ class InvokeApi:
             # Where AWS_LAMBDA_RUNTIME_API of our own runtimes points: they take invocations another way.
             text = b'{"errorMessage":"this runtime polls by itself","errorType":"InvalidStateTransition"}'
             return HttpResponse(403, (_JSON,), text)
-        request_id = str(uuid4())
+        request_id = new_uuid()
         try:
             response = await self._invoke(request, path, query, request_id)
         except InvokeRefused as refused:

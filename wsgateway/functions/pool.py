@@ -30,6 +30,8 @@ class Pool:
         self.launch = launch
         self.workers: set[Worker] = set()
         self._loop = asyncio.get_running_loop()
+        self._current: set[Worker] = set()
+        """Those that take invocations, or will once they have started."""
         self._idle: list[Worker] = []
         self._waiting: deque[Invoke] = deque()
         self._starts: set[asyncio.Task[None]] = set()
@@ -51,7 +53,7 @@ class Pool:
         if self._idle:
             self._idle.pop().run(invoke)
             return
-        if self._start_error is not None and self._loop.time() < self._retry_at and not self._current():
+        if self._start_error is not None and self._loop.time() < self._retry_at and not self._current:
             invoke.finish(FunctionResult(self._start_error, failed=True))
             return
         if len(self._waiting) >= self._most_waiting():
@@ -59,7 +61,8 @@ class Pool:
             if len(self._waiting) >= self._most_waiting():
                 self.throttles += 1
                 raise TooManyInvocations(f"{len(self._waiting)} invocations of {self.launch.name} are waiting")
-        invoke.started = self._loop.time()
+        invoke.started = now = self._loop.time()
+        invoke.wait_until(now + WAITING_SECONDS)
         self._waiting.append(invoke)
         if self._expiry is None:
             self._expiry = self._loop.call_later(WAITING_SECONDS, self._expire)
@@ -67,7 +70,7 @@ class Pool:
 
     def warm(self) -> None:
         """Start a worker unless there is one, so that broken code shows before the first message."""
-        if not self._current() and not self._closed:
+        if not self._current and not self._closed:
             self._start()
 
     def renew(self, launch: Launch) -> None:
@@ -127,8 +130,12 @@ class Pool:
     def worker_unready(self, worker: Worker) -> None:
         self._idle.remove(worker)
 
+    def worker_retired(self, worker: Worker) -> None:
+        self._current.discard(worker)
+
     def worker_gone(self, worker: Worker, start_error: bytes | None) -> None:
         self.workers.discard(worker)
+        self._current.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
         if worker.launch is not self.launch or self._closed:
@@ -139,7 +146,7 @@ class Pool:
             self._back_off(self._failures)
             text = start_error.decode("utf-8", "replace")
             self.launch.log("function does not start", function=self.launch.name, reason=text)
-            if not self._current():
+            if not self._current:
                 for invoke in self._waiting:
                     invoke.finish(FunctionResult(start_error, failed=True))
                 self._waiting.clear()
@@ -150,21 +157,13 @@ class Pool:
 
     # Growing
 
-    def _current(self) -> list[Worker]:
-        """The workers that take invocations, or will."""
-        return [worker for worker in self.workers if not worker.retired]
-
     def _grow(self) -> None:
         """Start as many workers as wait for, and may be."""
-        if self._closed:
+        places = self.launch.function.concurrency - len(self._current)
+        if places <= 0 or self._closed:
             return
-        current = self._current()
-        starting = sum(worker.state is State.STARTING for worker in current)
-        room = min(
-            len(self._waiting) - starting,
-            self.launch.function.concurrency - len(current),
-            STARTING_AT_ONCE - starting,
-        )
+        starting = sum(worker.state is State.STARTING for worker in self._current)
+        room = min(len(self._waiting) - starting, places, STARTING_AT_ONCE - starting)
         if room <= 0:
             return
         wait = self._retry_at - self._loop.time()
@@ -178,6 +177,7 @@ class Pool:
     def _start(self) -> None:
         worker = Worker(self.launch, self)
         self.workers.add(worker)
+        self._current.add(worker)
         self.cold_starts += 1
         task = self._loop.create_task(worker.start())
         self._starts.add(task)

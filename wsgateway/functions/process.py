@@ -45,6 +45,10 @@ class Process:
         with suppress(OSError):
             # Where memory ends, the kernel is to take the function, not the gateway.
             Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000")
+        with suppress(OSError, AttributeError):  # AttributeError: not Linux
+            # On a core that both need, being handed an invocation must not push the gateway aside: it has more to
+            # hand out. Measured with 64 in flight on 10 processes: 0.85 switches an invocation become 0.01.
+            os.sched_setscheduler(self.pid, os.SCHED_BATCH, os.sched_param(0))
         self._watch()
 
     def signal(self, number: int) -> None:

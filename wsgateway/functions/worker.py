@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from wsgateway.functions.base import FunctionResult, Invoke, error_payload
@@ -24,6 +25,8 @@ TERM_SECONDS = 2.0
 """Between asking a process to end and ending it."""
 SILENT_SECONDS = 0.5
 """How long a process may live on that has ended the way to it, and the other way round."""
+TICK = 0.001
+"""What uvloop's timers resolve; one may fire this much early."""
 
 
 class State(enum.Enum):
@@ -46,6 +49,9 @@ class Owner(Protocol):
 
     def worker_unready(self, worker: Worker) -> None:
         """It can't take one after all, until it says so again."""
+
+    def worker_retired(self, worker: Worker) -> None:
+        """It takes no further invocation. Told once."""
 
     def worker_gone(self, worker: Worker, start_error: bytes | None) -> None:
         """Its process is over; with `start_error` it never became ready."""
@@ -76,6 +82,11 @@ class Worker:
         self._verdict = ""
         """Why we ended it, as AWS words it."""
         self._timer: asyncio.TimerHandle | None = None
+        """Ends its start, or its end."""
+        self._clock: asyncio.TimerHandle | None = None
+        """Looks whether an invocation is over its time; not set anew for each, it finds out when it fires."""
+        self._due = inf
+        """Loop time at which the invocation it has is over its time."""
         self._began = loop.time()
         self._output = Output(loop, launch.log, launch.name)
 
@@ -118,8 +129,11 @@ class Worker:
         output = self._output
         output.request_id = invoke.request_id
         output.tail = bytearray() if invoke.tail else None
-        invoke.started = self._loop.time()
-        self._timer = self._loop.call_later(timeout, self._late, timeout)
+        invoke.started = now = self._loop.time()
+        self._due = due = now + timeout
+        invoke.wait_until(due)
+        if self._clock is None:
+            self._clock = self._loop.call_at(due, self._look)
         self._channel.send(invoke, int((time.time() + timeout) * 1000))
 
     @property
@@ -135,6 +149,7 @@ class Worker:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._due = inf
         if not self._ready_once:
             self._ready_once = True
             millis = round((self._loop.time() - self._began) * 1000, 1)
@@ -186,13 +201,13 @@ class Worker:
 
     def retire(self) -> None:
         """End it once what it runs is through."""
-        self.retired = True
+        self._withdraw()
         if self.state in (State.IDLE, State.STARTING):
             self.end()
 
     def end(self) -> None:
         """Ask it to end, whatever it does; after a while it is ended."""
-        self.retired = True
+        self._withdraw()
         if self.state in (State.ENDING, State.GONE):
             return
         self.state = State.ENDING
@@ -222,6 +237,14 @@ class Worker:
         elif self.state not in (State.ENDING, State.GONE):
             self._set_timer(SILENT_SECONDS, self._kill)
 
+    def _look(self) -> None:
+        """Is the invocation over its time? Otherwise look again when it would be."""
+        self._clock = None
+        if self._due - self._loop.time() <= TICK:
+            self._late(self.launch.function.timeout)
+        elif self._due < inf:
+            self._clock = self._loop.call_at(self._due, self._look)
+
     def _late(self, seconds: float) -> None:
         """The function's timeout, or that of its start."""
         self._timer = None
@@ -235,7 +258,7 @@ class Worker:
             self._settle(self._invoke, error, failed=True)
         elif self.state is State.STARTING:
             self._start_error = error
-        self.retired = True
+        self._withdraw()
         self.state = State.ENDING
         self._kill()
 
@@ -262,7 +285,12 @@ class Worker:
     def _not_again(self) -> None:
         """It is on its way out by itself: it gets no further invocation."""
         self.unready()
-        self.retired = True
+        self._withdraw()
+
+    def _withdraw(self) -> None:
+        if not self.retired:
+            self.retired = True
+            self._owner.worker_retired(self)
 
     def _over(self) -> None:
         """The process is over and has said all."""
@@ -271,8 +299,9 @@ class Worker:
         asked = self.state is State.ENDING
         starting = self.state is State.STARTING
         self.state = State.GONE
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._clock):
+            if timer is not None:
+                timer.cancel()
         if self._channel is not None:
             self._channel.close()
         self._output.close()
@@ -289,6 +318,8 @@ class Worker:
         self._owner.worker_gone(self, None if self._ready_once else self._start_error)
 
     def _set_timer(self, seconds: float, act: Callable[[], None]) -> None:
+        """From here on the process is ending, and this timer alone says how long it may take."""
+        self._due = inf
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, act)

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from wsgateway.errors import BadGateway
 from wsgateway.http1 import is_token
 from wsgateway.invocation import EventType, Invocation, new_trace_id
@@ -49,7 +51,7 @@ def event(invocation: Invocation, *, ours: bool) -> bytes:
         else:
             value["body"] = invocation.message.data.decode()
     value["isBase64Encoded"] = encoded
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return msgspec.json.encode(value)
 
 
 def _request_context(invocation: Invocation, ours: bool) -> dict[str, Any]:
@@ -122,10 +124,7 @@ def answer(payload: bytes, *, event_type: EventType, two_way: bool) -> EndpointR
     on_connect = event_type is EventType.CONNECT
     if not on_connect and not two_way:
         return EndpointResponse(200, (), None)
-    try:
-        result = json.loads(payload) if payload.strip() else None
-    except (ValueError, RecursionError) as error:
-        raise BadGateway("the function's result is not JSON") from error
+    result = _parsed(payload)
     if not isinstance(result, dict):
         raise BadGateway("the function's result is not an object with a statusCode and a body")
     status = result.get("statusCode") if on_connect else 200
@@ -139,6 +138,22 @@ def answer(payload: bytes, *, event_type: EventType, two_way: bool) -> EndpointR
     if body is not None:
         data = _decoded(body) if encoded else body.encode("utf-8", "replace")
     return EndpointResponse(status, tuple(_headers(result)), data, encoded)
+
+
+def _parsed(payload: bytes) -> Any:
+    """The result as a value; None for an empty one.
+
+    Parsed strictly, which is fast; and where that fails as Python's own parser does, for Python handlers are used to
+    NaN and halves of surrogate pairs coming through.
+    """
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    try:
+        return json.loads(payload) if payload.strip() else None
+    except (ValueError, RecursionError) as error:
+        raise BadGateway("the function's result is not JSON") from error
 
 
 def _decoded(body: str) -> bytes:

@@ -127,6 +127,8 @@ RESULTS = [
     pytest.param(b'{"statusCode":200}', None, id="no body"),
     pytest.param(b'{"statusCode":200,"body":null}', None, id="a null body"),
     pytest.param(b'{"body":"AP8=","isBase64Encoded":true}', b"\x00\xff", id="base64"),
+    pytest.param(b'{"body":"\\ud800!","more":NaN}', b"?!", id="half a character, and a number that is none"),
+    pytest.param(b'\n{"body":"hi","body":"ho"}\n', b"ho", id="space around it, and a key twice"),
 ]
 
 

@@ -25,13 +25,13 @@ class LoadError extends Error {
   }
 }
 
-/** Write a frame: its kind, a length, the content. */
-function send(kind, content) {
-  const body = Buffer.from(content);
-  const head = Buffer.allocUnsafe(5);
-  head.write(kind, 0, "latin1");
-  head.writeUInt32BE(body.length, 1);
-  return socket.write(Buffer.concat([head, body]));
+/** Write a frame: its kind, a length, the content; `length` is the content's in bytes. */
+function send(kind, content, length = Buffer.byteLength(content)) {
+  const frame = Buffer.allocUnsafe(5 + length);
+  frame[0] = kind.charCodeAt(0);
+  frame.writeUInt32BE(length, 1);
+  frame.write(content, 5, length, "utf8");
+  return socket.write(frame);
 }
 
 /** An error as AWS reports it. */
@@ -122,6 +122,15 @@ async function load(written) {
 
 // Invocations
 
+// What the environment says is the same for every invocation; looking there is slow.
+const about = {
+  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+};
+
 let handler;
 let current = null; // the invocation under way
 
@@ -162,16 +171,18 @@ class Invocation {
         content = JSON.stringify(said);
       }
     }
-    if (Buffer.byteLength(content) > MAX_RESULT) {
+    let length = Buffer.byteLength(content);
+    if (length > MAX_RESULT) {
       kind = "E";
       content = JSON.stringify({
         errorType: "Function.ResponseSizeTooLarge",
         errorMessage: `Response payload size exceeded maximum allowed payload size (${MAX_RESULT} bytes).`,
       });
+      length = Buffer.byteLength(content);
     }
     current = null;
     socket.ref();
-    send(kind, content);
+    send(kind, content, length);
   }
 
   /** The second argument of a handler (Lambda developer guide, "Using the Lambda context object in Node.js"). */
@@ -188,11 +199,7 @@ class Invocation {
       set callbackWaitsForEmptyEventLoop(value) {
         invocation.waits = Boolean(value);
       },
-      functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-      functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-      memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-      logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-      logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+      ...about,
       clientContext: clientContext ? JSON.parse(clientContext) : undefined,
       identity: undefined,
       invokedFunctionArn: arn,

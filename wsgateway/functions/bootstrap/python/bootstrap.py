@@ -51,17 +51,26 @@ class Client:
         self.app_package_name = said.get("app_package_name")
 
 
+# What the environment says is the same for every invocation, and looking there costs as much as all else here.
+_about = {
+    name: os.environ.get(variable, "")
+    for name, variable in {
+        "function_name": "AWS_LAMBDA_FUNCTION_NAME",
+        "function_version": "AWS_LAMBDA_FUNCTION_VERSION",
+        "memory_limit_in_mb": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "log_group_name": "AWS_LAMBDA_LOG_GROUP_NAME",
+        "log_stream_name": "AWS_LAMBDA_LOG_STREAM_NAME",
+    }.items()
+}
+
+
 class Context:
     """The second argument of a handler (Lambda developer guide, "Using the Lambda context object in Python")."""
 
     def __init__(self, request_id: str, deadline_ms: int, arn: str, client_context: str) -> None:
         self.aws_request_id = request_id
         self.invoked_function_arn = arn
-        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
-        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
-        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
-        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
-        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self.__dict__.update(_about)
         self.identity = Identity()
         self.client_context = ClientContext(json.loads(client_context)) if client_context else None
         self._deadline_ms = deadline_ms
