@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--size", type=between(int, 64, 1_000_000), default=64, help="bytes of a message (64)")
     add("--connections", type=between(int, 1, 25_000), help="client connections (what suits the scenario)")
     add("--depth", type=between(int, 1, 256), default=1, help="messages in flight on each connection (1)")
-    add("--rate", type=between(float, 1, 1_000_000), default=5000.0, help="neighbours: messages/s of the others (5000)")
+    add("--rate", type=between(float, 1, 1_000_000), help="messages/s of an open loop (neighbours 5000, functions 100)")
     add("--json", type=Path, metavar="PATH", help="write everything, every run too, to PATH")
     add("--gateway", metavar="COMMAND", help="how the gateway is started (this Python's -m wsgateway)")
     add("--self-check", action="store_true", help="measure the peer against itself: the noise of machine and method")

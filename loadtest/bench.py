@@ -19,7 +19,7 @@ class Options:
     size: int
     connections: int | None
     depth: int
-    rate: float
+    rate: float | None
     gateway_command: str | None
     self_check: bool
 

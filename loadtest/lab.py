@@ -21,7 +21,7 @@ from loadtest.native import program
 from loadtest.procfs import process_tree, rss
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 30
+START_SECONDS = 90
 STOP_SECONDS = 15
 DRIVER_PRIORITY = 2
 BACKEND_PRIORITY = 1
@@ -78,7 +78,7 @@ class Lab:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wsgateway-loadtest-")))
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wsgateway-loadtest-")))
         return self
 
     def __exit__(
@@ -88,7 +88,7 @@ class Lab:
 
     def gateway(self, definition: str) -> Server:
         """The gateway, as a user starts it, with this routes.yaml."""
-        path = self._directory / "routes.yaml"
+        path = self.folder / "routes.yaml"
         path.write_text(definition)
         command = [*self._gateway, "serve", str(path), "--port", "0", "--internal-port", "0", "--ready-file"]
         return self._serve("gateway", command, self.cores.server)
@@ -126,9 +126,9 @@ class Lab:
         return self._start(command, self.cores.load, subprocess.PIPE, subprocess.PIPE, DRIVER_PRIORITY)
 
     def _serve(self, name: str, command: list[str], core: int | None, priority: int = 0) -> Server:
-        number = len(list(self._directory.glob("*.log")))
-        ready = self._directory / f"{name}-{number}.ready"
-        log = self._directory / f"{name}-{number}.log"
+        number = len(list(self.folder.glob("*.log")))
+        ready = self.folder / f"{name}-{number}.ready"
+        log = self.folder / f"{name}-{number}.log"
         command = [str(ready) if part == "READY" else part for part in command]
         if str(ready) not in command:
             command.append(str(ready))

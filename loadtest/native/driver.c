@@ -43,7 +43,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PIDS = 64, RING = 1024, MAX_MESSAGE = 1 << 20, READ_CHUNK = 256 * 1024, SETUP_SECONDS = 90 };
+enum { MAX_PIDS = 512, RING = 1024, MAX_MESSAGE = 1 << 20, READ_CHUNK = 256 * 1024, SETUP_SECONDS = 90 };
 
 /* RFC 6455's sample nonce and the answer to it: the key is constant, so the answer can be compared. */
 #define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="

@@ -24,6 +24,7 @@ ABUSES = {
 QUIET = "in peace"
 MAX_RATIO = 2.0
 CONNECTIONS = 50
+RATE = 5000.0
 
 DEFINITION = """\
 apis:
@@ -100,7 +101,7 @@ class Neighbours:
             "--seconds",
             options.seconds,
         ]
-        words += ["--warmup", options.warmup, "--rate", options.rate, "--expect", '"action":"send"']
+        words += ["--warmup", options.warmup, "--rate", options.rate or RATE, "--expect", '"action":"send"']
         if kind != QUIET:
             words += ["--abuse", kind]
         sample = drive(

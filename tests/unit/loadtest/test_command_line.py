@@ -1,12 +1,14 @@
 """The command line: bounds, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from loadtest.__main__ import main, parser
-from loadtest.scenarios import SCENARIOS
+from loadtest.scenarios import SCENARIOS, functions
 from loadtest.scenarios.neighbours import ABUSES, DEFINITION
+from wsgateway.model.loader import parse
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,11 @@ def test_the_driver_knows_every_abuse() -> None:
 def test_every_place_in_the_neighbours_definition_is_filled() -> None:
     for name in ("backend", "slow", "dead"):
         assert DEFINITION.count(f"@{name}@") == 1
+
+
+def test_the_functions_definition_is_valid_once_its_places_are_filled(tmp_path: Path) -> None:
+    for language in functions.LANGUAGES:
+        text = functions.DEFINITION.replace("@backend@", "127.0.0.1:1").replace("@runtime@", language.runtime)
+
+        assert not re.search("@[a-z]+@", text)
+        assert "echo" in parse(text, "routes.yaml", {}, tmp_path).definitions.functions
