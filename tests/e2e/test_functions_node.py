@@ -92,6 +92,27 @@ exports.handler = async (event, context) => {
     ]
 
 
+async def test_the_environment_is_as_usual_though_the_trace_id_is_not_in_it(here: Local) -> None:
+    """The C library's setenv would keep each of them for ever."""
+    here.node(
+        """
+import { execFileSync } from "node:child_process";
+import { env } from "node:process";
+export const handler = async (event) => {
+  process.env.SET = 7;
+  delete process.env.DELETED;
+  return [env._X_AMZN_TRACE_ID, { ...process.env }._X_AMZN_TRACE_ID, "_X_AMZN_TRACE_ID" in process.env, env.SET,
+          Object.keys(env).includes("DELETED"), execFileSync("sh", ["-c", "echo $_X_AMZN_TRACE_ID $SET"]).toString()];
+};
+""",
+        file="index.mjs",
+        environment={"DELETED": "x"},
+    )
+
+    for trace in ("Root=1", "Root=2"):
+        assert await here.result(trace_id=trace) == [trace, trace, True, "7", False, f"{trace} 7\n"]
+
+
 async def test_a_callback_waits_for_the_event_loop_to_empty(here: Local) -> None:
     """Lambda developer guide, "Using callbacks": the response is sent when the event loop is empty, by default."""
     here.node(

@@ -99,6 +99,22 @@ async def test_the_environment_is_lambdas_and_the_functions_own(here: Local) -> 
     assert (folder, data) == (str(here.folder), "beside the code")
 
 
+async def test_the_c_library_is_not_given_the_trace_id(here: Local) -> None:
+    """Its setenv would keep each of them for ever."""
+    here.python(
+        """
+import ctypes, os
+def handler(event, context):
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_char_p
+    return [os.environ["_X_AMZN_TRACE_ID"], os.getenv("_X_AMZN_TRACE_ID"), dict(os.environ)["_X_AMZN_TRACE_ID"],
+            getenv(b"_X_AMZN_TRACE_ID") is None]
+"""
+    )
+
+    assert await here.result(trace_id="Root=1") == ["Root=1", "Root=1", "Root=1", True]
+
+
 async def test_a_process_stays_warm(here: Local) -> None:
     here.python("n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return n\n")
 

@@ -7,7 +7,7 @@
 const fs = require("fs");
 const net = require("net");
 const path = require("path");
-const { createRequire } = require("module");
+const { createRequire, syncBuiltinESMExports } = require("module");
 const { pathToFileURL } = require("url");
 
 const MAX_RESULT = 6291556;
@@ -131,6 +131,20 @@ const about = {
   logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
 };
 
+// The trace id is different for every invocation, and the C library's setenv, which process.env calls, keeps each value
+// it is ever given (glibc before 2.41). So this one lives beside the environment, and shows in it.
+const TRACE = "_X_AMZN_TRACE_ID";
+let trace = (env[TRACE] = "");
+process.env = new Proxy(env, {
+  get: (target, key) => (key === TRACE ? trace : target[key]),
+  set(target, key, value) {
+    if (key === TRACE) trace = String(value);
+    else target[key] = value;
+    return true;
+  },
+});
+syncBuiltinESMExports(); // for `import { env } from "node:process"`
+
 let handler;
 let current = null; // the invocation under way
 
@@ -215,7 +229,7 @@ class Invocation {
 function invoke(head, payload) {
   const [requestId, deadline, arn, traceId, ...rest] = head.split("\n");
   const invocation = (current = new Invocation(requestId, Number(deadline)));
-  env._X_AMZN_TRACE_ID = traceId;
+  trace = traceId;
   socket.unref();
   let event;
   try {
