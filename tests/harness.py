@@ -143,6 +143,7 @@ async def gateway(
         if process.returncode is None:
             process.kill()
         await process.wait()
+        await process.stdout.read()  # up to its end: a pipe that is open keeps the loop from closing
         if logging is not None:
             await logging
 
