@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, gateway
+from tests.chat import visiting
+from tests.e2e.test_chat import python_chat
+from tests.harness import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +24,7 @@ BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
 BIN = Path(sys.executable).parent
 
-SAMPLE = "python3 -m venv .venv && .venv/bin/pip install '.[sample]' && .venv/bin/python examples/chat"
+SAMPLE = "python3 -m venv .venv && .venv/bin/pip install '.[functions]' && .venv/bin/wsgateway dev"
 TESTS = "python3 -m venv .venv && .venv/bin/pip install -c requirements.lock -e '.[test]' && .venv/bin/python -m pytest"
 TOUR = [
     ".venv/bin/wsgateway validate",
@@ -69,12 +71,13 @@ def fresh_tree(tmp_path: Path) -> Path:
 
 @pytest.mark.timeout(400)
 async def test_the_first_command_sets_up_and_runs_the_sample(fresh_tree: Path) -> None:
+    ours = {"XDG_STATE_HOME": str(fresh_tree / "state"), "CHAT_DATABASE": str(fresh_tree / "chat.sqlite3")}
     process = await asyncio.create_subprocess_shell(
-        f"{SAMPLE} --port 0 --internal-port 0 --backend-port 0",
+        f"{SAMPLE} --port 0 --internal-port 0 --tls-port 0",
         cwd=fresh_tree,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        env={name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")} | ours,
         start_new_session=True,
     )
     assert process.stdout is not None
@@ -83,9 +86,15 @@ async def test_the_first_command_sets_up_and_runs_the_sample(fresh_tree: Path) -
         async with asyncio.timeout(360):
             async for line in process.stdout:
                 said.append(line.decode())
-                if "The chat is at http://" in said[-1]:
+                if said[-1].startswith("wsgateway ready"):
                     break
-        assert "The chat is at http://" in (said or [""])[-1], "".join(said)
+        ready = re.search(r"public=http(\S+)", (said or [""])[-1])
+        assert ready is not None, "".join(said)
+        async with visiting(f"ws{ready[1]}/dev") as ada, visiting(f"ws{ready[1]}/dev") as bob:
+            await ada.joins("lobby", "Ada")
+            assert await bob.joins("lobby", "Bob") == ["Ada", "Bob"]
+            await bob.sends(action="say", text="hello")
+            await ada.hears(type="said", name="Bob", text="hello")
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGINT)
@@ -102,7 +111,7 @@ def shell(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         timeout=PATIENCE,
-        env=os.environ | env,
+        env=os.environ | {"VIRTUAL_ENV": sys.prefix} | env,
     )
 
 
@@ -141,8 +150,7 @@ def test_a_mistake_is_told_as_the_readme_shows(tmp_path: Path) -> None:
 
 async def test_the_rest_of_the_tour(tmp_path: Path) -> None:
     """`dev`, `connect` and `connections`, with the ports the gateway got instead of the default ones."""
-    definition = (ROOT / "routes.yaml").read_text().replace("$connect: { integration: backend }", "$connect: {}")
-    async with gateway(definition, tmp_path, verb="dev") as running:
+    async with python_chat(tmp_path) as running:
         said = await asyncio.to_thread(shell, TOUR[4].replace("8080", str(running.port)), ROOT)
         assert said.stdout.splitlines() == block_with(TOUR[4])
 

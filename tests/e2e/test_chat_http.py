@@ -1,4 +1,4 @@
-"""The sample chat, as a newcomer runs it: real processes, real sockets."""
+"""The sample chat behind an HTTP backend, as a newcomer runs it: real processes, real sockets."""
 
 import asyncio
 import json
@@ -13,15 +13,15 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+
+from tests.chat import visiting
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
-CHAT = ROOT / "examples" / "chat"
+CHAT = ROOT / "examples" / "chat-http"
 DEADLINE = 20.0
 
 
@@ -70,40 +70,6 @@ async def running(*command: str, **environment: str) -> AsyncIterator[Running]:
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
-    """Somebody at a WebSocket."""
-
-    connection: ClientConnection
-
-    async def sends(self, **message: str) -> None:
-        await self.connection.send(json.dumps(message))
-
-    async def hears(self, **expected: object) -> dict[str, Any]:
-        """Wait for a message with these fields, passing over others."""
-        heard = []
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while True:
-                    message = json.loads(await self.connection.recv())
-                    heard.append(message)
-                    if expected.items() <= message.items():
-                        return dict(message)
-        except TimeoutError:
-            raise AssertionError(f"waited for {expected}, heard {heard}") from None
-
-    async def joins(self, room: str, name: str) -> list[str]:
-        """Join a room; who is there."""
-        await self.sends(action="join", room=room, name=name)
-        return list((await self.hears(type="welcome", room=room, name=name))["here"])
-
-
-@asynccontextmanager
-async def visiting(gateway: str) -> AsyncIterator[Visitor]:
-    async with connect(gateway, proxy=None, open_timeout=DEADLINE) as connection:
-        yield Visitor(connection)
-
-
-@dataclass(frozen=True, slots=True)
 class Sample:
     """The sample, running: where its page and its gateway are."""
 
@@ -135,7 +101,7 @@ def backend(port: int, directory: Path) -> AbstractAsyncContextManager[Running]:
 @asynccontextmanager
 async def gateway(backend_port: int) -> AsyncIterator[str]:
     """The gateway alone, with the shipped definition: its URL."""
-    command = ("-m", "wsgateway", "dev", str(ROOT / "routes.yaml"), "--port", "0", "--internal-port", "0")
+    command = ("-m", "wsgateway", "dev", str(CHAT / "routes.yaml"), "--port", "0", "--internal-port", "0")
     async with running(*command, CHAT_BACKEND=f"127.0.0.1:{backend_port}") as process:
         match = await process.prints(r"ready public=http(\S+)")
         yield f"ws{match[1]}/dev"

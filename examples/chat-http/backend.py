@@ -4,7 +4,7 @@ Each event of a client (it connected, it sent a message, it is gone) arrives as 
 routes.yaml maps. The answer is what the client hears in reply. Everybody else hears of it by a push: a POST to their
 connection's callback URL, made with boto3 as for Amazon API Gateway.
 
-    python examples/chat/backend.py --port 8000 --database chat.sqlite3
+    python examples/chat-http/backend.py --port 8000 --database chat.sqlite3
 
 The rooms are in SQLite, so this process may end and start again while everybody stays connected.
 """
@@ -32,7 +32,7 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"chat backend: {missing.name} is missing, which makes the pushes: pip install boto3")
 
-PAGE = Path(__file__).with_name("index.html")
+PAGE = Path(__file__).parent.parent / "chat" / "index.html"
 LONGEST_NAME = 40
 LONGEST_TEXT = 4000
 LONGEST_BODY = 1024 * 1024
@@ -329,8 +329,8 @@ class Handler(BaseHTTPRequestHandler):
         elif not (connection_id and route_key and callback_url):
             self.refuse(400, f"An event has the headers {', '.join(names)}: routes.yaml maps them")
         else:
-            # The domain name is the Host the client asked for. Where clients aren't to be trusted with naming whom
-            # this server calls, CALLBACK_ENDPOINT says it instead.
+            # In `wsgateway dev` the URL names the Host the client asked for. Where clients aren't to be trusted with
+            # naming whom this server calls, CALLBACK_ENDPOINT says it instead.
             endpoint = self.server.endpoint or callback_url.partition("/@connections/")[0]
             self.handle_event(Event(connection_id=connection_id, route_key=route_key, endpoint=endpoint, body=body))
 

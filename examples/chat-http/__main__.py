@@ -1,4 +1,4 @@
-"""Starts the sample chat, gateway and backend together: `python examples/chat`. Ctrl-C ends both."""
+"""Starts the sample chat, gateway and backend together: `python examples/chat-http`. Ctrl-C ends both."""
 
 import argparse
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 HERE = Path(__file__).resolve().parent
-ROUTES = HERE.parent.parent / "routes.yaml"
+ROUTES = HERE / "routes.yaml"
 START_SECONDS = 30
 STOP_SECONDS = 20
 
@@ -160,7 +160,9 @@ async def start_backend(options: argparse.Namespace, directory: Path, port: str,
 
 def main() -> None:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python examples/chat", description="The sample chat: gateway and backend.")
+    parser = argparse.ArgumentParser(
+        prog="python examples/chat-http", description="The sample chat: gateway and backend."
+    )
     parser.add_argument("--port", type=int, default=8080, help="the gateway's port, 0 for any (%(default)s)")
     parser.add_argument("--internal-port", type=int, default=9090, help="its internal port, 0 for any (%(default)s)")
     parser.add_argument("--backend-port", type=int, default=8000, help="the backend's port, 0 for any (%(default)s)")
