@@ -39,6 +39,24 @@ class Backends:
         assert isinstance(proxy, AwsProxy)
         return proxy
 
+    def look_again(self) -> None:
+        """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
+        self.upstream.look_again()
+        self.lambdas.look_again()
+        self.credentials.look_again()
+
+    def origins(self, deployment: Deployment) -> frozenset[Origin]:
+        """The backends that a deployment calls."""
+        return frozenset(
+            origin for name, kind in self.types.items() for origin in kind.origins(deployment.uses_of(name))
+        )
+
+    def keep_only(self, deployment: Deployment, origins: frozenset[Origin]) -> None:
+        """Keep the connections and caps that a deployment uses, and no others."""
+        for name, kind in self.types.items():
+            kind.keep_only(deployment.uses_of(name))
+        self.upstream.keep_only(origins)
+
     async def aclose(self) -> None:
         self.credentials.close()
         await self.functions.aclose()
@@ -52,6 +70,10 @@ class Checked:
     loaded: Loaded
     deployment: Deployment
     certificates: CertificateSet
+    origins: frozenset[Origin]
+    """The backends that the deployment calls."""
+    elsewhere: Mapping[str, str]
+    """The functions that don't run here, each with the URL of its endpoint."""
 
 
 def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
@@ -73,7 +95,8 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
         problems += error.problems
     if problems:
         raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
-    return Checked(loaded, deployment, certificates)
+    elsewhere = backends.lambdas.elsewhere(deployment.uses_of("AWS_PROXY"))
+    return Checked(loaded, deployment, certificates, backends.origins(deployment), elsewhere)
 
 
 class Deployments:
@@ -105,24 +128,32 @@ class Deployments:
         self._log = log
         self._content: object = None
         """By which it is told whether the file says something new."""
-        self._elsewhere: dict[str, str] = {}
-        """The functions that don't run here, each with the URL of its endpoint."""
+        self._elsewhere: Mapping[str, str] = {}
+        """The functions that were told of as not running here."""
         self._reloading = anyio.Lock()
         self._redeployed = anyio.Event()
         """Set at a deployment: other code may have to be watched."""
 
     async def deploy(self, checked: Checked) -> None:
         """Execute it, once there are credentials for the functions it calls elsewhere, if there are any."""
-        await self._sign_in(checked.deployment)
+        await self._execute(checked)
+        self._follow(checked)
+
+    async def _execute(self, checked: Checked) -> None:
+        """All of a deployment that may fail: until its end the old one is in force."""
+        await self._sign_in(checked.elsewhere)
         # Functions first: a stage that is swapped in finds them there.
-        loaded, deployment = checked.loaded, checked.deployment
+        loaded = checked.loaded
         self._backends.functions.reload(loaded.definitions.functions, loaded.source.directory)
-        self._content = _content(loaded)
-        self._node.deploy(deployment)
+        self._node.deploy(checked.deployment)
+
+    def _follow(self, checked: Checked) -> None:
+        """Bring what is around the node in line with what it executes now."""
+        self._content = _content(checked.loaded)
         self._show(checked)
-        self._let_go(deployment)
+        self._backends.keep_only(checked.deployment, checked.origins)
         self._redeployed.set()
-        self._limit(deployment)
+        self._limit(checked.deployment)
 
     async def reload(self) -> None:
         """Take the file's new content, and that of the files it names, or keep what there is and say why."""
@@ -130,10 +161,10 @@ class Deployments:
             await self._reload()
 
     async def _reload(self) -> None:
-        self._backends.upstream.look_again()
-        self._backends.credentials.look_again()
+        self._backends.look_again()
         try:
             checked = check(load(self._file, self._environ), self._backends, self._keyring)
+            await self._execute(checked)
         except DefinitionError as error:
             self._refused()
             for problem in error.problems:
@@ -146,7 +177,7 @@ class Deployments:
             return
         self.valid = True
         unchanged = _content(checked.loaded) == self._content
-        await self.deploy(checked)
+        self._follow(checked)
         deployment = checked.deployment
         event = "definition unchanged" if unchanged else "definition deployed"
         self._log(event, digest=deployment.digest, stages=len(deployment.stages))
@@ -155,11 +186,8 @@ class Deployments:
         self.failures += 1
         self.valid = False
 
-    async def _sign_in(self, deployment: Deployment) -> None:
+    async def _sign_in(self, elsewhere: Mapping[str, str]) -> None:
         """Have credentials at hand, if there are any, before the first message for a function that is not here."""
-        elsewhere = self._backends.lambdas.elsewhere(
-            [use for use in deployment.uses if use[0].integration_type == "AWS_PROXY"]
-        )
         for function, endpoint in sorted(elsewhere.items() - self._elsewhere.items()):
             self._log("function elsewhere", function=function, endpoint=endpoint)
         self._elsewhere = elsewhere
@@ -171,13 +199,6 @@ class Deployments:
         """Show these certificates in handshakes from now on."""
         before, self.certificates.current = self.certificates.current, checked.certificates
         tell(before, checked.certificates, checked.loaded.source, self._log)
-
-    def _let_go(self, deployment: Deployment) -> None:
-        """Keep the connections and caps that a deployment uses, and no others."""
-        origins: set[Origin] = set()
-        for name, kind in self._backends.types.items():
-            origins |= kind.keep_only([use for use in deployment.uses if use[0].integration_type == name])
-        self._backends.upstream.keep_only(origins)
 
     def _limit(self, deployment: Deployment) -> None:
         """Hold the listener to the limits of all stages: which API a head is for is known only behind it."""

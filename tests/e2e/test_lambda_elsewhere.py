@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -414,15 +415,32 @@ async def test_keys_that_are_over_are_looked_for_again(tmp_path: Path) -> None:
         assert await heard(client) == "HELLO"
 
 
+WITHOUT = """
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {}}
+    routes:
+      $default: {integration: {integrationType: MOCK, requestTemplates: {$default: '{"statusCode": 200}'}}}
+"""
+"""No function is called."""
+
+
+@contextmanager
+def credentials_that_wait(folder: Path) -> Iterator[Callable[[], object]]:
+    """A program finds them, once what is given has been called."""
+    os.mkfifo(folder / "gate")
+    found = json.dumps({"Version": 1, "AccessKeyId": KEY, "SecretAccessKey": SECRET})
+    (folder / "found.json").write_text(found)
+    (folder / "find.sh").write_text(f"read line < '{folder}/gate'; cat '{folder}/found.json'\n")
+    (folder / "aws-config").write_text(f"[default]\ncredential_process = /bin/sh '{folder}/find.sh'\n")
+    with open(folder / "gate", "r+b", buffering=0) as gate:
+        yield lambda: gate.write(b"go\n")
+
+
 async def test_a_reload_that_brings_the_first_function_elsewhere_has_its_credentials_at_once(tmp_path: Path) -> None:
-    mock = "{integrationType: MOCK, requestTemplates: {$default: '{\"statusCode\": 200}'}}"
-    before = (
-        defined().replace("      quiet: {integration: app}", "").replace("integration: app", f"integration: {mock}")
-    )
-    before = before.replace(
-        'app: {integrationType: AWS_PROXY, integrationUri: "function:chat", timeoutInMillis: 5000}', "{}"
-    )
-    async with elsewhere(before, tmp_path) as (running, server), connect(running.ws()) as client:
+    async with elsewhere(WITHOUT, tmp_path) as (running, server), connect(running.ws()) as client:
         server.answers(CHAT, lambda request: result("HELLO"))
         assert "wsgateway_aws_credentials_valid" not in await running.metrics(), "nobody needs any"
         (tmp_path / "routes.yaml").write_text(defined())
@@ -433,6 +451,38 @@ async def test_a_reload_that_brings_the_first_function_elsewhere_has_its_credent
         await client.send("hello")
 
         assert await heard(client) == "HELLO"
+
+
+@pytest.mark.parametrize("becomes", ["half written", "", None], ids=["another text", "nothing", "the same, anew"])
+async def test_a_ca_bundle_that_changes_while_a_reload_waits_for_credentials_is_not_looked_at_again(
+    becomes: str | None, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    ca = tmp_path / "aws-ca.pem"
+    shutil.copy(authority.file, ca)
+    secure = server_context(authority.issue("lambda", x509.DNSName("localhost")))
+    async with backend(secure=secure) as server:
+        there = {"AWS_ENDPOINT_URL_LAMBDA": f"https://localhost:{server.port}", "AWS_CA_BUNDLE": str(ca)}
+        env = environment(None, tmp_path, keys=False, **there)
+        used: set[object] = set()
+
+        def answered(request: Request) -> Any:
+            used.update(server.connections)
+            return result("HELLO")
+
+        server.answers(CHAT, answered)
+        with credentials_that_wait(tmp_path) as release:
+            async with gateway(WITHOUT, tmp_path, env=env) as running, connect(running.ws()) as client:
+                (tmp_path / "routes.yaml").write_text(defined())
+                running.reload()
+                await running.logged("function elsewhere")
+                ca.write_text(ca.read_text() if becomes is None else becomes)
+                release()
+                await running.logged("definition deployed")
+                for _ in range(3):
+                    await client.send("hello")
+                    assert await heard(client) == "HELLO"
+                assert len(used) == 1, "the calls and what is kept are of one origin"
 
 
 # What is refused at start

@@ -70,6 +70,10 @@ class Deployment:
     uses: tuple[tuple[Integration, Site], ...]
     """Every integration at every place it is used."""
 
+    def uses_of(self, integration_type: str) -> list[tuple[Integration, Site]]:
+        """The uses of integrations of one type, by AWS's name."""
+        return [use for use in self.uses if use[0].integration_type == integration_type]
+
 
 def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> Deployment:
     """Compile every API and stage. *Raises* DefinitionError with every problem, each with its line."""

@@ -51,6 +51,7 @@ class AwsProxy:
         self._endpoints = endpoints
         self._credentials = credentials
         self._gates = Gates()
+        self._tls: TlsSettings | None = None
         self.counts: Counts = Counts()
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
@@ -100,9 +101,15 @@ class AwsProxy:
             )
         return call if gate is None else _gated(call, gate, target)
 
-    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
-        self._gates.keep_only(uses)
+    def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {self._origin(integration, site) for integration, site in uses if _is_remote(integration, site)}
+
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
+        self._gates.keep_only(uses)
+
+    def look_again(self) -> None:
+        """What is compiled from now on trusts the authorities that AWS_CA_BUNDLE holds at the next look."""
+        self._tls = None
 
     def elsewhere(self, uses: Sequence[tuple[Integration, Site]]) -> dict[str, str]:
         """The functions that don't run here, each with the URL of its endpoint."""
@@ -124,25 +131,28 @@ class AwsProxy:
             endpoint.host,
             endpoint.real_port,
             share=(site.api_id, site.definition),
-            tls=_tls(self._endpoints.ca_file),
+            tls=self._trusted(),
         )
+
+    def _trusted(self) -> TlsSettings:
+        """The same for all that is compiled between two `look_again`, whatever becomes of the file meanwhile."""
+        if self._tls is None:
+            ca_file = self._endpoints.ca_file
+            self._tls = DEFAULT_TLS if ca_file is None else TlsSettings(ca_file=ca_file, version=file_version(ca_file))
+        return self._tls
 
     def _tls_fault(self, endpoint: Endpoint) -> str | None:
         """Why nobody at the endpoint could be trusted."""
-        ca_file = self._endpoints.ca_file
         if endpoint.scheme != "https":
             return None
-        if ca_file is None:
+        tls = self._trusted()
+        if tls.ca_file is None:
             return machine_fault()
         try:
-            context(_tls(ca_file))
+            context(tls)
         except OSError as error:  # ssl.SSLError is one
-            return f"AWS_CA_BUNDLE names {ca_file}, which can't be used: {error.strerror or error}"
+            return f"AWS_CA_BUNDLE names {tls.ca_file}, which can't be used: {error.strerror or error}"
         return None
-
-
-def _tls(ca_file: str | None) -> TlsSettings:
-    return DEFAULT_TLS if ca_file is None else TlsSettings(ca_file=ca_file, version=file_version(ca_file))
 
 
 def _target(integration: Integration, site: Site) -> Target:

@@ -54,11 +54,11 @@ class IntegrationType(Protocol):
     def compile(self, integration: Integration, site: Site) -> Call:
         """The Call. Only for what `check` found nothing wrong with."""
 
-    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
-        """Let go of what is held for integrations of this type other than `uses`; gives the backends these call.
+    def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
+        """The backends that the Calls of `uses` call, once these are compiled."""
 
-        Calls that run end as they would.
-        """
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
+        """Let go of what is held for integrations of this type other than `uses`. Calls that run end as they would."""
 
     @property
     def refused(self) -> int:

@@ -138,9 +138,11 @@ class HttpProxy:
         )
         return _call(build, method, origin, seconds, site.max_answer_bytes, gate)
 
-    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
-        self._gates.keep_only(uses)
+    def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {self._origin(integration, site) for integration, site in uses}
+
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
+        self._gates.keep_only(uses)
 
     @property
     def refused(self) -> int:

@@ -22,8 +22,11 @@ class Mock:
         """The model has checked all there is while templates are static."""
         yield from ()
 
-    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
+    def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return set()
+
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
+        """There is nothing to hold."""
 
     @property
     def refused(self) -> int:
