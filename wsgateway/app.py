@@ -259,15 +259,16 @@ class _App:
                 tasks.cancel_scope.cancel()
 
     async def _hear(self, signals: AsyncIterator[int], tasks: anyio.abc.TaskGroup) -> None:
-        """Reload at each SIGHUP; drain at the first other signal."""
-        async for number in signals:
-            if number == signal.SIGHUP:
-                await self._deployments.reload()
-                continue
-            self._log("draining", connections=len(self._gateway.hub), signal=signal.Signals(number).name)
-            tasks.start_soon(self._leave_at_once_on, signals)
-            await self._node.drain()
-            break
+        """Reload at each SIGHUP; drain at the first other signal, whatever a reload waits for."""
+        async with anyio.create_task_group() as reloads:
+            async for number in signals:
+                if number != signal.SIGHUP:
+                    break
+                reloads.start_soon(self._deployments.reload)
+            reloads.cancel_scope.cancel()
+        self._log("draining", connections=len(self._gateway.hub), signal=signal.Signals(number).name)
+        tasks.start_soon(self._leave_at_once_on, signals)
+        await self._node.drain()
 
     async def _leave_at_once_on(self, signals: AsyncIterator[int]) -> None:
         """A second signal ends the process without waiting for anybody."""

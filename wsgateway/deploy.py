@@ -156,7 +156,12 @@ class Deployments:
         self._limit(checked.deployment)
 
     async def reload(self) -> None:
-        """Take the file's new content, and that of the files it names, or keep what there is and say why."""
+        """Take the file's new content, and that of the files it names, or keep what there is and say why.
+
+        Where another one waits for its turn already, that one does it. Cancelled, what there is stays.
+        """
+        if self._reloading.statistics().tasks_waiting:
+            return
         async with self._reloading:
             await self._reload()
 

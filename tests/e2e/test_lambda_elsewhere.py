@@ -485,6 +485,21 @@ async def test_a_ca_bundle_that_changes_while_a_reload_waits_for_credentials_is_
                 assert len(used) == 1, "the calls and what is kept are of one origin"
 
 
+async def test_a_signal_is_heard_while_a_reload_waits_for_credentials(tmp_path: Path) -> None:
+    env = environment(None, tmp_path, keys=False, AWS_ENDPOINT_URL_LAMBDA="http://127.0.0.1:9")
+    with credentials_that_wait(tmp_path):
+        async with gateway(WITHOUT, tmp_path, "--drain-window", "0", env=env) as running:
+            (tmp_path / "routes.yaml").write_text(defined())
+            running.reload()
+            await running.logged("function elsewhere")
+            running.terminate()
+
+            assert await running.wait() == 0
+            events = [json.loads(line)["event"] for line in running.log]
+            assert "draining" in events
+            assert not {"no AWS credentials", "definition deployed"} & set(events), "nobody waited for them"
+
+
 # What is refused at start
 
 
