@@ -28,7 +28,7 @@ from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.deploy import Backends, Deployments, check
-from wsgateway.errors import Problem, SettingError, StartError
+from wsgateway.errors import Problem, StartError
 from wsgateway.facts import node_facts
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
 from wsgateway.integrations.aws_lambda import AwsProxy
@@ -128,12 +128,6 @@ class _App:
         backends = _backends(upstream, functions, endpoints, Credentials(self._log))
         checked = check(loaded, backends, keyring)
         self._certificates = Certificates(checked.certificates)
-        has_certificates = any(checked.certificates.named())
-        speaks_tls = settings.dev or settings.tls_port is not None
-        if speaks_tls and not has_certificates:
-            raise SettingError(
-                "--tls-port needs a certificate: give --tls-cert and --tls-key, or a domain one in the definition"
-            )
         self._files = files = share_out_here(settings.max_connections)
         self._gateway = gateway = Gateway(
             loop=loop,
@@ -198,9 +192,9 @@ class _App:
                 functions.warm()  # a handler that can't be imported says so now
             await internal.start(settings.internal_host, settings.internal_port, name="internal", backlog=files.backlog)
             await public.start(settings.host, settings.port, name="public", backlog=files.backlog)
-            if speaks_tls:
+            if keyring.needed:
                 await self._start_tls(public)
-            elif has_certificates:
+            elif any(checked.certificates.named()):
                 self._log("certificates of domains are not used: no port speaks TLS; give --tls-port")
             hosts = settings.host, settings.host, settings.internal_host
             for host, port in zip(hosts, (public.port, public.tls_port, internal.port), strict=True):
@@ -220,7 +214,7 @@ class _App:
         settings = self._settings
         if settings.dev and settings.tls_files is None:
             return development_keyring(self._environ, settings.host, self._log)
-        return Keyring(files=settings.tls_files)
+        return Keyring(files=settings.tls_files, needed=settings.dev or settings.tls_port is not None)
 
     async def _start_tls(self, public: Listener) -> None:
         """The public listener's port for TLS. In `dev` another one where the usual one is taken."""

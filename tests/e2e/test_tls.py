@@ -328,6 +328,27 @@ async def test_a_broken_certificate_changes_nothing(domains: Gateway, authority:
     assert (await domains.metrics())["wsgateway_definition_valid"] == 1
 
 
+async def test_the_last_certificate_stays_while_a_port_speaks_tls(authority: Authority, tmp_path: Path) -> None:
+    authority.issue_to("chat.example")
+    own = """
+domains:
+  chat.example:
+    certificate: file:chat.example.pem
+    key: file:chat.example.key
+    mappings: {"": {api: chat, stage: dev}}
+"""
+    async with backend() as back, gateway(definition(back.port, own), tmp_path, "--tls-port", "0") as running:
+        before = await serial_shown(running, authority, "chat.example")
+        (tmp_path / "routes.yaml").write_text(definition(back.port))
+        running.reload()
+
+        line = json.loads(await running.logged('"event": "definition '))
+        assert line["event"] == "definition refused; the old one stays"
+        assert line["problem"].startswith("--tls-port needs a certificate: give --tls-cert and --tls-key")
+        assert await serial_shown(running, authority, "chat.example") == before
+        assert (await running.metrics())["wsgateway_definition_valid"] == 0
+
+
 async def test_when_certificates_end_is_a_metric_and_a_log_line(
     authority: Authority, flags: list[str], tmp_path: Path
 ) -> None:

@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from wsgateway.transport.development import Authority
 
 FLAGS = {"certificate": "--tls-cert", "key": "--tls-key"}
+NO_CERTIFICATE = "--tls-port needs a certificate: give --tls-cert and --tls-key, or a domain one in the definition"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyring:
-    """`files` are the default certificate's and its key's. Without them `authority` makes one for `names`."""
+    """`files` are the default certificate's and its key's. Without them `authority` makes one for `names`.
+
+    `needed` says that a port speaks TLS, so that there must be at least one.
+    """
 
     files: tuple[Path, Path] | None = None
     authority: Authority | None = None
     names: tuple[str, ...] = ()
+    needed: bool = False
 
     def read(self, loaded: Loaded) -> CertificateSet:
         """Every certificate, read now. *Raises* DefinitionError with every problem; those of flags bear their names."""
@@ -44,9 +49,12 @@ class Keyring:
             default = self._default(name for name, pair in domains.items() if pair is None)
         except CertificateFault as fault:
             problems.append(Problem((FLAGS[fault.about],), str(fault)))
+        found = CertificateSet(default=default, domains=domains)
+        if self.needed and not problems and not any(found.named()):
+            problems.append(Problem((), NO_CERTIFICATE))
         if problems:
             raise DefinitionError(problems)
-        return CertificateSet(default=default, domains=domains)
+        return found
 
     def _default(self, domains: Iterable[str]) -> KeyPair | None:
         if self.files is not None:
@@ -79,7 +87,7 @@ def development_keyring(environ: Mapping[str, str], host: str, log: Log) -> Keyr
     if made.problem:
         log("the development CA can't be kept and is new at every start", reason=made.problem)
     own = () if host in WILDCARDS else (host,)
-    return Keyring(authority=made, names=tuple(dict.fromkeys((*names_here(), *own))))
+    return Keyring(authority=made, names=tuple(dict.fromkeys((*names_here(), *own))), needed=True)
 
 
 def tell(before: CertificateSet, after: CertificateSet, source: Source, log: Log) -> None:
