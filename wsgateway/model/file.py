@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
@@ -47,16 +49,32 @@ def _read(value: object, info: ValidationInfo) -> File:
         raise fault(f"{_hidden(value)} is not allowed: write file: and the path of a file, such as file:certs/ca.pem")
     directory = info.context["directory"] if info.context else Path()
     path = directory / name
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise fault(f"{shown(value)} is no file")  # a pipe would hold up whoever reads it
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_file(path)
     except OSError as error:
         raise fault(f"{shown(value)} can't be read: {error.strerror} ({shown(str(path.absolute()))})") from error
-    if len(content) > MAX_BYTES:
-        raise fault(f"{shown(value)} is larger than {MAX_BYTES} bytes")
+    except ValueError as error:
+        raise fault(f"{shown(value)} {error}") from error
     return File(path, sha256(content).hexdigest())
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file, at once.
+
+    *Raises* OSError where it can't be read, ValueError where it is none or larger than MAX_BYTES; its text says which.
+    """
+    with open(path, "rb", opener=_at_once) as file:
+        if not S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("is no file")  # a pipe would hold up whoever reads it
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"is larger than {MAX_BYTES} bytes")
+    return content
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for somebody at the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _hidden(value: str) -> str:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from wsgateway.model.domain import domain_of
+from wsgateway.model.file import read_file
 
 SOON = timedelta(days=14)
 """A certificate that ends within this time is remarked upon."""
@@ -107,9 +108,11 @@ def read_pair(certificate: Path, key: Path) -> KeyPair:
 
 def _read(file: Path, about: Literal["certificate", "key"]) -> bytes:
     try:
-        return file.read_bytes()
+        return read_file(file)
     except OSError as error:
         raise CertificateFault(about, f"{file} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CertificateFault(about, f"{file} {error}") from error
 
 
 def _names(leaf: object) -> frozenset[str]:

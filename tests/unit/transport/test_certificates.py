@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.certificates import DAY, Authority
+from wsgateway.model.file import MAX_BYTES
 from wsgateway.transport.certificates import CertificateFault, Certificates, CertificateSet, KeyPair, read_pair
 
 
@@ -28,6 +30,28 @@ def test_a_pair_knows_whom_it_is_for_and_until_when(authority: Authority) -> Non
 
     assert found.names == {"chat.example", "*.wild.example", "127.0.0.1", "::1"}
     assert abs(found.expires - datetime.datetime.now(datetime.UTC) - 5 * DAY) < datetime.timedelta(minutes=5)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("about", ["certificate", "key"])
+@pytest.mark.parametrize("other", ["a pipe", "a device", "a large file"])
+def test_what_would_hold_up_a_start_is_not_read(about: str, other: str, authority: Authority, tmp_path: Path) -> None:
+    files = dict(zip(("certificate", "key"), map(Path, authority.issue_to("chat.example")), strict=True))
+    files[about] = tmp_path / "other"
+    match other:
+        case "a pipe":
+            os.mkfifo(files[about])
+        case "a device":
+            files[about] = Path("/dev/zero")
+        case _:
+            files[about].write_bytes(bytes(MAX_BYTES + 1))
+
+    with pytest.raises(CertificateFault) as caught:
+        read_pair(files["certificate"], files["key"])
+
+    assert caught.value.about == about
+    why = f"is larger than {MAX_BYTES} bytes" if other == "a large file" else "is no file"
+    assert str(caught.value) == f"{files[about]} {why}"
 
 
 def test_a_chain_is_read_and_the_first_counts(authority: Authority, tmp_path: Path) -> None:
