@@ -5,10 +5,10 @@ AWS SDKs and Tools reference guide, "Service-specific endpoints", "AWS Region", 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -152,7 +152,7 @@ class ServiceEndpoints:
         """The shared config's profile; empty without one. *Raises* NoEndpoint for one that can't be read."""
         environ = self._environ
         files = environ.get("AWS_CONFIG_FILE", "~/.aws/config"), environ.get("AWS_SHARED_CREDENTIALS_FILE", _SHARED)
-        if not any(Path(name).expanduser().exists() for name in files):
+        if not any(os.path.exists(os.path.expanduser(name)) for name in files):  # as botocore: without a home, none
             return {}  # nothing to import botocore for
         from botocore.exceptions import BotoCoreError
 

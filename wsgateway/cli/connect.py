@@ -25,6 +25,7 @@ from wsgateway.cli.terminal import printable
 from wsgateway.cli.typed import message_of
 from wsgateway.errors import StartError
 from wsgateway.http1 import UnsafeHeader, field, is_token
+from wsgateway.state import state_directory
 
 LARGEST_MESSAGE = 1 << 27
 """Bytes; what sends more is cut off with 1009 rather than taking all memory."""
@@ -113,8 +114,6 @@ def _trust(url: str, ca: Path | None) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context()
     if uri.host in ("localhost", "127.0.0.1", "::1"):
-        from wsgateway.transport.development import state_directory  # slow to import, and seldom needed
-
         with contextlib.suppress(OSError):  # there is none, or it is broken
             context.load_verify_locations(state_directory(os.environ) / "ca.pem")
     if ca is not None:

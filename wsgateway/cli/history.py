@@ -9,30 +9,31 @@ from pathlib import Path
 
 from prompt_toolkit.history import History
 
+from wsgateway.state import state_directory
+
 KEPT_ENTRIES = 1000
 KEPT_BYTES = 1 << 20
 LONGEST_ENTRY = 65_536
 
 
 def history_path() -> Path:
-    """In the user's state directory (XDG Base Directory Specification)."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    state = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
-    return state / "wsgateway" / "connect_history"
+    """In the user's state directory. *Raises* OSError where there is none."""
+    return state_directory(os.environ) / "connect_history"
 
 
 class FileHistory(History):
     """Lines typed, in a file of the user's alone (0600), a JSON string a line; the oldest go first.
 
-    `trouble` says why it can't be kept, where it can't: a conversation does without.
+    Without a `path` it is at `history_path`. `trouble` says why it can't be kept, where it can't: a conversation does
+    without.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self._path = path
         self._entries: list[str] = []
         self.trouble = ""
         try:
+            self._path = path = path or history_path()
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(path, "a+b", opener=_private) as file:
                 size = file.tell()
@@ -41,7 +42,8 @@ class FileHistory(History):
             if size > KEPT_BYTES or len(self._entries) == KEPT_ENTRIES:
                 self._rewrite()
         except OSError as error:
-            self.trouble = f"{error.filename or path}: {error.strerror}"
+            where = error.filename or path
+            self.trouble = f"{where}: {error.strerror}" if where else str(error.strerror)
 
     def load_history_strings(self) -> Iterable[str]:
         """Newest first."""

@@ -13,14 +13,14 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConcurrencyError, ConnectionClosed
 
-from wsgateway.cli.history import FileHistory, history_path
+from wsgateway.cli.history import FileHistory
 from wsgateway.cli.screen import Screen
 from wsgateway.cli.typed import HELP, Action, Help, Leave, Ping, Send, parse
 
 
 async def converse(socket: ClientConnection, receiving: asyncio.Future[None], screen: Screen, binary: bool) -> bool:
     """Send what is typed until the user or the other side ends it. Gives whether it was the user."""
-    history = FileHistory(history_path())
+    history = FileHistory()
     if history.trouble:
         screen.note(f"the history is not kept: {history.trouble}")
     session: PromptSession[str] = PromptSession(history=history, key_bindings=_keys(), enable_suspend=True)

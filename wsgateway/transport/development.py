@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from wsgateway.state import state_directory
 from wsgateway.transport.certificates import CertificateFault, KeyPair, read_pair
 
 CA_LIFE = timedelta(days=3650)
@@ -47,13 +48,6 @@ REPLACING = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name the authorities to trust instead of the usual ones."""
 ADDING = "NODE_EXTRA_CA_CERTS"
 """Node's, which names more of them."""
-
-
-def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where a user's programs keep what outlives them (XDG base directory specification)."""
-    state = environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if Path(state).is_absolute() else Path(environ.get("HOME") or Path.home()) / ".local" / "state"
-    return base / "wsgateway"
 
 
 def names_here() -> tuple[str, ...]:
@@ -129,14 +123,21 @@ def authority(environ: Mapping[str, str], now: datetime) -> Authority:
 
     Where it can't be kept, one that ends with us. *Raises* OSError where not even that can be written.
     """
-    folder = state_directory(environ)
+    folder = None
     try:
+        folder = state_directory(environ)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(folder):
             return _kept(folder, now) or _made(folder, now)
     except OSError as error:
-        aside = Path(tempfile.mkdtemp(prefix="wsgateway-"))
-        return _made(aside, now, f"{error.filename or folder} can't be used: {error.strerror}")
+        where = error.filename or folder
+        problem = f"{where} can't be used: {error.strerror}" if where else str(error.strerror)
+    aside = Path(tempfile.mkdtemp(prefix="wsgateway-"))
+    try:
+        return _made(aside, now, problem)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
 
 
 def _kept(folder: Path, now: datetime) -> Authority | None:

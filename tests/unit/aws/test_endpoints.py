@@ -121,3 +121,8 @@ def test_any_url_is_an_endpoint_or_refused(url: str) -> None:
         return
     assert found.authority.isascii()
     assert found.scheme in ("http", "https")
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_there_is_no_profile() -> None:
+    assert ServiceEndpoints({}).region is None

@@ -78,6 +78,15 @@ def test_trouble_is_told_once_and_harms_nothing(tmp_path: Path) -> None:
     assert history.get_strings() == ["one"]
 
 
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_it_is_not_kept() -> None:
+    history = FileHistory()
+
+    assert history.trouble == "no home directory is known; set HOME or XDG_STATE_HOME"
+    history.append_string("one")
+    assert history.get_strings() == ["one"]
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "target").write_text(json.dumps("x"))
     (tmp_path / "history").symlink_to(tmp_path / "target")

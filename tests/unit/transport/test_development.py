@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from wsgateway.transport.development import CA_LIFE, RENEWED, Authority, authority, names_here, state_directory
+from wsgateway.state import state_directory
+from wsgateway.transport.development import CA_LIFE, RENEWED, Authority, authority, names_here
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -97,6 +98,17 @@ def test_one_that_cannot_be_kept_says_so_and_goes(tmp_path: Path, monkeypatch: p
     assert made.file.exists()
     made.discard()
     assert not made.folder.exists()
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_it_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    made = authority({}, NOW)
+
+    assert made.problem == "no home directory is known; set HOME or XDG_STATE_HOME"
+    made.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_it_issues_is_for_those_names_and_leaves_no_file(environ: dict[str, str]) -> None:
