@@ -73,6 +73,7 @@ class Authority:
     def issue(self, names: Iterable[str], now: datetime) -> KeyPair:
         """A certificate for these DNS names and addresses. It is written down for no longer than TLS reads it.
 
+        Names that are not ASCII are left out: no certificate can hold them as they are (RFC 5280 §4.2.1.6).
         *Raises* CertificateFault where even that can't be done.
         """
         key = ec.generate_private_key(ec.SECP256R1())
@@ -80,7 +81,9 @@ class Authority:
             _builder("wsgateway development", now, LEAF_LIFE)
             .issuer_name(self.certificate.subject)
             .public_key(key.public_key())
-            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([_general_name(name) for name in names if name.isascii()]), critical=False
+            )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
@@ -155,7 +158,8 @@ def _kept(folder: Path, now: datetime) -> Authority | None:
 
 def _made(folder: Path, now: datetime, problem: str = "") -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = f"wsgateway development CA ({socket.gethostname()})"[:64]
+    hostname = socket.gethostname().encode("ascii", "replace").decode()  # 64 bytes are the most a common name has
+    name = f"wsgateway development CA ({hostname})"[:64]
     certificate = (
         _builder(name, now, CA_LIFE)
         .issuer_name(_subject(name))

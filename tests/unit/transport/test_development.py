@@ -122,6 +122,18 @@ def test_what_it_issues_is_for_those_names_and_leaves_no_file(environ: dict[str,
     assert set(made.folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("hostname", ["münchen", "ü" * 32, "\udcff", "a" * 64])
+def test_whatever_the_machine_is_called(
+    hostname: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: hostname)
+
+    pair = authority(environ, NOW).issue(names_here(), NOW)
+
+    assert pair.names - {hostname} == {"localhost", "127.0.0.1", "::1"}
+    assert (hostname in pair.names) == hostname.isascii()
+
+
 def test_its_trust_comes_on_top(environ: dict[str, str], tmp_path: Path) -> None:
     """Variables that replace the usual authorities name those as well; what the user had set counts in their place."""
     made = authority(environ, NOW)
