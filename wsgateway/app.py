@@ -101,7 +101,7 @@ class _App:
         self._counters = Counters()
 
     async def main(self) -> int:
-        """Start, say so, serve, drain."""
+        """Start, say so, serve, drain; leave nothing behind."""
         settings = self._settings
         if settings.callback_auth == "none" and not is_loopback_host(settings.host):
             raise StartError(
@@ -109,13 +109,21 @@ class _App:
                 "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
             )
         loaded = load(settings.file, self._environ)
-        loop = asyncio.get_running_loop()
         self._log = Log(LogWriter())
+        self._keyring = keyring = self._new_keyring()
+        try:
+            await self._run(loaded, keyring)
+        finally:
+            keyring.discard()
+        return 0
+
+    async def _run(self, loaded: Loaded, keyring: Keyring) -> None:
+        settings = self._settings
+        loop = asyncio.get_running_loop()
         sys.unraisablehook = self._unraisable
         self._egress = egress = Egress()
         upstream = Upstream(egress=egress)
         endpoints = ServiceEndpoints(self._environ, settings.region)
-        keyring = self._keyring()
         functions = Functions(
             Surroundings(
                 serve=self._serve_function,
@@ -205,11 +213,8 @@ class _App:
                 listener.close()
             await backends.aclose()
             self._log.writer.close()
-            if keyring.authority is not None:
-                keyring.authority.discard()
-        return 0
 
-    def _keyring(self) -> Keyring:
+    def _new_keyring(self) -> Keyring:
         """In `dev`, an authority of our own where no certificate is given."""
         settings = self._settings
         if settings.dev and settings.tls_files is None:
@@ -270,6 +275,7 @@ class _App:
             if number != signal.SIGHUP:
                 self._log("leaving at once", connections=len(self._gateway.hub))
                 self._log.writer.close(0.5)
+                self._keyring.discard()
                 os._exit(1)
 
     def _announce(self, public: Listener, internal: Listener) -> None:

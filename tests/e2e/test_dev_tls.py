@@ -196,6 +196,40 @@ async def test_where_nothing_can_be_kept_an_authority_lasts_as_long_as_its_proce
     assert list(temporary.glob("wsgateway-*")) == []
 
 
+async def test_an_authority_that_cannot_be_kept_goes_with_a_start_that_fails(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (tmp_path / "routes.yaml").write_text(written(tmp_path, URLLIB).replace('"function:app"', '"function:nobody"'))
+    unset = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "wsgateway", "dev", str(tmp_path / "routes.yaml"), "--port", "0", "--internal-port", "0",
+        env=os.environ | dict.fromkeys(unset, "") | {"XDG_STATE_HOME": "/dev/null", "TMPDIR": str(temporary)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(PATIENCE):
+        said = b"".join(await process.communicate())
+
+    assert process.returncode == 2
+    assert b"no function here is named nobody" in said
+    assert list(temporary.iterdir()) == []
+
+
+async def test_a_second_signal_leaves_no_authority_either(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = {"XDG_STATE_HOME": "/dev/null", "TMPDIR": str(temporary)}
+    async with (
+        dev(written(tmp_path, URLLIB), tmp_path, "--drain-window", "60", **env) as running,
+        connect(running.ws()),
+    ):
+        assert list(temporary.glob("wsgateway-*"))
+        running.terminate()
+        await running.logged("draining")
+        running.terminate()
+        assert await running.wait() == 1
+    assert list(temporary.glob("wsgateway-*")) == []
+
+
 async def test_the_usual_port_if_it_is_free(tmp_path: Path) -> None:
     try:
         taken = socket.create_server(("127.0.0.1", 8443))

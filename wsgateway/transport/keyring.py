@@ -56,6 +56,11 @@ class Keyring:
             raise DefinitionError(problems)
         return found
 
+    def discard(self) -> None:
+        """Remove what is not to outlive the process."""
+        if self.authority is not None:
+            self.authority.discard()
+
     def _default(self, domains: Iterable[str]) -> KeyPair | None:
         if self.files is not None:
             return read_pair(*self.files)
