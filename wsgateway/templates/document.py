@@ -186,3 +186,15 @@ _ESCAPE = re.compile(
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+def head_with(member: str) -> type[msgspec.Struct] | None:
+    """What msgspec decodes of an object: the raw bytes of `member` as `key`, empty where it has none, and nothing else.
+
+    None for names msgspec doesn't know: with quotes, backslashes or control characters.
+    """
+    try:
+        field = msgspec.field(default=msgspec.Raw(b""), name=member)
+        return msgspec.defstruct("Head", [("key", msgspec.Raw, field)], frozen=True, gc=False)
+    except ValueError:
+        return None

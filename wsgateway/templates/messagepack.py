@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from wsgateway.templates.document import JSON, MAX_DEPTH, MISSING, Format, Json, Missing, Number
+from wsgateway.templates.document import JSON, MAX_DEPTH, MISSING, Format, Json, Missing, Number, head_with
 
 MAX_BYTES: Final = 65_536
 """Of a document that is read whole: each byte may be a value, and a MiB of them would hold the loop for 0.3 s."""
@@ -54,10 +54,8 @@ def member_reader(member: str) -> Callable[[bytes], Any | Missing]:
     In one over MAX_BYTES only that member is read, and the rest stepped over; so there what JSON hasn't is refused in
     the member alone.
     """
-    try:
-        field = msgspec.field(default=msgspec.Raw(b""), name=member)
-        head = msgspec.defstruct("Head", [("key", msgspec.Raw, field)], frozen=True, gc=False)
-    except ValueError:  # msgspec knows no names with quotes, backslashes or control characters
+    head = head_with(member)
+    if head is None:
         return lambda data: _member_of(plain(data), member)
     step_over: Callable[[bytes], Any] = msgspec.msgpack.Decoder(head).decode
 

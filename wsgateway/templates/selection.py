@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from wsgateway.templates import jmes, jsonpath, messagepack
-from wsgateway.templates.document import JSON, MAX_DEPTH, MISSING, Format, to_text, too_deep
+from wsgateway.templates.document import JSON, MAX_DEPTH, MISSING, Format, head_with, to_text, too_deep
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.steps import Path
 
@@ -177,10 +177,8 @@ def _member_table(member: str, custom: dict[str, T], default: T, general: Callab
     It decodes that member's raw bytes and skips the rest of the message. They decide at once, unless they hold an
     escape, an object or an array.
     """
-    try:
-        field = msgspec.field(default=msgspec.Raw(b""), name=member)
-        head = msgspec.defstruct("Head", [("key", msgspec.Raw, field)], frozen=True, gc=False)
-    except ValueError:  # msgspec knows no names with quotes, backslashes or control characters
+    head = head_with(member)
+    if head is None:
         return general
     read: Callable[[bytes], Any] = msgspec.json.Decoder(head).decode
     empty_key = "" in custom  # what any JSON without the member selects
