@@ -14,6 +14,7 @@ GatewayError                        a client sees it, in AWS's words
 DefinitionError                     an operator sees it, at load or deploy; never a client
 StartError                          an operator sees it: the process can't start
 └── SettingError                    a flag, or its variable, holds what can't be used
+RegistryAway                        the node's own parts see it: what the nodes share can't be read or written now
 """
 
 from __future__ import annotations
@@ -131,3 +132,7 @@ class StartError(Exception):
 
 class SettingError(StartError):
     """A flag, or its variable of the environment, holds what can't be used: wrong usage, like a flag nobody knows."""
+
+
+class RegistryAway(Exception):
+    """The registry can't be reached in time, refuses, or takes no writes: nothing is known of what it holds."""

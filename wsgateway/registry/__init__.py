@@ -1,0 +1,1 @@
+"""State that the nodes of an installation share."""

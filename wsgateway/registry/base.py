@@ -1,0 +1,135 @@
+"""What the nodes of an installation share: small Protocols, one per kind of state, with two stores behind them.
+
+The store is an index. The truth of a connection is in the memory of the node that holds its socket; the store may be
+emptied, stale or out of reach at any time, and nothing here may be taken for more than what the store said just now.
+
+A node is named by its *slot*, 3 random bytes that it claims when it starts and that are in the id of each of its
+connections. It holds a *lease* on its slot, which the store lets run out where nobody renews it; how long is measured
+by the store's clock alone.
+
+Every method *raises* RegistryAway where the store can't be reached in time, refuses, or is no longer (or not yet) one
+that takes writes. Nothing is known then: a write may or may not have been done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from wsgateway.errors import RegistryAway
+
+__all__ = ["LookUp", "NodeEntry", "Nodes", "Orphans", "RegistryAway", "View"]
+
+
+class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node tells the others of itself."""
+
+    slot: bytes
+    address: str
+    """HOST:PORT of its internal listener, as other nodes reach it."""
+    name: str = ""
+    """For people: the machine's name and the process id."""
+    version: str = ""
+    started: int = 0
+    """Milliseconds since the epoch."""
+    digest: str = ""
+    """Of the definitions it executes."""
+    draining: bool = False
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading of the store's directory of nodes."""
+
+    epoch: bytes
+    """Made when the store was first written to: another value means that it was emptied in between."""
+    secret: bytes
+    """The installation's, by which nodes know one another."""
+    nodes: Mapping[bytes, NodeEntry]
+    """Every node that announced itself and is not retired, by slot; this one, too."""
+    leased: frozenset[bytes]
+    """Of these, the slots whose lease runs."""
+
+
+class LookUp(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store holds about one connection and its node, read in one step."""
+
+    epoch: bytes | None
+    """None: the store is empty, so that nothing else here means anything."""
+    entry: NodeEntry | None
+    """The node's, whether or not its lease runs; None where it never announced itself, or is retired."""
+    leased: bool
+    retired: bool
+    """The node is known to have ended, with all its connections."""
+    recorded: bool
+    """A record of the connection is there: its $disconnect has not been answered."""
+    claimed: bool
+    """Another node runs, or ran, the $disconnect of the connection."""
+
+
+class Nodes(Protocol):
+    """Slots, leases and addresses."""
+
+    async def claim(self, entry: NodeEntry, ttl: float) -> bool:
+        """Take a slot that nobody ever had, and announce it; False where somebody has. `ttl` is in seconds."""
+
+    async def renew(self, entry: NodeEntry, ttl: float) -> bool:
+        """Have the lease run for `ttl` from now, and announce `entry` anew; False, and nothing done, where it had run
+        out."""
+
+    async def recover(self, entry: NodeEntry, ttl: float) -> frozenset[str]:
+        """Lease the slot again after it had run out; gives the connections that other nodes have claimed by then.
+
+        No claim on this slot's connections succeeds after it.
+        """
+
+    def recover_now(self, entry: NodeEntry, ttl: float, timeout: float) -> frozenset[str] | None:
+        """As `recover`, if the lease has run out, else None; blocks for `timeout` seconds at most."""
+
+    async def view(self, epoch: bytes, secret: bytes) -> View:
+        """All nodes. Where the store has no epoch or secret, these become them."""
+
+    async def look_up(self, slot: bytes, connection_id: str) -> LookUp: ...
+
+    async def leave(self, slot: bytes) -> None:
+        """End the lease at once, and `retire` the slot."""
+
+    async def retire(self, slot: bytes) -> bool:
+        """Forget a node whose lease has run out and that left no record; it is known as retired for a day. False, and
+        nothing done, where there is a lease or a record."""
+
+    async def aclose(self) -> None: ...
+
+
+class Orphans(Protocol):
+    """What has to be finished where a node dies: a record for each connection whose $disconnect must be run.
+
+    Records are under the slot of the node that holds the connection.
+    """
+
+    def add(self, slot: bytes, connection_id: str, record: bytes) -> Awaitable[None]:
+        """Keep a record. Calls of one turn of the loop travel together, and in order with `remove`."""
+
+    def remove(self, slot: bytes, connection_id: str) -> Awaitable[None]:
+        """Its $disconnect has been answered. A claim outlives the record, by a day after the slot's last."""
+
+    async def count(self, slot: bytes) -> int: ...
+
+    async def ids(self, slot: bytes) -> frozenset[str]:
+        """All connections with a record; read in pieces, so what changes meanwhile may or may not be there."""
+
+    async def page(self, slot: bytes, size: int) -> Sequence[tuple[str, bytes | None]]:
+        """Up to `size` connections with a record, at random, each with the slot of the node that claimed it."""
+
+    async def take(
+        self, slot: bytes, claimer: bytes, wanted: Collection[tuple[str, bytes | None]]
+    ) -> Mapping[str, bytes]:
+        """Claim connections for the node with slot `claimer`; gives the records of those it got.
+
+        Each is claimed where the slot has no lease, the record is there, and the claim on it is the one given beside
+        it (None: no claim). Of several nodes that try one gets it.
+        """
+
+    async def give_back(self, slot: bytes, connection_id: str, claimer: bytes) -> None:
+        """Undo a claim by `claimer`, so that another node can have it."""
