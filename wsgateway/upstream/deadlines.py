@@ -9,7 +9,7 @@ from time import monotonic
 from wsgateway.upstream.exchange import Exchange
 
 TICK = 0.001  # what uvloop's timers resolve; one may fire this much early
-TURN_EXPIRIES = 1  # ended before the loop turns: the end of many is no reason for others to wait
+SPREAD = 64  # the end of many is no reason for others to wait: it takes so many ticks, one at least in each
 
 
 class DeadlineQueue:
@@ -62,12 +62,13 @@ class Deadlines:
     def _sweep(self, queue: DeadlineQueue) -> None:
         """End what is due, and wait for the next; an empty queue goes, as definitions and their timeouts do."""
         now = monotonic()
-        due = list(islice(takewhile(lambda entry: entry[1] <= now, queue.pending.items()), TURN_EXPIRIES))
+        most = 1 + len(queue.pending) // SPREAD
+        due = list(islice(takewhile(lambda entry: entry[1] <= now, queue.pending.items()), most))
         for exchange, _ in due:
             self.expired += 1
             exchange.expire(queue.timeout)
-        if len(due) == TURN_EXPIRIES:
-            self._loop.call_soon(self._sweep, queue)
+        if len(due) == most:
+            self._arm(queue, TICK)
         elif queue.pending:
             self._arm(queue, next(iter(queue.pending.values())) - now)
         else:
