@@ -35,18 +35,23 @@ def new_slot() -> bytes:
     return slot
 
 
+def slot_of(connection_id: str) -> bytes:
+    """The slot of the node that made an id, which must be a valid one."""
+    return a2b_base64(connection_id[:4].encode().translate(_FROM_URL_SAFE))
+
+
 class ConnectionIds:
     """Makes and checks the ids of one node."""
 
     def __init__(self, slot: bytes, key: bytes = DEFAULT_KEY) -> None:
         if len(slot) != SLOT_BYTES:
             raise ValueError(f"a slot is {SLOT_BYTES} bytes")
-        self._slot = slot
+        self.slot = slot
         self._key = key
 
     def new(self, api_id: str) -> str:
         """A fresh id for a connection of `api_id` on this node."""
-        named = self._slot + random_bytes(RANDOM_BYTES)
+        named = self.slot + random_bytes(RANDOM_BYTES)
         raw = named + self._check(named, api_id)
         return b2a_base64(raw, newline=False).translate(_TO_URL_SAFE).decode()
 

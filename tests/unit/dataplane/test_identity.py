@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgateway.dataplane import identity
-from wsgateway.dataplane.identity import ConnectionIds, new_slot
+from wsgateway.dataplane.identity import ConnectionIds, new_slot, slot_of
 
 IDS = ConnectionIds(b"\x01\x02\x03")
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -21,6 +21,11 @@ def test_an_id_is_28_url_safe_characters_with_padding() -> None:
 
         assert re.fullmatch(r"[A-Za-z0-9_-]{26}==", made)
         assert IDS.valid(made, "chat")
+
+
+@given(st.binary(min_size=3, max_size=3))
+def test_an_id_tells_the_slot_of_its_node(slot: bytes) -> None:
+    assert slot_of(ConnectionIds(slot).new("chat")) == slot
 
 
 def test_ids_differ() -> None:
