@@ -20,7 +20,10 @@ import msgspec
 
 from wsgateway.errors import RegistryAway
 
-__all__ = ["LookUp", "NodeEntry", "Nodes", "Orphans", "RegistryAway", "View"]
+__all__ = ["DefinitionStore", "LookUp", "NodeEntry", "Nodes", "Orphans", "RegistryAway", "Stored", "View"]
+
+KEPT = 10
+"""Deployments that are kept."""
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +39,8 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds since the epoch."""
     digest: str = ""
     """Of the definitions it executes."""
+    file_digest: str = ""
+    """Of what its definition file says, which is not what it executes where that was rolled back."""
     draining: bool = False
 
 
@@ -133,3 +138,41 @@ class Orphans(Protocol):
 
     async def give_back(self, slot: bytes, connection_id: str, claimer: bytes) -> None:
         """Undo a claim by `claimer`, so that another node can have it."""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading of the deployments that are kept, without their texts."""
+
+    mark: bytes | None
+    """Another one after each change; None: nothing was ever kept, or the store was emptied."""
+    kept: tuple[tuple[str, bytes], ...]
+    """Digest and record of each, the newest first, KEPT at most."""
+    instead: Mapping[str, bytes]
+    """By the digest of what a definition file says: the record of what is used in its place."""
+
+
+class DefinitionStore(Protocol):
+    """The last deployments of an installation, and which of them are used in place of others.
+
+    Digests are hexadecimal; records and texts are the caller's, who also tells whether they can be trusted.
+    """
+
+    async def mark(self) -> bytes | None:
+        """`Stored.mark` alone: cheap enough to ask for every other second."""
+
+    async def read(self) -> Stored: ...
+
+    async def text(self, digest: str) -> bytes | None:
+        """What a deployment says; None where it is not kept, or no longer."""
+
+    async def keep(self, digest: str, record: bytes, text: bytes) -> None:
+        """Put a deployment on top; beyond KEPT the lowest goes, and what `instead` has under its digest.
+
+        Nothing is done where it is on top already, with this text.
+        """
+
+    async def put_instead(self, digest: str, stamp: int, record: bytes) -> None:
+        """Say what is used in place of `digest`, unless that was said with the same or a higher stamp (48 bits).
+
+        What `instead` has under digests that are not kept goes then, but for this one.
+        """

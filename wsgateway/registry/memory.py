@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import monotonic
 
-from wsgateway.registry.base import LookUp, NodeEntry, View
+from wsgateway.registry.base import KEPT, LookUp, NodeEntry, Stored, View
 
 
 class MemoryStore:
@@ -26,6 +27,10 @@ class MemoryStore:
         self.retired: set[bytes] = set()
         self.records: dict[bytes, dict[str, bytes]] = {}
         self.claims: dict[bytes, dict[str, bytes]] = {}
+        self.mark: bytes | None = None
+        self.kept: dict[str, tuple[bytes, bytes]] = {}
+        """Record and text of each deployment, the oldest first."""
+        self.instead: dict[str, tuple[int, bytes]] = {}
 
     def leased(self, slot: bytes) -> bool:
         return self.leases.get(slot, 0.0) > self.clock()
@@ -149,6 +154,52 @@ class MemoryOrphans:
         claims = self._store.claims.get(slot, {})
         if claims.get(connection_id) == claimer:
             del claims[connection_id]
+
+
+class MemoryDefinitions:
+    """DefinitionStore of a MemoryStore."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def mark(self) -> bytes | None:
+        return self._store.mark
+
+    async def read(self) -> Stored:
+        store = self._store
+        return Stored(
+            mark=store.mark,
+            kept=tuple((digest, record) for digest, (record, _) in reversed(store.kept.items())),
+            instead={digest: record for digest, (_, record) in store.instead.items()},
+        )
+
+    async def text(self, digest: str) -> bytes | None:
+        kept = self._store.kept.get(digest)
+        return None if kept is None else kept[1]
+
+    async def keep(self, digest: str, record: bytes, text: bytes) -> None:
+        kept = self._store.kept
+        before = kept.get(digest)
+        if before is not None and before[1] == text and next(reversed(kept)) == digest:
+            return
+        kept.pop(digest, None)
+        kept[digest] = record, text
+        while len(kept) > KEPT:
+            oldest = next(iter(kept))
+            del kept[oldest]
+            self._store.instead.pop(oldest, None)
+        self._changed()
+
+    async def put_instead(self, digest: str, stamp: int, record: bytes) -> None:
+        store = self._store
+        if digest in store.instead and store.instead[digest][0] >= stamp:
+            return
+        store.instead[digest] = stamp, record
+        store.instead = {key: said for key, said in store.instead.items() if key in store.kept or key == digest}
+        self._changed()
+
+    def _changed(self) -> None:
+        self._store.mark = secrets.token_bytes(8)
 
 
 def _done() -> Awaitable[None]:
