@@ -38,7 +38,7 @@ from wsgateway.integrations.mock import Mock
 from wsgateway.invocation import CONTEXT
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
-from wsgateway.settings import DEV_TLS_PORT, Settings
+from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
 from wsgateway.signals import heard_signals
 from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
@@ -108,6 +108,9 @@ class _App:
                 f"--callback-auth none lets everybody who reaches {settings.host} push to every client; "
                 "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
             )
+        self._secret = installation_secret(settings, self._environ)
+        if settings.shared:
+            raise StartError("--redis-url: there is no registry but memory:// yet")
         loaded = load(settings.file, self._environ)
         self._log = Log(LogWriter())
         self._keyring = keyring = self._new_keyring()

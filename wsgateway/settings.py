@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,10 +12,15 @@ from typing import Literal
 from wsgateway.errors import SettingError, StartError
 
 CallbackAuth = Literal["none", "sigv4"]
+RedisAway = Literal["refuse", "accept"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 DEV_TLS_PORT = 8443
+MEMORY = "memory://"
+"""The registry of a single node."""
+MIN_SECRET_BYTES = 16
+MAX_SECRET_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +48,59 @@ class Settings:
     region: str | None = None
     """The AWS region of functions whose ARN names none; None where AWS's own variables and profile say it."""
     account_id: str = "000000000000"
+    redis_url: str = MEMORY
+    """Where what the nodes share is kept. It may hold a password."""
+    redis_prefix: str = "wsgateway"
+    """What the keys of this installation begin with."""
+    lease_ttl: float = 15.0
+    """After how long without a word from a node others may begin to take it for dead."""
+    redis_away: RedisAway = "refuse"
+    """What becomes of handshakes while the registry can't be reached."""
+    installation_secret_file: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("--tls-cert", "--tls-key") if self.tls_key is None else ("--tls-key", "--tls-cert")
             raise SettingError(f"{given} comes with {missing}: a certificate and its private key, two PEM files")
+        if not _prefix(self.redis_prefix):
+            raise SettingError(
+                f"--redis-prefix {self.redis_prefix!r} is not 1 to 64 letters, digits and _.:-, such as wsgateway"
+            )
         if self.tls_cert is not None and self.tls_port is None and not self.dev:
             raise SettingError("--tls-cert has no effect without --tls-port, the port that is to speak TLS")
+
+    @property
+    def shared(self) -> bool:
+        """Whether the registry outlives this process, and other nodes may be there."""
+        return self.redis_url != MEMORY
 
     @property
     def tls_files(self) -> tuple[Path, Path] | None:
         """The default certificate's file and its key's."""
         return None if self.tls_cert is None or self.tls_key is None else (self.tls_cert, self.tls_key)
+
+
+def installation_secret(settings: Settings, environ: Mapping[str, str]) -> bytes | None:
+    """What the nodes of an installation know one another by, where an operator chose it.
+
+    *Raises* SettingError where it can't be read, or is too short to be a secret.
+    """
+    file, text = settings.installation_secret_file, environ.get("WSGATEWAY_INSTALLATION_SECRET")
+    if file is None:
+        source, secret = "WSGATEWAY_INSTALLATION_SECRET", None if text is None else text.strip().encode()
+    else:
+        source = f"--installation-secret-file {file}"
+        try:
+            with file.open("rb") as content:
+                secret = content.read(MAX_SECRET_BYTES + 1).strip()
+        except OSError as error:
+            raise SettingError(f"{source}: {error.strerror}") from error
+    if secret is not None and not MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES:
+        raise SettingError(
+            f"{source} holds {len(secret)} bytes; a secret has {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} "
+            "(openssl rand -hex 32 makes one)"
+        )
+    return secret
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
@@ -77,3 +124,4 @@ def check_authority(text: str | None) -> str | None:
 
 
 _authority = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?").fullmatch
+_prefix = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch

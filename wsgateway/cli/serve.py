@@ -11,7 +11,7 @@ import typer
 
 from wsgateway.cli.options import DEFAULT_FILE, File, RegionOption
 from wsgateway.errors import StartError
-from wsgateway.settings import Network, Settings, check_authority, parse_networks
+from wsgateway.settings import MEMORY, Network, Settings, check_authority, parse_networks
 
 
 def _authority(text: str | None) -> str | None:
@@ -101,6 +101,37 @@ AccountId = Annotated[
         callback=_account_id,
     ),
 ]
+RedisUrl = Annotated[
+    str,
+    typer.Option(
+        help="Where several nodes keep what they share, such as redis://localhost:6379/0; memory:// is for one node.",
+        envvar=["WSGATEWAY_REDIS_URL", "REDIS_URL"],
+    ),
+]
+RedisPrefix = Annotated[
+    str,
+    typer.Option(help="What the keys of this installation begin with.", envvar="WSGATEWAY_REDIS_PREFIX"),
+]
+LeaseTtl = Annotated[
+    float,
+    typer.Option(
+        help="Seconds without a word from a node after which others begin to take it for dead.",
+        envvar="WSGATEWAY_LEASE_TTL",
+        min=1,
+        max=300,
+    ),
+]
+RedisAway = Annotated[
+    Literal["refuse", "accept"],
+    typer.Option(help="What becomes of new connections while Redis is away.", envvar="WSGATEWAY_REDIS_AWAY"),
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="What the nodes know one another by [default: WSGATEWAY_INSTALLATION_SECRET, else one made in Redis].",
+        envvar="WSGATEWAY_INSTALLATION_SECRET_FILE",
+    ),
+]
 ReadyFile = Annotated[
     Path | None,
     typer.Option(help="Write the ready line's facts here, as JSON, once ready.", envvar="WSGATEWAY_READY_FILE"),
@@ -125,6 +156,11 @@ def serve(
     ready_file: ReadyFile = None,
     region: RegionOption = None,
     account_id: AccountId = "000000000000",
+    redis_url: RedisUrl = MEMORY,
+    redis_prefix: RedisPrefix = "wsgateway",
+    lease_ttl: LeaseTtl = 15.0,
+    redis_away: RedisAway = "refuse",
+    installation_secret_file: SecretFile = None,
 ) -> None:
     """Serve the APIs of FILE."""
     _run(dev=False, **locals())
@@ -148,6 +184,11 @@ def dev(
     ready_file: ReadyFile = None,
     region: RegionOption = None,
     account_id: AccountId = "000000000000",
+    redis_url: RedisUrl = MEMORY,
+    redis_prefix: RedisPrefix = "wsgateway",
+    lease_ttl: LeaseTtl = 15.0,
+    redis_away: RedisAway = "refuse",
+    installation_secret_file: SecretFile = None,
 ) -> None:
     """Serve the APIs of FILE while you write them: reload on change, and errors say why."""
     _run(dev=True, **locals())
