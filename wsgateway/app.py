@@ -163,6 +163,7 @@ class _App:
             proxies=proxies,
             limit=files.connections,
             at_limit=self._full,
+            admission=gateway.admission,
         )
         self._deployments = deployments = Deployments(
             settings.file,
@@ -184,6 +185,7 @@ class _App:
             report=self._unexpected,
             counters=self._counters,
             proxies=proxies,
+            admission=gateway.admission,
         )
         node.edges = [public, internal]
         gateway.callback_url = CallbackUrls(

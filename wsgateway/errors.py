@@ -3,7 +3,8 @@
 GatewayError                        a client sees it, in AWS's words
 ├── ClientFault                     the caller can fix it
 │   ├── BadRequest                  400  BAD_REQUEST_PARAMETERS
-│   └── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
+│   ├── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
+│   └── Throttled                   429  THROTTLED: more than a limit lets in
 ├── BackendFault                    the integration failed
 │   ├── IntegrationFailure          500  unreachable: refused, DNS, TLS, egress policy
 │   ├── BadGateway                  502  INTEGRATION_FAILURE: its answer can't be trusted
@@ -61,6 +62,14 @@ class AccessDenied(ClientFault):
     status = 403
     message = "Forbidden"
     response_type = "ACCESS_DENIED"
+
+
+class Throttled(ClientFault):
+    """More than a limit lets in."""
+
+    status = 429
+    message = "Too Many Requests"
+    response_type = "THROTTLED"
 
 
 class BackendFault(GatewayError):

@@ -55,6 +55,7 @@ def node_facts(gateway: Gateway, backends: Backends, deployments: Deployments, l
         reload_failures=deployments.failures,
         certificates={name: pair.expires.timestamp() for name, pair in deployments.certificates.current.named()},
         log_dropped=log.dropped,
+        admission_refused=dict(gateway.admission.refused),
     )
 
 

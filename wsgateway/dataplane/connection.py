@@ -6,7 +6,6 @@ with WebSocket APIs".
 
 from __future__ import annotations
 
-import json
 from asyncio import Future, TimerHandle, ensure_future
 from collections import deque
 from functools import partial
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.hub import Sent
-from wsgateway.dataplane.reply import message_of
+from wsgateway.dataplane.reply import error_text, message_of
 from wsgateway.errors import ApiConfigurationError, GatewayError, ServiceUnavailable
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
@@ -47,6 +46,7 @@ class Connection:
         "_waiting",
         "client",
         "closed",
+        "counted_as",
         "last_heard",
         "last_sent",
         "quotas",
@@ -70,6 +70,8 @@ class Connection:
         self._waiting: deque[Message] | None = deque() if stage.current.sequential else None
         self.closed: tuple[int, str] | None = None
         """Code and reason, once a close has begun."""
+        self.counted_as = ""
+        """The source it takes a place of, "" for none."""
         self._disconnected = False
         self._disconnect_timer: TimerHandle | None = None
 
@@ -120,6 +122,7 @@ class Connection:
         self.closed = (code, reason)
         self.socket = None
         gateway.hub.discard(self)
+        self.give_up_place()
         count(gateway.counters.close_codes, code)
         if code not in _ORDINARY:
             gateway.faults.closed(api=self.api_id, connection_id=self.client.connection_id, code=code, reason=reason)
@@ -128,6 +131,17 @@ class Connection:
             self._disconnect_timer = gateway.loop.call_later(DISCONNECT_SECONDS, self._disconnect)
         else:
             self._disconnect()
+
+    def take_place(self, source: str) -> None:
+        """Count as one of the source's connections."""
+        self._gateway.admission.entered(self.api_id, source)
+        self.counted_as = source
+
+    def give_up_place(self) -> None:
+        """The handshake was refused, or a close has begun: its source may have another connection."""
+        if self.counted_as:
+            self._gateway.admission.left(self.api_id, self.counted_as)
+            self.counted_as = ""
 
     # Messages
 
@@ -341,11 +355,8 @@ class Connection:
 
     def error_text(self, fault: GatewayError, invocation: Invocation) -> str:
         """AWS's error frame, spaced as AWS spaces it; in `dev` with our `reason` behind."""
-        reason = f', "reason":{json.dumps(fault.reason)}' if self._gateway.show_reasons and fault.reason else ""
-        return (
-            f'{{"message": {json.dumps(fault.detail)}, "connectionId":"{self.client.connection_id}", '
-            f'"requestId":"{invocation.request_id}"{reason}}}'
-        )
+        reason = fault.reason if self._gateway.show_reasons else ""
+        return error_text(fault.detail, self.client.connection_id, invocation.request_id, reason)
 
 
 _ORDINARY = frozenset({1000, 1001, 1005})

@@ -6,6 +6,7 @@ from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from wsgateway.dataplane.admission import Admission
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.hub import Hub
@@ -50,3 +51,7 @@ class Gateway:
     closing: int = 0
     """Closed connections whose $disconnect has not ended."""
     tails: Tails = field(default_factory=Tails)
+    admission: Admission = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admission = Admission(self.loop.time, self.log)

@@ -60,6 +60,7 @@ class Node:
         gateway.stages = refs
         gateway.endpoints = deployment.endpoints
         self.digest = deployment.digest
+        gateway.admission.configure({api_id: stage.quotas for (api_id, _), stage in deployment.stages.items()})
         self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
         if gone:
             for connection in gateway.hub:
@@ -76,6 +77,7 @@ class Node:
                 connection.sweep(now)
             for edge in self.edges:
                 edge.sweep(now)
+            gateway.admission.sweep(now)
 
     async def drain(self) -> None:
         """Leave without breaking a promise: no new connections, 1001 to all over the window, every $disconnect run.

@@ -1,7 +1,9 @@
-"""From a backend's answer to what the client gets: a reply frame, or the answer to its handshake."""
+"""From a backend's answer, or an error, to what the client gets: a reply frame, or the answer to its handshake."""
 
 from __future__ import annotations
 
+import json
+import random
 from typing import TYPE_CHECKING
 
 from wsgateway.http1 import strip_hop_by_hop
@@ -56,6 +58,28 @@ def text_message(data: bytes) -> Message:
         except UnicodeDecodeError:
             data = data.decode("utf-8", "replace").encode()
     return Message(data)
+
+
+def error_text(message: str, connection_id: str, request_id: str, reason: str = "") -> str:
+    """AWS's error frame and body of a refused handshake, spaced as AWS spaces it; our `reason`, if any, behind."""
+    more = f', "reason":{json.dumps(reason)}' if reason else ""
+    return f'{{"message": {json.dumps(message)}, "connectionId":"{connection_id}", "requestId":"{request_id}"{more}}}'
+
+
+def refused_handshake(status: int, text: str, request_id: str) -> HttpResponse:
+    """The gateway's own refusal of a handshake, `text` made by `error_text`."""
+    headers: list[Header] = [
+        (b"Content-Type", b"application/json; charset=UTF-8"),
+        (b"x-amz-apigw-id", request_id.encode()),
+    ]
+    if status in (429, 503):
+        headers.append(retry_after())
+    return HttpResponse(status, tuple(headers), text.encode(), close=True)
+
+
+def retry_after() -> Header:
+    """1 to 5 s, so that a crowd does not come back at once."""
+    return b"Retry-After", b"%d" % random.randint(1, 5)
 
 
 def handshake_answer(answer: EndpointResponse, request_id: str) -> HttpResponse:

@@ -6,24 +6,24 @@ API Gateway developer guide, "Manage connected users and client apps: $connect a
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
-from wsgateway.dataplane.reply import handshake_answer
-from wsgateway.errors import AccessDenied, GatewayError, ServiceUnavailable
-from wsgateway.invocation import Client, EventType, Invocation, header_text
+from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
+from wsgateway.dataplane.sources import source_of
+from wsgateway.errors import AccessDenied, GatewayError, ServiceUnavailable, Throttled
+from wsgateway.invocation import Client, EventType, Invocation, header_text, new_request_id
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.compile import CompiledStage
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.gateway import Gateway
-    from wsgateway.messages import Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,14 @@ class WebSocketApis:
         except GatewayError as error:
             count(gateway.counters.connects, error.status)
             return _refused_place(error, gateway.show_reasons)
-        if gateway.draining or len(gateway.hub) + gateway.opening >= gateway.max_connections:
-            count(gateway.counters.connects, 503)
-            reason = "the node is draining" if gateway.draining else "the node has --max-connections connections"
-            return _refused_busy(reason, gateway.show_reasons)
+        source = source_of(request.source)
+        cause = self._why_not(place.api_id, source, request.source)
+        if cause is not None:
+            return self._turn_away(place.api_id, cause, request.source)
         ref = gateway.stages[place.api_id, place.stage]
         stage = ref.current
         connection = Connection(gateway, ref, _client(gateway, request, stage, place))
+        connection.take_place(source)
         operation = stage.connect
         if operation is None:
             return self._accept(connection, None)
@@ -73,7 +74,28 @@ class WebSocketApis:
         if isinstance(answer, EndpointResponse):
             return self._decide(connection, invocation, answer)
         gateway.opening += 1
+        gateway.admission.begin(request.source)
         return self._connect_later(connection, invocation, answer)
+
+    def _why_not(self, api_id: str, source: str, address: str) -> Cause | None:
+        """Why this handshake can't go on, decided before anything is made for it."""
+        gateway = self._gateway
+        if gateway.draining:
+            return Cause.DRAINING
+        if len(gateway.hub) + gateway.opening >= gateway.max_connections:
+            return Cause.MAX_CONNECTIONS
+        return gateway.admission.admit(api_id, source, address)
+
+    def _turn_away(self, api_id: str, cause: Cause, address: str) -> HttpResponse:
+        gateway = self._gateway
+        gateway.admission.refuse(api_id, cause, address)
+        count(gateway.counters.connects, cause.status)
+        reason = cause.reason if gateway.show_reasons else ""
+        if cause.status == 503:
+            return _refused_busy(reason)
+        request_id = new_request_id()
+        text = error_text(Throttled.message, gateway.ids.new(api_id), request_id, reason)
+        return refused_handshake(429, text, request_id)
 
     async def _connect_later(
         self, connection: Connection, invocation: Invocation, answer: Awaitable[EndpointResponse]
@@ -84,6 +106,7 @@ class WebSocketApis:
             return self._refuse(connection, invocation, error)
         finally:
             self._gateway.opening -= 1
+            self._gateway.admission.end(connection.client.source_ip)
 
     def _decide(
         self, connection: Connection, invocation: Invocation, answer: EndpointResponse
@@ -98,6 +121,7 @@ class WebSocketApis:
                 if name.lower() == b"sec-websocket-protocol":
                     subprotocol = value
             return self._accept(connection, subprotocol)
+        connection.give_up_place()
         count(self._gateway.counters.connects, answer.status)
         return handshake_answer(answer, invocation.request_id)
 
@@ -107,16 +131,10 @@ class WebSocketApis:
         return Accepted(connection, subprotocol)
 
     def _refuse(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
+        connection.give_up_place()
         fault = connection.fault_of(error, invocation)
         count(self._gateway.counters.connects, fault.status)
-        text = connection.error_text(fault, invocation)
-        headers: list[Header] = [
-            (b"Content-Type", b"application/json; charset=UTF-8"),
-            (b"x-amz-apigw-id", invocation.request_id.encode()),
-        ]
-        if fault.status == 503:
-            headers.append(_retry_after())
-        return HttpResponse(fault.status, tuple(headers), text.encode(), close=True)
+        return refused_handshake(fault.status, connection.error_text(fault, invocation), invocation.request_id)
 
 
 def _client(gateway: Gateway, request: HttpRequest, stage: CompiledStage, place: Place) -> Client:
@@ -157,14 +175,9 @@ def _refused_place(error: GatewayError, show_reason: bool) -> HttpResponse:
     return HttpResponse(error.status, headers, json.dumps(body, separators=(",", ":")).encode(), close=True)
 
 
-def _refused_busy(reason: str, show_reason: bool) -> HttpResponse:
+def _refused_busy(reason: str) -> HttpResponse:
     body = {"message": ServiceUnavailable.message}
-    if show_reason:
+    if reason:
         body["reason"] = reason
-    headers = ((b"Content-Type", b"application/json"), _retry_after())
+    headers = ((b"Content-Type", b"application/json"), retry_after())
     return HttpResponse(503, headers, json.dumps(body, separators=(",", ":")).encode(), close=True)
-
-
-def _retry_after() -> Header:
-    """1–5 s, so that a crowd does not come back at once."""
-    return b"Retry-After", b"%d" % random.randint(1, 5)

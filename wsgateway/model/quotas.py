@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le
 
@@ -22,6 +22,7 @@ MessageBytes = Annotated[int, Ge(1), Le(64 * MIB)]
 Seconds = Annotated[float, Gt(0), Le(YEAR)]
 SecondsOrOff = Annotated[float, Ge(0), Le(YEAR)]
 Count = Annotated[int, Ge(1), Le(1_000_000)]
+NewConnections = Annotated[float, Gt(0), Le(1_000_000)]
 IntegrationMillis = Annotated[int, Ge(50), Le(300_000)]
 
 INTEGRATION_MILLIS = 29_000
@@ -53,10 +54,12 @@ class Limits(Definition):
     """A client that takes nothing for this long is closed; 30."""
     handshake_seconds: Seconds | None = None
     """A client has this long to send its upgrade request; 10."""
+    new_connections_per_second: NewConnections | None = None
+    """Handshakes let in a second, across all nodes; those beyond get 429. `aws` 500, `open` no limit."""
+    connections_per_source: Count | None = None
+    """Connections one client address, or IPv6 /64, may have at each node; a handshake beyond gets 429. No limit."""
     integration_timeout_millis: IntegrationMillis | None = None
     """The time of integrations without timeoutInMillis; 29000, at most 29000 in `aws` and 300000 in `open`."""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset({"newConnectionsPerSecond"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,10 @@ class Quotas:
     outbox_messages: int
     stalled_write: float
     handshake_seconds: float
+    new_connections_per_second: float
+    """0: no limit."""
+    connections_per_source: int
+    """0: no limit."""
     integration_timeout: float
     """For integrations that set none."""
     max_integration_timeout: float
@@ -104,6 +111,8 @@ def resolve(profile: Profile, limits: Limits, compression: Compression | None = 
         outbox_messages=_first(limits.outbox_messages, 1024),
         stalled_write=_first(limits.stalled_write_seconds, 30.0),
         handshake_seconds=_first(limits.handshake_seconds, 10.0),
+        new_connections_per_second=_first(limits.new_connections_per_second, 500.0 if aws else 0.0),
+        connections_per_source=limits.connections_per_source or 0,
         integration_timeout=_first(limits.integration_timeout_millis, INTEGRATION_MILLIS) / 1000,
         max_integration_timeout=29.0 if aws else 300.0,
         compression=compression,

@@ -94,6 +94,14 @@ class _Collector:
         for domain, end in sorted(facts.certificates.items()):
             ends.add_metric([domain], end)
         yield ends
+        turned_away = CounterMetricFamily(
+            "wsgateway_admission_refused_total",
+            "New connections refused before $connect (CloudWatch: ClientError).",
+            labels=["api", "cause"],
+        )
+        for where, number in sorted(facts.admission_refused.items()):
+            turned_away.add_metric(where, number)
+        yield turned_away
         info = GaugeMetricFamily("wsgateway_build_info", "The running version.", labels=["version"])
         info.add_metric([facts.version], 1)
         yield info

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.sources import is_loopback
 from wsgateway.errors import StartError
 from wsgateway.outbox import Outbox
 from wsgateway.transport.answers import no_upgrade
@@ -20,13 +21,11 @@ from wsgateway.transport.http import HttpConnection
 from wsgateway.transport.proxies import TrustedProxies
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.admission import Admission
     from wsgateway.dataplane.websocket import Accepted
     from wsgateway.messages import Handler, HttpRequest, HttpResponse
     from wsgateway.transport.certificates import Certificates
     from wsgateway.transport.websocket import WebSocket
-
-UNFINISHED_PER_ADDRESS = 1000
-"""TCP connections of one source address that have not sent a whole request head yet; loopback is not counted."""
 
 SILENT_SECONDS = 60.0
 """A peer that acknowledges nothing for so long is gone; for those that pings and write timers do not find."""
@@ -79,6 +78,7 @@ class Listener:
         proxies: TrustedProxies | None = None,
         limit: int = sys.maxsize,
         at_limit: AtLimit = _silent,
+        admission: Admission | None = None,
     ) -> None:
         self.handler = handler
         self.upgrade = upgrade
@@ -104,8 +104,9 @@ class Listener:
         self._connections: set[HttpConnection | WebSocket] = set()
         self._http: dict[HttpConnection, float] = {}
         """Those that are not WebSockets, and when each was last looked at: the first are the longest idle."""
+        self._admission = admission
         self._unfinished: dict[HttpConnection, str] = {}
-        self._per_address: dict[str, int] = {}
+        """Those whose first head has not come, by the peer's address, of listeners whose clients are counted."""
         self._handshakes: set[asyncio.Future[None]] = set()
         self._servers: list[asyncio.Server] = []
 
@@ -177,14 +178,14 @@ class Listener:
         self._connections.add(connection)
         if not room:
             return False
-        counted = "" if _is_loopback(address) else address
-        if counted:
-            count = self._per_address.get(counted, 0) + 1
-            if count > UNFINISHED_PER_ADDRESS:
+        admission = self._admission
+        if admission is not None and not self.proxies.trusts(address):  # a proxy's have many clients behind them
+            if admission.crowded(address):
                 self.counters.connections_refused += 1
+                admission.refuse("", Cause.UNFINISHED_PER_SOURCE, address)
                 return False
-            self._per_address[counted] = count
-        self._unfinished[connection] = counted
+            admission.begin(address)
+            self._unfinished[connection] = address
         self._http[connection] = self.clock()
         return True
 
@@ -206,13 +207,9 @@ class Listener:
 
     def head_read(self, connection: HttpConnection) -> None:
         """The first request head is complete."""
-        address = self._unfinished.pop(connection, "")
-        if address:
-            left = self._per_address[address] - 1
-            if left:
-                self._per_address[address] = left
-            else:
-                del self._per_address[address]
+        address = self._unfinished.pop(connection, None)
+        if address is not None and self._admission is not None:
+            self._admission.end(address)
 
     def replace(self, connection: HttpConnection, socket: WebSocket) -> None:
         self._connections.discard(connection)
@@ -281,14 +278,4 @@ def is_loopback_host(host: str) -> bool:
         infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return False
-    return all(_is_loopback(str(info[4][0])) for info in infos)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_loopback
+    return all(is_loopback(str(info[4][0])) for info in infos)

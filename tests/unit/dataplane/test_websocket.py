@@ -140,6 +140,7 @@ class World:
             show_reasons=False,
             max_connections=10,
         )
+        self.gateway.admission.configure({"chat": self.stage.quotas})
         self.socket = Socket()
         self.connection = Connection(self.gateway, self.ref, client())
         self.gateway.opening = 1
@@ -490,3 +491,49 @@ async def test_what_runs_is_counted_until_it_is_through_though_the_connection_ha
         await world.messages.answer(number)
 
     assert world.gateway.running == 0
+
+
+async def test_handshakes_of_one_address_that_wait_for_connect_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsgateway.dataplane.admission.UNFINISHED_PER_SOURCE", 2)
+    world = World()
+    calls = Backend()
+    world.swap(connect=Operation("$connect", (), calls.call, False))
+    apis = WebSocketApis(world.gateway)
+
+    running = [apis.connect(handshake()) for _ in range(2)]
+    refused = apis.connect(handshake())
+    assert isinstance(refused, HttpResponse)
+    assert refused.status == 429
+    assert world.gateway.admission.refused == {("chat", "unfinished_per_source"): 1}
+
+    waiting = [asyncio.ensure_future(one) for one in running if not isinstance(one, HttpResponse | Accepted)]
+    await asyncio.sleep(0)
+    await calls.answer(0, 403)
+    await calls.fail(1, AccessDenied())
+    await asyncio.gather(*waiting)
+    again = apis.connect(handshake())
+    assert not isinstance(again, HttpResponse | Accepted)
+    waiting = [asyncio.ensure_future(again)]
+    await asyncio.sleep(0)
+    await calls.answer(2)
+    assert isinstance(await waiting[0], Accepted)
+
+
+async def test_a_refused_handshake_costs_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a storm nothing is made for those who can't come in."""
+
+    def nothing(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("wsgateway.dataplane.websocket.Connection", nothing)
+    monkeypatch.setattr("wsgateway.dataplane.websocket._client", nothing)
+    world = World(replace(quotas(), new_connections_per_second=1.0))
+    world.gateway.admission.admit("chat", "", "")
+
+    refused = WebSocketApis(world.gateway).connect(handshake())
+    assert isinstance(refused, HttpResponse)
+    assert refused.status == 429
+    world.gateway.show_reasons = True
+    refused = WebSocketApis(world.gateway).connect(handshake())
+    assert isinstance(refused, HttpResponse)
+    assert json.loads(cast("bytes", refused.body))["reason"] == "the API lets in newConnectionsPerSecond"

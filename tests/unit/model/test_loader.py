@@ -58,7 +58,7 @@ apis:
     routeSelectionExpresion: $request.body.action
     limits:
       maxMessageBytes: big
-      newConnectionsPerSecond: 3
+      newConnectionsPerSecond: none
     stages:
       dev: {stageVariables: {port: 8000}}
       "a b": {}
@@ -87,7 +87,7 @@ apis:
         ),
         "routes.yaml:7: apis.chat.routeSelectionExpresion: unknown key; did you mean routeSelectionExpression?",
         "routes.yaml:9: apis.chat.limits.maxMessageBytes: expected a whole number, got the string big",
-        "routes.yaml:10: apis.chat.limits.newConnectionsPerSecond: not supported yet",
+        "routes.yaml:10: apis.chat.limits.newConnectionsPerSecond: expected a number, got the string none",
         "routes.yaml:12: apis.chat.stages.dev.stageVariables.port: expected a string, got 8000; write it in quotes",
         (
             'routes.yaml:13: apis.chat.stages.a b: "a b" is not allowed: '

@@ -27,6 +27,8 @@ def test_the_aws_profile_has_awss_quotas() -> None:
         outbox_messages=1024,
         stalled_write=30,
         handshake_seconds=10,
+        new_connections_per_second=500,
+        connections_per_source=0,
         integration_timeout=29,
         max_integration_timeout=29,
     )
@@ -47,6 +49,8 @@ def test_the_open_profile_is_roomier() -> None:
         outbox_messages=1024,
         stalled_write=30,
         handshake_seconds=10,
+        new_connections_per_second=0,
+        connections_per_source=0,
         integration_timeout=29,
         max_integration_timeout=300,
     )
@@ -81,6 +85,8 @@ def test_every_limit_may_be_set_and_seconds_have_fractions() -> None:
             "outboxMessages": 9,
             "stalledWriteSeconds": 10.5,
             "handshakeSeconds": 11,
+            "newConnectionsPerSecond": 0.5,
+            "connectionsPerSource": 12,
             "integrationTimeoutMillis": 1200,
         }
     )
@@ -98,6 +104,8 @@ def test_every_limit_may_be_set_and_seconds_have_fractions() -> None:
         outbox_messages=9,
         stalled_write=10.5,
         handshake_seconds=11,
+        new_connections_per_second=0.5,
+        connections_per_source=12,
         integration_timeout=1.2,
         max_integration_timeout=29,
     )
@@ -171,6 +179,16 @@ def test_every_limit_may_be_set_and_seconds_have_fractions() -> None:
             "limits: {integrationTimeoutMillis: 300001}",
             "limits.integrationTimeoutMillis: 300001 is too large; it must be at most 300000",
             id="a timeout over ours",
+        ),
+        pytest.param(
+            "limits: {newConnectionsPerSecond: 0}",
+            "limits.newConnectionsPerSecond: 0 is too small; it must be more than 0",
+            id="nobody may come in",
+        ),
+        pytest.param(
+            "limits: {connectionsPerSource: 0.5}",
+            "limits.connectionsPerSource: expected a whole number, got 0.5",
+            id="half a connection",
         ),
         pytest.param("profile: azure", "profile: azure is none of aws, open", id="an unknown profile"),
     ],

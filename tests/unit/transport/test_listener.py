@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import socket
 import ssl
 import sys
@@ -15,11 +16,13 @@ import pytest
 
 from tests.certificates import Authority
 from tests.wire import wire
+from wsgateway.dataplane.admission import Admission
 from wsgateway.dataplane.counters import Counters
 from wsgateway.messages import HttpRequest, HttpResponse
 from wsgateway.transport.certificates import Certificates, CertificateSet, read_pair
 from wsgateway.transport.http import HttpConnection
 from wsgateway.transport.listener import Entrance, Listener
+from wsgateway.transport.proxies import TrustedProxies
 
 pytestmark = [
     pytest.mark.anyio,
@@ -113,3 +116,40 @@ async def test_the_kernel_gives_up_peers_that_acknowledge_nothing() -> None:
     finally:
         listener.stop_accepting()
         listener.abort()
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_one_address_has_so_many_connections_that_have_said_nothing(
+    monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """But a proxy that is trusted has as many as it likes: its clients are told apart behind their heads."""
+    monkeypatch.setattr("wsgateway.dataplane.admission.UNFINISHED_PER_SOURCE", 2)
+    monkeypatch.setattr("wsgateway.dataplane.admission.is_loopback", lambda _: False)
+    logged: list[str] = []
+    admission = Admission(lambda: 1.0, lambda event, **_: logged.append(event))
+    counters = Counters()
+    listener = Listener(
+        handler=lambda _: HttpResponse(200),
+        report=nothing,
+        counters=counters,
+        proxies=TrustedProxies([ipaddress.ip_network("127.0.0.0/8")] if trusted else []),
+        admission=admission,
+    )
+    await listener.start("127.0.0.1", 0, name="public")
+    try:
+        async with wire(listener.port) as first, wire(listener.port) as second, wire(listener.port) as third:
+            if not trusted:
+                await third.closed()
+                assert admission.refused == {("", "unfinished_per_source"): 1}
+                assert logged == ["new connections are refused"]
+                assert admission.crowded("127.0.0.1")
+            for client in (first, second):
+                await client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                assert (await client.answer()).status == 200
+            async with wire(listener.port) as fourth:
+                await fourth.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                assert (await fourth.answer()).status == 200
+            assert not admission.crowded("127.0.0.1")
+        assert counters.connections_refused == (0 if trusted else 1)
+    finally:
+        listener.close()
