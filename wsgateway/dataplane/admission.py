@@ -37,11 +37,12 @@ class Cause(Enum):
     UNFINISHED_PER_SOURCE = "unfinished_per_source"
     MAX_CONNECTIONS = "max_connections"
     DRAINING = "draining"
+    REGISTRY_AWAY = "registry_away"
 
     @property
     def status(self) -> int:
         """429 where this API or client has had its share, 503 where the node can take nobody."""
-        return 503 if self in (Cause.MAX_CONNECTIONS, Cause.DRAINING) else 429
+        return 503 if self in (Cause.MAX_CONNECTIONS, Cause.DRAINING, Cause.REGISTRY_AWAY) else 429
 
     @property
     def reason(self) -> str:
@@ -55,6 +56,7 @@ _REASONS = {
     Cause.UNFINISHED_PER_SOURCE: f"{UNFINISHED_PER_SOURCE} handshakes of the client's address are unfinished",
     Cause.MAX_CONNECTIONS: "the node has --max-connections connections",
     Cause.DRAINING: "the node is draining",
+    Cause.REGISTRY_AWAY: "Redis can't be reached, and --redis-away is refuse",
 }
 
 

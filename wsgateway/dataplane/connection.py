@@ -19,7 +19,7 @@ from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import Operation, StageRef
+    from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.hub import Socket
 
@@ -51,6 +51,7 @@ class Connection:
         "last_sent",
         "quotas",
         "socket",
+        "taken",
     )
 
     def __init__(self, gateway: Gateway, stage: StageRef, client: Client) -> None:
@@ -74,6 +75,13 @@ class Connection:
         """The source it takes a place of, "" for none."""
         self._disconnected = False
         self._disconnect_timer: TimerHandle | None = None
+        self.taken = False
+        """Another node took this one for dead, has claimed the connection and runs its $disconnect."""
+
+    @property
+    def stage(self) -> CompiledStage:
+        """What its stage executes now."""
+        return self._stage.current
 
     @property
     def last_active(self) -> float:
@@ -94,9 +102,11 @@ class Connection:
         self._opened_at = self.last_heard = self._gateway.loop.time()
         count(self._gateway.counters.connects, 101)
         self._gateway.hub.add(self)
-        if self._gateway.stages.get((self.client.api_id, self.client.stage)) is not self._stage:
+        if self.taken or self._gateway.stages.get((self.client.api_id, self.client.stage)) is not self._stage:
             # Its stage went while $connect ran. The 101 is written first.
             self._gateway.loop.call_soon(self.close, 1001, "Going away")
+        if self._gateway.ledger is not None and not self.taken:
+            self._gateway.ledger.opened(self)
 
     def abandoned(self) -> None:
         """The client had gone before the 101. $connect said yes, so $disconnect runs."""
@@ -107,6 +117,10 @@ class Connection:
     def on_message(self, message: Message) -> None:
         """Carry one message to its integration; what goes back to the client follows when the answer is there."""
         gateway = self._gateway
+        if gateway.clock() > gateway.check_at:
+            gateway.awoken()
+            if self.closed is not None:
+                return
         self.last_heard = gateway.loop.time()
         gateway.counters.messages_in += 1
         waiting = self._waiting
@@ -130,6 +144,13 @@ class Connection:
         if self._in_flight:
             self._disconnect_timer = gateway.loop.call_later(DISCONNECT_SECONDS, self._disconnect)
         else:
+            self._disconnect()
+
+    def taken_over(self) -> None:
+        """Another node has claimed it while this one was out of reach, and runs its $disconnect: here it just ends."""
+        self.taken = True
+        self.close(1001, "Going away")
+        if self.closed is not None:
             self._disconnect()
 
     def take_place(self, source: str) -> None:
@@ -179,6 +200,8 @@ class Connection:
         """The integration has answered, or failed."""
         message = invocation.message
         assert message is not None  # MESSAGE events have one
+        if self._gateway.clock() > self._gateway.check_at:
+            self._gateway.awoken()
         if future.cancelled():
             self._fail(ServiceUnavailable("the node is closing"), invocation)
         elif (error := future.exception()) is not None:
@@ -248,6 +271,8 @@ class Connection:
 
     def push(self, message: Message) -> Sent:
         """Hand a backend's message to the socket."""
+        if self._gateway.clock() > self._gateway.check_at:
+            self._gateway.awoken()
         socket = self.socket
         if socket is None:
             return Sent.GONE
@@ -259,6 +284,8 @@ class Connection:
 
     def close(self, code: int, reason: str) -> None:
         """Begin the close handshake."""
+        if self._gateway.clock() > self._gateway.check_at:
+            self._gateway.awoken()
         if self.socket is not None:
             self.socket.close(code, reason)
 
@@ -278,6 +305,8 @@ class Connection:
 
     def _disconnect(self) -> None:
         """Run $disconnect, once."""
+        if self._gateway.clock() > self._gateway.check_at:
+            self._gateway.awoken()
         if self._disconnected:
             return
         self._disconnected = True
@@ -288,7 +317,7 @@ class Connection:
             self._give_back(self._waiting.popleft())
         stage = self._stage.current
         operation = stage.disconnect
-        if operation is None or self.closed is None:
+        if operation is None or self.closed is None or self.taken:
             self._gateway.closing -= 1
             return
         code, reason = self.closed

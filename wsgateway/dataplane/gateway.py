@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.admission import Admission
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from wsgateway.dataplane.compile import StageRef
     from wsgateway.dataplane.endpoint import Endpoints, Place
+    from wsgateway.dataplane.ledger import Ledger
     from wsgateway.messages import HttpRequest
 
 
@@ -44,6 +47,16 @@ class Gateway:
     show_reasons: bool
     max_connections: int
     draining: bool = False
+    registry_away: bool = False
+    """Whether new handshakes get 503 because what nodes share can't be reached."""
+    clock: Callable[[], float] = monotonic
+    """Of `check_at`: it moves on though the loop stands still."""
+    check_at: float = inf
+    """When the node's lease ends if nobody renews it. Whatever leads to a write on a socket or to a backend compares it
+    with `clock` and calls `awoken` once it is over: a process that slept may have been taken for dead."""
+    awoken: Callable[[], None] = lambda: None
+    ledger: Ledger | None = None
+    """The records of connections that others finish if this node dies; None where no one would."""
     opening: int = 0
     """Handshakes whose $connect is running, or whose 101 is to be written."""
     running: int = 0

@@ -72,6 +72,8 @@ class Node:
         gateway = self.gateway
         while True:
             await anyio.sleep(self._tick)
+            if gateway.clock() > gateway.check_at:
+                gateway.awoken()
             now = gateway.loop.time()
             for connection in gateway.hub:
                 connection.sweep(now)

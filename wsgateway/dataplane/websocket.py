@@ -5,6 +5,7 @@ API Gateway developer guide, "Manage connected users and client apps: $connect a
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable
@@ -16,14 +17,15 @@ from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
-from wsgateway.errors import AccessDenied, GatewayError, ServiceUnavailable, Throttled
+from wsgateway.errors import AccessDenied, GatewayError, RegistryAway, ServiceUnavailable, Throttled
 from wsgateway.invocation import Client, EventType, Invocation, header_text, new_request_id
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import CompiledStage
+    from wsgateway.dataplane.compile import CompiledStage, Operation
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.gateway import Gateway
+    from wsgateway.dataplane.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +63,56 @@ class WebSocketApis:
         stage = ref.current
         connection = Connection(gateway, ref, _client(gateway, request, stage, place))
         connection.take_place(source)
+        invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
         operation = stage.connect
+        if operation is not None:
+            try:
+                for check in operation.checks:
+                    check(invocation)
+            except Exception as error:
+                return self._refuse(connection, invocation, error)
+        if gateway.ledger is not None and gateway.ledger.wants(stage):
+            return self._connect_recorded(gateway.ledger, connection, operation, invocation)
+        return self._ask(connection, operation, invocation)
+
+    async def _connect_recorded(
+        self, ledger: Ledger, connection: Connection, operation: Operation | None, invocation: Invocation
+    ) -> HttpResponse | Accepted:
+        """Only once the connection is on record its $connect is called: whoever heard of it hears of its end."""
+        client, admission = connection.client, self._gateway.admission
+        self._gateway.opening += 1
+        admission.begin(client.source_ip)
+        try:
+            await ledger.enter(connection)
+        except RegistryAway:
+            connection.give_up_place()
+            return self._turn_away(client.api_id, Cause.REGISTRY_AWAY, client.source_ip)
+        except asyncio.CancelledError:
+            ledger.leave(client.connection_id)
+            raise
+        finally:
+            self._gateway.opening -= 1
+            admission.end(client.source_ip)
+        asked = self._ask(connection, operation, invocation)
+        answer = asked if isinstance(asked, HttpResponse | Accepted) else await asked
+        if isinstance(answer, HttpResponse):
+            ledger.leave(client.connection_id)
+        return answer
+
+    def _ask(
+        self, connection: Connection, operation: Operation | None, invocation: Invocation
+    ) -> HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]:
+        """Call the $connect integration, if there is one."""
         if operation is None:
             return self._accept(connection, None)
-        invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
         try:
-            for check in operation.checks:
-                check(invocation)
             answer = operation.integrate(invocation)
         except Exception as error:
             return self._refuse(connection, invocation, error)
         if isinstance(answer, EndpointResponse):
             return self._decide(connection, invocation, answer)
-        gateway.opening += 1
-        gateway.admission.begin(request.source)
+        self._gateway.opening += 1
+        self._gateway.admission.begin(connection.client.source_ip)
         return self._connect_later(connection, invocation, answer)
 
     def _why_not(self, api_id: str, source: str, address: str) -> Cause | None:
@@ -82,6 +120,10 @@ class WebSocketApis:
         gateway = self._gateway
         if gateway.draining:
             return Cause.DRAINING
+        if gateway.registry_away:
+            return Cause.REGISTRY_AWAY
+        if gateway.clock() > gateway.check_at:
+            gateway.awoken()
         if len(gateway.hub) + gateway.opening >= gateway.max_connections:
             return Cause.MAX_CONNECTIONS
         return gateway.admission.admit(api_id, source, address)
@@ -115,6 +157,12 @@ class WebSocketApis:
         faults = self._gateway.faults
         if faults.failing:
             faults.succeeded((connection.api_id, connection.client.stage, invocation.route_key))
+        if self._gateway.clock() > self._gateway.check_at:
+            self._gateway.awoken()
+        if connection.taken:
+            # This process slept so long that another node has ended the connection, with a $disconnect.
+            connection.give_up_place()
+            return self._turn_away(connection.api_id, Cause.REGISTRY_AWAY, connection.client.source_ip)
         if 200 <= answer.status <= 299:
             subprotocol = None
             for name, value in answer.headers:

@@ -1,0 +1,161 @@
+"""Take-over: what is left of dead nodes is finished by those that live, one connection at a time.
+
+A connection is claimed before its $disconnect is run, and exactly one node gets the claim. All survivors work on one
+dead node at once: each claims what it can run now. Where a claimer dies, too, others claim what it had claimed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from wsgateway.dataplane.ledger import client_of
+from wsgateway.dataplane.peers import Standing
+from wsgateway.errors import RegistryAway
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.compile import StageRef
+    from wsgateway.dataplane.gateway import Gateway
+    from wsgateway.dataplane.peers import Peers
+    from wsgateway.invocation import Client
+    from wsgateway.registry.base import NodeEntry, Nodes, Orphans
+
+AT_ONCE = 64
+"""$disconnects that run on this node, its own included, up to which others' are begun."""
+MOST_TAKEN = 10_000
+"""Others' connections a node holds for another attempt: the rest stays for whoever has room."""
+CODE, REASON = 1006, "Connection closed abnormally"
+
+
+class Finisher(Protocol):
+    """Runs $disconnect, as `Disconnects` does; says `TakeOver.finished` once for each."""
+
+    @property
+    def running(self) -> int: ...
+
+    def begin(self, client: Client, ref: StageRef | None, code: int, reason: str, *, owner: bytes) -> None: ...
+
+
+class TakeOver:
+    """What this node does for nodes that are dead. `tick` is in seconds."""
+
+    def __init__(
+        self, gateway: Gateway, nodes: Nodes, orphans: Orphans, peers: Peers, finisher: Finisher, *, tick: float
+    ) -> None:
+        self._gateway = gateway
+        self._nodes = nodes
+        self._orphans = orphans
+        self._peers = peers
+        self._finisher = finisher
+        self._tick = tick
+        self._taken: set[tuple[bytes, str]] = set()
+        self._done: dict[tuple[bytes, str], None] = {}
+        """Finished, and the record may still be there."""
+        self._wake = asyncio.Event()
+        self._begun: set[bytes] = set()
+        self.connections = 0
+        """Connections taken over since the process started."""
+        self.bad_records = 0
+        """Records that could not be read."""
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    async def run(self) -> None:
+        """Look after dead nodes at each tick, and as soon as there is room for more; until cancelled."""
+        while True:
+            try:
+                await self.step()
+            except RegistryAway:
+                pass  # the lease tells it; nobody is dead meanwhile
+            except Exception as error:
+                self._gateway.counters.unexpected_errors += 1
+                self._gateway.log("unexpected error", error=error, place="take-over")
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._tick):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def step(self) -> None:
+        """Claim and begin what there is room for. *Raises* RegistryAway."""
+        await self._remove_done()
+        if self._gateway.draining or self._gateway.clock() > self._gateway.check_at:
+            return
+        for entry in self._peers.dead:
+            await self._take(entry)
+
+    def finished(self, owner: bytes, connection_id: str) -> None:
+        """A $disconnect was answered or given up: its record goes."""
+        key = owner, connection_id
+        self._taken.discard(key)
+        self._done[key] = None
+        if self._finisher.running <= AT_ONCE // 2:
+            self._wake.set()
+
+    async def give_back(self, owner: bytes, connection_id: str) -> None:
+        """The node ends before this was finished: another one may claim it. *Raises* RegistryAway."""
+        self._taken.discard((owner, connection_id))
+        await self._orphans.give_back(owner, connection_id, self._gateway.ids.slot)
+
+    async def _remove_done(self) -> None:
+        done = list(self._done)
+        if not done:
+            return
+        removals = [asyncio.ensure_future(self._orphans.remove(owner, connection_id)) for owner, connection_id in done]
+        for key, outcome in zip(done, await asyncio.gather(*removals, return_exceptions=True), strict=True):
+            if outcome is None:
+                self._done.pop(key, None)
+            elif not isinstance(outcome, RegistryAway):
+                raise outcome
+
+    async def _take(self, entry: NodeEntry) -> None:
+        """Claim some of a dead node's connections, and begin their $disconnects; retire it if there are none."""
+        room = min(AT_ONCE - self._finisher.running, MOST_TAKEN - len(self._taken))
+        if room <= 0:
+            return
+        owner, me = entry.slot, self._gateway.ids.slot
+        found = await self._orphans.page(owner, 2 * AT_ONCE)
+        if not found:
+            await self._retire(entry)
+            return
+        if owner not in self._begun:
+            self._begun.add(owner)
+            self._gateway.log("taking over from a dead node", slot=owner.hex(), name=entry.name, address=entry.address)
+        free = [(connection_id, claim) for connection_id, claim in found if self._is_free(owner, connection_id, claim)]
+        if not free:
+            return
+        records = await self._orphans.take(owner, me, free[:room])
+        for connection_id, record in records.items():
+            self._begin(owner, connection_id, record)
+        if len(free) > room:
+            self._wake.set()
+
+    def _is_free(self, owner: bytes, connection_id: str, claim: bytes | None) -> bool:
+        """Whether nobody who lives finishes it; a claim of this node's whose answer was lost is nobody's."""
+        if (owner, connection_id) in self._taken or (owner, connection_id) in self._done:
+            return False
+        if claim is None or claim == self._gateway.ids.slot:
+            return True
+        standing = self._peers.standing(claim)
+        return standing is Standing.DEAD or (standing is Standing.UNKNOWN and self._peers.settled)
+
+    def _begin(self, owner: bytes, connection_id: str, record: bytes) -> None:
+        key = owner, connection_id
+        self._taken.add(key)
+        self.connections += 1
+        try:
+            client = client_of(connection_id, record)
+        except ValueError as error:
+            self.bad_records += 1
+            self._gateway.log("record of a dead node can't be read", connection_id=connection_id, error=str(error))
+            self.finished(owner, connection_id)
+            return
+        ref = self._gateway.stages.get((client.api_id, client.stage))
+        self._finisher.begin(client, ref, CODE, REASON, owner=owner)
+
+    async def _retire(self, entry: NodeEntry) -> None:
+        if await self._nodes.retire(entry.slot):
+            self._begun.discard(entry.slot)
+            self._gateway.log("a dead node is finished", slot=entry.slot.hex(), name=entry.name, address=entry.address)
