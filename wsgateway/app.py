@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from typing import NoReturn
 
 import anyio
 import uvloop
 
 from wsgateway import __version__
+from wsgateway.announce import announce
 from wsgateway.aws import Credentials, NoEndpoint, ServiceEndpoints
-from wsgateway.dataplane.callback import CallbackUrls, in_url
+from wsgateway.dataplane.callback import CallbackUrls
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
@@ -39,10 +40,11 @@ from wsgateway.invocation import CONTEXT
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
-from wsgateway.signals import heard_signals
+from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
+from wsgateway.telemetry.unit import UnitProbes
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.files import share_out_here
 from wsgateway.transport.keyring import Keyring, development_keyring, remarks
@@ -50,6 +52,7 @@ from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
+from wsgateway.workers import Worker
 
 DEFAULT_REGION = "us-east-1"
 
@@ -89,14 +92,37 @@ async def check_definitions(
         await backends.aclose()
 
 
-def run(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Serve until a signal ends it; gives the exit code. *Raises* StartError, DefinitionError."""
-    return uvloop.run(_App(settings, environ).main())
+def run(settings: Settings, environ: Mapping[str, str], worker: Worker | None = None) -> int:
+    """Serve until a signal ends it, or the supervisor whose `worker` this is; gives the exit code.
+
+    *Raises* StartError, DefinitionError.
+    """
+    if worker is not None:
+        settings = _of_worker(settings, worker)
+    return uvloop.run(_App(settings, environ, worker).main())
+
+
+def _of_worker(settings: Settings, worker: Worker) -> Settings:
+    """What one of several workers has of the settings of all."""
+    seat = worker.seat
+    return replace(
+        settings,
+        workers=1,
+        port=seat.port,
+        tls_port=seat.tls_port,
+        internal_port=seat.internal_port,
+        max_connections=seat.share(settings.max_connections),
+    )
+
+
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, never bound
+"""Where this machine reaches what listens at a wildcard."""
 
 
 class _App:
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], worker: Worker | None) -> None:
         self._settings = settings
+        self._worker = worker
         self._environ = environ
         self._counters = Counters()
 
@@ -112,7 +138,7 @@ class _App:
         if settings.shared:
             raise StartError("--redis-url: there is no registry but memory:// yet")
         loaded = load(settings.file, self._environ)
-        self._log = Log(LogWriter())
+        self._log = Log(LogWriter(), **({} if self._worker is None else {"worker": self._worker.index}))
         self._keyring = keyring = self._new_keyring()
         try:
             await self._run(loaded, keyring)
@@ -175,19 +201,35 @@ class _App:
             certificates=self._certificates,
             log=self._log,
         )
-        internal = Listener(
-            handler=Probes(
-                ready=self._why_not_ready,
-                version=__version__,
-                metrics=Metrics(partial(node_facts, gateway, backends, deployments, self._log.writer)),
-                otherwise=ConnectionsApi(gateway, signed=False, internal=True),
-            ),
-            report=self._unexpected,
-            counters=self._counters,
-            proxies=proxies,
-            admission=gateway.admission,
+        worker = self._worker
+        metrics = Metrics(
+            partial(node_facts, gateway, backends, deployments, self._log.writer),
+            shown=None if worker is None else worker.show,
         )
-        node.edges = [public, internal]
+        probes = Probes(
+            ready=self._why_not_ready,
+            version=__version__,
+            metrics=metrics,
+            otherwise=ConnectionsApi(gateway, signed=False, internal=True),
+        )
+
+        def inside(handler: Handler) -> Listener:
+            return Listener(
+                handler=handler,
+                report=self._unexpected,
+                counters=self._counters,
+                proxies=proxies,
+                admission=gateway.admission,
+            )
+
+        own = inside(probes)
+        """The node's own port; without other workers the internal listener is that."""
+        internal = own
+        if worker is not None:
+            host = _LOOPBACK.get(settings.internal_host, settings.internal_host)
+            internal = inside(UnitProbes(worker, own=probes, ready=self._why_not_ready, page=metrics.render, host=host))
+        listeners = list(dict.fromkeys((public, internal, own)))
+        node.edges = [*listeners]
         gateway.callback_url = CallbackUrls(
             public=public,
             internal=internal,
@@ -203,8 +245,18 @@ class _App:
             functions.invoke_address = f"127.0.0.1:{invoke_api.port}"
             if settings.dev:
                 functions.warm()  # a handler that can't be imported says so now
-            await internal.start(settings.internal_host, settings.internal_port, name="internal", backlog=files.backlog)
-            await public.start(settings.host, settings.port, name="public", backlog=files.backlog)
+            shared = worker is not None
+            if worker is not None:
+                port = worker.seat.node_ports[worker.index]
+                await own.start(settings.internal_host, port, name="node's", backlog=files.backlog, share_port=True)
+            await internal.start(
+                settings.internal_host,
+                settings.internal_port,
+                name="internal",
+                backlog=files.backlog,
+                share_port=shared,
+            )
+            await public.start(settings.host, settings.port, name="public", backlog=files.backlog, share_port=shared)
             if keyring.needed:
                 await self._start_tls(public)
             elif any(checked.certificates.named()):
@@ -212,9 +264,11 @@ class _App:
             hosts = settings.host, settings.host, settings.internal_host
             for host, port in zip(hosts, (public.port, public.tls_port, internal.port), strict=True):
                 egress.deny_own(host, port)
+            for port in () if worker is None else worker.seat.node_ports:
+                egress.deny_own(settings.internal_host, port)
             await self._serve(public, internal)
         finally:
-            for listener in (public, internal, invoke_api):
+            for listener in (*listeners, invoke_api):
                 listener.close()
             await backends.aclose()
             self._log.writer.close()
@@ -233,7 +287,12 @@ class _App:
 
         async def start(port: int) -> None:
             await public.start_tls(
-                settings.host, port, self._certificates, name="public TLS", backlog=self._files.backlog
+                settings.host,
+                port,
+                self._certificates,
+                name="public TLS",
+                backlog=self._files.backlog,
+                share_port=self._worker is not None,
             )
 
         try:
@@ -245,61 +304,63 @@ class _App:
             self._log("the usual port for TLS is taken", port=public.tls_port, usual=port)
 
     async def _serve(self, public: Listener, internal: Listener) -> None:
-        settings, node = self._settings, self._node
+        settings, node, worker = self._settings, self._node, self._worker
         # The signals are heard before anybody is told that there is somebody to send them to.
-        async with heard_signals() as signals:
+        async with heard_signals() as orders:
             # What exists now lives as long as the process; the collector need not look at it again.
             gc.collect()
             gc.freeze()
             gc.set_threshold(5_000, 20, 50)
             node.ready = True
-            self._announce(public, internal)
+            if worker is None:
+                announce(settings, port=public.port, tls_port=public.tls_port, internal_port=internal.port)
+            else:
+                worker.changed = partial(self._look_at_board, worker, public, internal)
+                worker.follow(orders)
+                worker.report("ready")
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(node.sweep)
                 if settings.dev:
                     tasks.start_soon(self._deployments.watch)
                     tasks.start_soon(self._deployments.watch_code)
-                await self._hear(signals, tasks)
+                await self._hear(orders, tasks)
                 tasks.cancel_scope.cancel()
 
-    async def _hear(self, signals: AsyncIterator[int], tasks: anyio.abc.TaskGroup) -> None:
-        """Reload at each SIGHUP; drain at the first other signal, whatever a reload waits for."""
+    async def _hear(self, orders: Orders, tasks: anyio.abc.TaskGroup) -> None:
+        """Reload when told to; drain at the first other order, whatever a reload waits for."""
         async with anyio.create_task_group() as reloads:
-            async for number in signals:
-                if number != signal.SIGHUP:
+            async for order, cause in orders:
+                if order is Order.LEAVE:
+                    self._leave()
+                if order is Order.DRAIN:
+                    self._log("draining", connections=len(self._gateway.hub), cause=cause)
                     break
                 reloads.start_soon(self._deployments.reload)
             reloads.cancel_scope.cancel()
-        self._log("draining", connections=len(self._gateway.hub), signal=signal.Signals(number).name)
-        tasks.start_soon(self._leave_at_once_on, signals)
+        tasks.start_soon(self._leave_at_once_on, orders)
+        if self._worker is not None:
+            self._worker.report("draining")
         await self._node.drain()
 
-    async def _leave_at_once_on(self, signals: AsyncIterator[int]) -> None:
-        """A second signal ends the process without waiting for anybody."""
-        async for number in signals:
-            if number != signal.SIGHUP:
-                self._log("leaving at once", connections=len(self._gateway.hub))
-                self._log.writer.close(0.5)
-                self._keyring.discard()
-                os._exit(1)
+    async def _leave_at_once_on(self, orders: Orders) -> None:
+        """An order to leave ends the process without waiting for anybody."""
+        async for order, _ in orders:
+            if order is Order.LEAVE:
+                self._leave()
 
-    def _announce(self, public: Listener, internal: Listener) -> None:
-        settings = self._settings
-        urls = {
-            "public": f"http://{in_url(settings.host)}:{public.port}",
-            "internal": f"http://{in_url(settings.internal_host)}:{internal.port}",
-        }
-        if public.tls_port:
-            urls["tls"] = f"https://{in_url(settings.host)}:{public.tls_port}"
-        if settings.ready_file is not None:
-            # Written aside and moved, so that whoever waits for the file reads all of it.
-            aside = settings.ready_file.with_name(settings.ready_file.name + ".part")
-            try:
-                aside.write_text(json.dumps(urls | {"pid": os.getpid()}) + "\n")
-                aside.replace(settings.ready_file)
-            except OSError as error:
-                raise StartError(f"--ready-file {settings.ready_file}: {error.strerror}") from error
-        print("wsgateway ready", *(f"{name}={url}" for name, url in urls.items()), f"pid={os.getpid()}", flush=True)
+    def _leave(self) -> NoReturn:
+        self._log("leaving at once", connections=len(self._gateway.hub))
+        self._log.writer.close(0.5)
+        self._keyring.discard()
+        os._exit(1)
+
+    def _look_at_board(self, worker: Worker, public: Listener, internal: Listener) -> None:
+        """New clients are for the other workers, if this one alone ends; new calls too, if its supervisor is gone and
+        the ports are somebody else's to have."""
+        if worker.stands_aside or worker.alone:
+            public.stop_accepting()
+        if worker.alone:
+            internal.stop_accepting()
 
     async def _serve_function(self, handler: Handler) -> Listener:
         """A port of its own on loopback for one of Lambda's APIs; no backend URL reaches it."""

@@ -143,5 +143,12 @@ class SettingError(StartError):
     """A flag, or its variable of the environment, holds what can't be used: wrong usage, like a flag nobody knows."""
 
 
+def complaint(error: DefinitionError | StartError) -> tuple[str, int]:
+    """What an operator is told of it on stderr, and the exit code: 2 for wrong usage or an invalid definition."""
+    if isinstance(error, DefinitionError):
+        return str(error), 2
+    return f"wsgateway: {error}", 2 if isinstance(error, SettingError) else 1
+
+
 class RegistryAway(Exception):
     """The registry can't be reached in time, refuses, or takes no writes: nothing is known of what it holds."""

@@ -57,6 +57,8 @@ class Settings:
     redis_away: RedisAway = "refuse"
     """What becomes of handshakes while the registry can't be reached."""
     installation_secret_file: Path | None = None
+    workers: int = 1
+    """Processes that share the ports, each a node."""
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -65,6 +67,16 @@ class Settings:
         if not _prefix(self.redis_prefix):
             raise SettingError(
                 f"--redis-prefix {self.redis_prefix!r} is not 1 to 64 letters, digits and _.:-, such as wsgateway"
+            )
+        if self.workers > 1 and not self.shared:
+            raise SettingError(
+                f"--workers {self.workers} needs --redis-url, such as redis://localhost:6379: a push that reaches one "
+                "process for a connection of another finds it by Redis; without, run one worker"
+            )
+        if self.max_connections is not None and self.max_connections < self.workers:
+            raise SettingError(
+                f"--max-connections {self.max_connections} can't be divided among {self.workers} workers; "
+                "give at least as many, or fewer workers"
             )
         if self.tls_cert is not None and self.tls_port is None and not self.dev:
             raise SettingError("--tls-cert has no effect without --tls-port, the port that is to speak TLS")

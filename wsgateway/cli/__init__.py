@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from wsgateway.cli import connect, connections, routes, schema, serve, validate, version
-from wsgateway.errors import DefinitionError, SettingError, StartError
+from wsgateway.errors import DefinitionError, StartError, complaint
 
 app = typer.Typer(
     name="wsgateway",
@@ -44,13 +44,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(1)
-    except DefinitionError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        sys.exit(2)
-    except StartError as error:
-        print(f"wsgateway: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, SettingError) else 1)
+    except (DefinitionError, StartError) as error:
+        text, code = complaint(error)
+        print(text, file=sys.stderr)
+        sys.exit(code)
     except BrokenPipeError:
         # What is still to be written has no reader either (Python documentation, "Note on SIGPIPE").
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,8 +10,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from wsgateway.cli.options import DEFAULT_FILE, File, RegionOption
-from wsgateway.errors import StartError
+from wsgateway.cpus import usable_cpus
+from wsgateway.errors import DefinitionError, StartError, complaint
 from wsgateway.settings import MEMORY, Network, Settings, check_authority, parse_networks
+from wsgateway.workers import Worker
+
+MOST_WORKERS = 256
 
 
 def _authority(text: str | None) -> str | None:
@@ -69,7 +73,8 @@ Advertise = Annotated[
 MaxConnections = Annotated[
     int | None,
     typer.Option(
-        help="Connections at which new handshakes get 503 [default: what the file limit allows].",
+        help="Connections at which new handshakes get 503, shared out evenly among workers [default: what the file "
+        "limit of each process allows].",
         envvar="WSGATEWAY_MAX_CONNECTIONS",
         min=1,
     ),
@@ -132,6 +137,15 @@ SecretFile = Annotated[
         envvar="WSGATEWAY_INSTALLATION_SECRET_FILE",
     ),
 ]
+Workers = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto",
+        help="Processes that share the ports, each a node: a number, or auto for the CPUs that may be used. "
+        "More than one need Redis.",
+        envvar="WSGATEWAY_WORKERS",
+    ),
+]
 ReadyFile = Annotated[
     Path | None,
     typer.Option(help="Write the ready line's facts here, as JSON, once ready.", envvar="WSGATEWAY_READY_FILE"),
@@ -161,9 +175,10 @@ def serve(
     lease_ttl: LeaseTtl = 15.0,
     redis_away: RedisAway = "refuse",
     installation_secret_file: SecretFile = None,
+    workers: Workers = "1",
 ) -> None:
     """Serve the APIs of FILE."""
-    _run(dev=False, **locals())
+    _run(dev=False, **locals() | {"workers": _workers(workers)})
 
 
 def dev(
@@ -194,6 +209,14 @@ def dev(
     _run(dev=True, **locals())
 
 
+def _workers(text: str) -> int:
+    if text == "auto":
+        return usable_cpus()
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is neither 1 to {MOST_WORKERS} nor auto", param_hint="--workers")
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     try:
         return parse_networks(text)
@@ -203,6 +226,19 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 def _run(*, trusted_proxies: str, **flags: Any) -> None:
     """Run the gateway with the flags of a verb, which are the names of Settings."""
+    worker = Worker.here(os.environ)
+    settings = Settings(trusted_proxies=_networks(trusted_proxies), **flags)
+    if worker is None and settings.workers > 1:
+        from wsgateway.supervisor import supervise
+
+        sys.exit(supervise(settings, os.environ))
     from wsgateway.app import run  # the other verbs start faster without it
 
-    sys.exit(run(Settings(trusted_proxies=_networks(trusted_proxies), **flags), os.environ))
+    if worker is None:
+        sys.exit(run(settings, os.environ))
+    try:
+        sys.exit(run(settings, os.environ, worker))
+    except (DefinitionError, StartError) as error:
+        # Of several workers that can't start for one reason one is to say it: the supervisor decides which.
+        worker.fail(*complaint(error))
+        sys.exit(1)

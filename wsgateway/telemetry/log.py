@@ -49,9 +49,12 @@ class LogWriter:
 
 
 class Log:
-    """`log("event", key=value, …)`: one fact. An exception under `error` brings its place in the code along."""
+    """`log("event", key=value, …)`: one fact. An exception under `error` brings its place in the code along.
 
-    def __init__(self, writer: LogWriter) -> None:
+    `always` stands in every line.
+    """
+
+    def __init__(self, writer: LogWriter, **always: object) -> None:
         self.writer = writer
         self._logger = structlog.wrap_logger(
             _Sink(writer),
@@ -61,7 +64,7 @@ class Log:
                 structlog.processors.JSONRenderer(ensure_ascii=True),
             ],
             wrapper_class=structlog.BoundLogger,
-        )
+        ).bind(**always)
 
     def __call__(self, event: str, **facts: object) -> None:
         error = facts.get("error")

@@ -108,16 +108,23 @@ class _Collector:
 
 
 class Metrics:
-    """Renders the samples of one node, with the process's own (memory, CPU, file descriptors)."""
+    """Renders the samples of one node, with the process's own (memory, CPU, file descriptors).
 
-    def __init__(self, facts: Callable[[], NodeFacts]) -> None:
+    `shown` is told of every page before it is seen.
+    """
+
+    def __init__(self, facts: Callable[[], NodeFacts], shown: Callable[[bytes], None] | None = None) -> None:
+        self._shown = shown
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Collector(facts))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 
     def render(self) -> bytes:
-        return generate_latest(self._registry)
+        page = generate_latest(self._registry)
+        if self._shown is not None:
+            self._shown(page)
+        return page
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.sources import is_loopback
-from wsgateway.errors import StartError
 from wsgateway.outbox import Outbox
+from wsgateway.ports import taken
 from wsgateway.transport.answers import no_upgrade
 from wsgateway.transport.files import BACKLOG
 from wsgateway.transport.heads import KnownHeads
@@ -120,30 +119,36 @@ class Listener:
         """The port that speaks TLS, 0 where none does."""
         return 0 if self._secure is None else self._secure.port
 
-    async def start(self, host: str, port: int, *, name: str, backlog: int = BACKLOG) -> None:
-        """Begin to accept. *Raises* StartError where the address can't be had."""
-        await self._open(self._plain, host, port, name, backlog)
+    async def start(self, host: str, port: int, *, name: str, backlog: int = BACKLOG, share_port: bool = False) -> None:
+        """Begin to accept. *Raises* StartError where the address can't be had.
+
+        With `share_port` other processes of this user may accept there as well.
+        """
+        await self._open(self._plain, host, port, name, backlog, share_port)
 
     async def start_tls(
-        self, host: str, port: int, certificates: Certificates, *, name: str, backlog: int = BACKLOG
+        self,
+        host: str,
+        port: int,
+        certificates: Certificates,
+        *,
+        name: str,
+        backlog: int = BACKLOG,
+        share_port: bool = False,
     ) -> None:
         """Begin to accept TLS beside it. *Raises* StartError where the address can't be had."""
         entrance = Entrance(certificates)
-        await self._open(entrance, host, port, name, backlog)
+        await self._open(entrance, host, port, name, backlog, share_port)
         self._secure = entrance
 
-    async def _open(self, entrance: Entrance, host: str, port: int, name: str, backlog: int) -> None:
+    async def _open(self, entrance: Entrance, host: str, port: int, name: str, backlog: int, share_port: bool) -> None:
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(lambda: HttpConnection(self, entrance), host, port, backlog=backlog)
+            server = await loop.create_server(
+                lambda: HttpConnection(self, entrance), host, port, backlog=backlog, reuse_port=share_port
+            )
         except OSError as error:
-            # A name that does not resolve has a number of its own kind.
-            known = error.errno and not isinstance(error, socket.gaierror)
-            why = os.strerror(error.errno) if known and error.errno else error.strerror or str(error)
-            raise StartError(
-                f"the {name} listener can't have {host}:{port}: {why}; "
-                f"end what uses it or choose another port (0 = any)"
-            ) from error
+            raise taken(name, host, port, error) from error
         entrance.port = server.sockets[0].getsockname()[1]
         self._servers.append(server)
         self._guard()

@@ -1,0 +1,145 @@
+"""One page of metrics for several workers, and whether all of them are ready."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from wsgateway.telemetry.base import NodeFacts
+from wsgateway.telemetry.merge import GAUGES, Merged
+from wsgateway.telemetry.metrics import Metrics
+from wsgateway.telemetry.unit import readiness
+from wsgateway.workers import Board, State
+
+PAGE = b"""\
+# HELP wsgateway_connections Open WebSocket connections.
+# TYPE wsgateway_connections gauge
+wsgateway_connections 3.0
+# HELP wsgateway_definition_valid 0 while refused.
+# TYPE wsgateway_definition_valid gauge
+wsgateway_definition_valid 1.0
+# HELP wsgateway_build_info The running version.
+# TYPE wsgateway_build_info gauge
+wsgateway_build_info{version="1"} 1.0
+# HELP wsgateway_pushes_total POSTs.
+# TYPE wsgateway_pushes_total counter
+wsgateway_pushes_total{status="200"} 5.0
+# HELP wsgateway_seconds Time.
+# TYPE wsgateway_seconds histogram
+wsgateway_seconds_bucket{le="1.0"} 1.0
+wsgateway_seconds_bucket{le="+Inf"} 2.0
+wsgateway_seconds_count 2.0
+wsgateway_seconds_sum 7.5
+"""
+OTHER = (
+    PAGE.replace(b"connections 3", b"connections 4")
+    .replace(b"valid 1", b"valid 0")
+    .replace(b'status="200"} 5', b'status="410"} 1')
+    .replace(b'version="1"', b'version="2"')
+)
+
+
+def samples(page: bytes) -> dict[str, float]:
+    return {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in page.decode().splitlines()
+        if not line.startswith("#")
+    }
+
+
+def facts(value: float = 1) -> NodeFacts:
+    """Every fact there, so that every family is."""
+    made: dict[str, Any] = {}
+    for name, kind in typing.get_type_hints(NodeFacts).items():
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if kind is str:
+            made[name] = "1"
+        elif origin is dict:
+            key = arguments[0]
+            label: Any = "x" if key is str else tuple("x" for _ in typing.get_args(key))
+            made[name] = {label: value}
+        else:
+            made[name] = value
+    assert made.keys() == {field.name for field in dataclasses.fields(NodeFacts)}
+    return NodeFacts(**made)
+
+
+def test_counters_and_histograms_are_summed_and_gauges_as_the_table_says() -> None:
+    merged = Merged()
+    merged.add(PAGE)
+    merged.add(OTHER)
+
+    assert samples(merged.render()) == {
+        "wsgateway_connections": 7,
+        "wsgateway_definition_valid": 0,
+        'wsgateway_build_info{version="1"}': 1,
+        'wsgateway_build_info{version="2"}': 1,
+        'wsgateway_pushes_total{status="200"}': 5,
+        'wsgateway_pushes_total{status="410"}': 1,
+        'wsgateway_seconds_bucket{le="1.0"}': 2,
+        'wsgateway_seconds_bucket{le="+Inf"}': 4,
+        "wsgateway_seconds_count": 4,
+        "wsgateway_seconds_sum": 15,
+    }
+
+
+def test_what_is_left_of_a_process_that_is_gone_are_its_counts() -> None:
+    merged = Merged(only_counts=True)
+    merged.add(PAGE)
+    merged.add(merged.render())
+
+    found = samples(merged.render())
+    assert found['wsgateway_pushes_total{status="200"}'] == 10
+    assert found["wsgateway_seconds_count"] == 4
+    assert not any(name.startswith(("wsgateway_connections", "wsgateway_build")) for name in found)
+
+
+def test_a_page_of_one_comes_out_as_it_went_in() -> None:
+    page = Metrics(facts).render()
+    merged = Merged()
+    merged.add(page)
+
+    lines = set(merged.render().splitlines())
+    assert lines == set(page.splitlines())
+
+
+@pytest.mark.parametrize("page", [b"no page\xff", b"{", b"wsgateway_connections", b"a b c d"])
+def test_what_is_no_page_is_refused_and_nothing_of_it_kept(page: bytes) -> None:
+    merged = Merged()
+    with pytest.raises(ValueError):  # noqa: PT011 - the parser's own words
+        merged.add(PAGE + page)
+
+    assert samples(merged.render()) == {}
+
+
+def test_of_every_gauge_it_is_decided_what_becomes_of_it() -> None:
+    page = Metrics(facts).render().decode()
+    gauges = {family.name for family in text_string_to_metric_families(page) if family.type == "gauge"}
+
+    assert gauges - GAUGES.keys() == set(), "say in telemetry/merge.py what several workers' values make together"
+
+
+@pytest.mark.parametrize(
+    ("states", "why_not", "started", "ready", "text"),
+    [
+        pytest.param(["ready", "ready"], "", True, True, "ok", id="all"),
+        pytest.param(["ready", "down"], "", True, True, "ok, but worker 1 is down", id="one crashed"),
+        pytest.param(["ready", "ready"], "draining", True, True, "ok, but worker 0 is draining", id="this one ends"),
+        pytest.param(["ready", "starting"], "", False, False, "starting: worker 1 is starting", id="first start"),
+        pytest.param(
+            ["draining", "down"], "draining", True, False, "worker 0 is draining, worker 1 is down", id="nobody"
+        ),
+    ],
+)
+def test_readiness(states: list[State], why_not: str, started: bool, ready: bool, text: str) -> None:
+    assert readiness(Board(states=tuple(states), started=started), 0, why_not) == (ready, text)
+
+
+def test_nobody_is_ready_when_all_are_to_end() -> None:
+    board = Board(states=("ready", "ready"), started=True, draining=True)
+
+    assert readiness(board, 0, "") == (False, "draining")

@@ -1,0 +1,139 @@
+"""Probes of the port that the workers of one supervisor share: whichever is asked answers for all."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from wsgateway.messages import Handler, HttpRequest, HttpResponse
+from wsgateway.telemetry.health import TEXT
+from wsgateway.telemetry.merge import Merged
+from wsgateway.telemetry.metrics import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from wsgateway.workers import Board, Worker
+
+ANSWER_SECONDS = 2.0
+"""For all siblings together; a scraper waits 10 s by default."""
+MOST_BYTES = 8 << 20
+"""Of a sibling's page."""
+
+
+class UnitProbes:
+    """A Handler: `/readyz`, `/startupz` and `/metrics` for all workers, and `own` for everything else.
+
+    `ready` says why this worker isn't, "" if it is. `page` is its metrics; `host` is where siblings listen.
+    """
+
+    def __init__(
+        self, worker: Worker, *, own: Handler, ready: Callable[[], str], page: Callable[[], bytes], host: str
+    ) -> None:
+        self._worker = worker
+        self._own = own
+        self._ready = ready
+        self._page = page
+        self._host = host
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        if request.method in ("GET", "HEAD"):
+            match request.target.partition("?")[0]:
+                case "/readyz" | "/startupz":
+                    ready, text = readiness(self._worker.board, self._worker.index, self._ready())
+                    return HttpResponse(200 if ready else 503, TEXT, f"{text}\n".encode())
+                case "/metrics":
+                    return self._metrics()
+        return self._own(request)
+
+    async def _metrics(self) -> HttpResponse:
+        """Read in pieces, a worker each: clients have their turn in between."""
+        worker = self._worker
+        board, index = worker.board, worker.index
+        asked = [other for other, state in enumerate(board.states) if state in _THERE and other != index]
+        pages = await asyncio.gather(*(self._ask(worker.seat.node_ports[other]) for other in asked))
+        merged = Merged()
+        silent = set()
+        for other, page in zip(asked, pages, strict=True):
+            if page is None or not await _added(merged, page):
+                silent.add(other)
+        if board.past:
+            await _added(merged, zlib.decompress(board.past))
+        await _added(merged, self._page())
+        body = merged.render(_families(worker.board, silent))
+        return HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), body)
+
+    async def _ask(self, port: int) -> bytes | None:
+        """A sibling's own page, or None where it does not give one in time."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await fetch(self._host, port, "/metrics")
+        except (OSError, ValueError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+            return None
+
+
+_THERE = ("ready", "draining")
+
+
+async def _added(merged: Merged, page: bytes) -> bool:
+    try:
+        merged.add(page)
+    except ValueError:
+        return False
+    await asyncio.sleep(0)
+    return True
+
+
+def _families(board: Board, silent: set[int]) -> list[Metric]:
+    workers = GaugeMetricFamily(
+        "wsgateway_workers", "Workers by state; silent ones did not answer this scrape.", labels=["state"]
+    )
+    states = ["silent" if index in silent else state for index, state in enumerate(board.states)]
+    for name in ("starting", "ready", "draining", "down", "silent"):
+        workers.add_metric([name], states.count(name))
+    restarts = CounterMetricFamily(
+        "wsgateway_worker_restarts_total", "Workers that ended and were started again.", value=board.restarts
+    )
+    return [workers, restarts]
+
+
+def readiness(board: Board, index: int, why_not: str) -> tuple[bool, str]:
+    """Whether clients should be sent here, and what to say, as worker `index` sees it, which isn't ready for `why_not`.
+
+    They should while one worker takes them, once all did, and until all are to end.
+    """
+    states = dict(enumerate(board.states))
+    states[index] = "ready" if not why_not else "starting" if why_not == "starting" else "draining"
+    others = ", ".join(f"worker {number} is {state}" for number, state in states.items() if state != "ready")
+    if board.draining:
+        return False, "draining"
+    if not board.started:
+        return False, f"starting: {others}" if others else "starting"
+    if "ready" not in states.values():
+        return False, others
+    return True, f"ok, but {others}" if others else "ok"
+
+
+async def fetch(host: str, port: int, path: str) -> bytes:
+    """The body of a worker's 200.
+
+    *Raises* OSError, EOFError, ValueError or LimitOverrunError where there is none.
+    """
+    reader, writer = await asyncio.open_connection(host, port, limit=1 << 16)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise ValueError(f"worker at port {port} answers {head[:32]!r}")
+        body = await reader.read(MOST_BYTES)
+        while chunk := await reader.read(MOST_BYTES):
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise ValueError(f"worker at port {port} answers with too much")
+        return body
+    finally:
+        writer.close()

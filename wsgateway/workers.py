@@ -1,0 +1,204 @@
+"""What a supervisor and its workers tell one another, and a worker's side of it.
+
+Both hold one end of a socket that keeps messages whole (SOCK_SEQPACKET). Nobody waits for the other: what does not fit
+is dropped, for all that is told is told anew. Its end says that the other process is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import zlib
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from wsgateway.errors import SettingError
+from wsgateway.signals import Order, Orders
+
+VARIABLE = "WSGATEWAY_WORKER"
+"""The environment variable by which a process is told its seat."""
+MOST_BYTES = 1 << 20
+"""Of one message; the kernel's own limit is lower on most machines."""
+
+State = Literal["starting", "ready", "draining", "down"]
+
+
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is, from its first moment on."""
+
+    socket: int
+    """The file descriptor of its end."""
+    index: int
+    port: int
+    tls_port: int | None
+    internal_port: int
+    node_ports: tuple[int, ...]
+    """Of each worker its own port beside the shared internal one."""
+
+    @property
+    def workers(self) -> int:
+        return len(self.node_ports)
+
+    def share(self, total: int | None) -> int | None:
+        """This worker's part of a number that is for all; the parts differ by 1 at most."""
+        if total is None:
+            return None
+        return total // self.workers + (self.index < total % self.workers)
+
+
+class Board(msgspec.Struct, frozen=True, kw_only=True, tag="board"):
+    """To every worker at each change: how all of them are."""
+
+    states: tuple[State, ...] = ()
+    started: bool = False
+    """Whether all were ready once."""
+    draining: bool = False
+    """Whether all are to end."""
+    restarts: int = 0
+    past: bytes = b""
+    """What workers that are gone had counted, as a page of metrics, packed."""
+
+
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """To a worker: an order, and what the supervisor has it from."""
+
+    order: Order
+    cause: str
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """To the supervisor: how a worker is now."""
+
+    state: State
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """To the supervisor: why a worker can't start, in words for an operator, and the exit code that it means."""
+
+    text: str
+    code: int
+
+
+class Page(msgspec.Struct, frozen=True, tag="page"):
+    """To the supervisor: the metrics that a worker is about to show, packed."""
+
+    packed: bytes
+
+
+ToWorker = Board | Told
+ToSupervisor = Report | Failure | Page
+_to_worker: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(ToWorker)
+to_supervisor: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(ToSupervisor)
+_seat = msgspec.json.Decoder(Seat)
+
+
+class Channel:
+    """One end. `heard` gets each message, and `gone` is called once, when there will be no more."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        end.setblocking(False)
+
+    def listen(
+        self, decoder: msgspec.msgpack.Decoder[object], heard: Callable[[object], None], gone: Callable[[], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+
+        def readable() -> None:
+            try:
+                data = self._end.recv(MOST_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data:
+                heard(decoder.decode(data))
+            else:
+                self.close()
+                gone()
+
+        loop.add_reader(self._end, readable)
+
+    def send(self, message: msgspec.Struct) -> None:
+        with suppress(OSError):  # full, too large, or nobody is there
+            self._end.send(msgspec.msgpack.encode(message), socket.MSG_NOSIGNAL)
+
+    def close(self) -> None:
+        if self._end.fileno() >= 0:
+            with suppress(RuntimeError):  # there is no loop any more
+                asyncio.get_running_loop().remove_reader(self._end)
+            self._end.close()
+
+
+class Worker:
+    """This process as one of a supervisor's workers: what it is told, and what it tells."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+        self.index = seat.index
+        self.board = Board()
+        self.state: State = "starting"
+        self.changed: Callable[[], None] = lambda: None
+        """Called when there is another board, and when the supervisor is gone."""
+        self.alone = False
+        """Whether the supervisor is gone."""
+        end = socket.socket(fileno=seat.socket)
+        end.set_inheritable(False)
+        self._channel = Channel(end)
+
+    @staticmethod
+    def here(environ: MutableMapping[str, str]) -> Worker | None:
+        """The worker that this process was started as, if it was; what it starts itself is none.
+
+        *Raises* SettingError where the variable is there and no supervisor set it.
+        """
+        text = environ.pop(VARIABLE, None)
+        if text is None:
+            return None
+        try:
+            return Worker(_seat.decode(text))
+        except (msgspec.MsgspecError, OSError) as error:
+            raise SettingError(f"{VARIABLE} is for supervisors to set, not for people: unset it") from error
+
+    def follow(self, orders: Orders) -> None:
+        """Have the supervisor's orders stand among those of signals; what it said before waits in the socket.
+
+        Once it is gone, however it went, nobody could say when to end: that is an order to drain.
+        """
+
+        def heard(message: object) -> None:
+            if isinstance(message, Board):
+                self.board = message
+                self.changed()
+            elif isinstance(message, Told):
+                orders.give(message.order, message.cause)
+
+        def gone() -> None:
+            self.alone = True
+            orders.give(Order.DRAIN, "the supervisor is gone")
+            self.changed()
+
+        self._channel.listen(_to_worker, heard, gone)
+
+    def report(self, state: State) -> None:
+        self.state = state
+        self._channel.send(Report(state))
+
+    def fail(self, text: str, code: int) -> None:
+        """Say why there is no start."""
+        self._channel.send(Failure(text, code))
+
+    def show(self, page: bytes) -> None:
+        """Say what of the metrics somebody is about to see, so that it is not forgotten with this process."""
+        self._channel.send(Page(zlib.compress(page, 1)))
+
+    def close(self) -> None:
+        self._channel.close()
+
+    @property
+    def stands_aside(self) -> bool:
+        """Whether this worker alone ends, and others take clients."""
+        return self.state == "draining" and not self.board.draining and "ready" in self.board.states
