@@ -21,6 +21,7 @@ from wsgateway.dataplane.callback import CallbackUrls
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.endpoint import Endpoints, Place
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
@@ -179,6 +180,7 @@ class _App:
             show_reasons=settings.dev,
             max_connections=files.clients,
         )
+        gateway.disconnects = Disconnects(gateway, retry_seconds=settings.disconnect_retry_seconds)
         self._node = node = Node(gateway, drain_window=settings.drain_window)
         proxies = TrustedProxies(settings.trusted_proxies)
         public = Listener(

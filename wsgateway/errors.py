@@ -34,10 +34,14 @@ class GatewayError(Exception):
     status: ClassVar[int] = 500
     message: ClassVar[str] = "Internal server error"
     response_type: ClassVar[str] = "DEFAULT_5XX"
+    transient: bool = False
+    """Whether the same call may go well another time."""
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", *, transient: bool | None = None) -> None:
         super().__init__(reason or self.message)
         self.reason = reason
+        if transient is not None:
+            self.transient = transient
         self.detail = self.message
         """What the client is told; AWS's text, for a few kinds with names filled in."""
 
@@ -73,9 +77,10 @@ class Throttled(ClientFault):
 
 
 class BackendFault(GatewayError):
-    """The integration failed."""
+    """The integration failed; another time it may not."""
 
     response_type = "INTEGRATION_FAILURE"
+    transient = True
 
 
 class IntegrationFailure(BackendFault):
@@ -101,6 +106,7 @@ class ServiceUnavailable(GatewayError):
 
     status = 503
     message = "Service Unavailable"
+    transient = True
 
 
 class ApiConfigurationError(GatewayError):

@@ -11,6 +11,7 @@ from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
+from hashlib import blake2s
 from os import urandom
 from typing import Any
 from urllib.parse import parse_qsl
@@ -66,6 +67,11 @@ def new_request_id() -> str:
 def request_id_of(random: bytes) -> str:
     """The request id of these 11 bytes."""
     return b2a_base64(random, newline=False).translate(_URL_SAFE).decode()
+
+
+def disconnect_request_id(connection_id: str) -> str:
+    """The id of a connection's DISCONNECT event: the same from every node, so that a backend can tell a second one."""
+    return request_id_of(blake2s(connection_id.encode(), digest_size=11, person=b"closed").digest())
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -195,7 +201,11 @@ class Invocation:
         """The id of this event; the same on a retry."""
         value = self._request_id
         if not value:
-            value = self._request_id = new_request_id()
+            if self.event_type is EventType.DISCONNECT:
+                value = disconnect_request_id(self.client.connection_id)
+            else:
+                value = new_request_id()
+            self._request_id = value
         return value
 
     @property

@@ -41,6 +41,8 @@ class Settings:
     """HOST[:PORT] at which backends reach the internal listener."""
     max_connections: int | None = None
     drain_window: float = 25.0
+    disconnect_retry_seconds: float = 600.0
+    """From the first attempt of a $disconnect until it is given up; 0: one attempt."""
     callback_auth: CallbackAuth = "sigv4"
     callback_domain: str | None = None
     trusted_proxies: tuple[Network, ...] = ()

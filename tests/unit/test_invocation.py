@@ -14,6 +14,7 @@ from wsgateway.invocation import (
     CONTEXT,
     EventType,
     Invocation,
+    disconnect_request_id,
     header_text,
     new_request_id,
     new_trace_id,
@@ -73,6 +74,15 @@ def test_ids_and_times_stay_what_they_are_within_an_event(event: str) -> None:
     for name in CONTEXT:
         assert invocation.context(name) == invocation.context(name)
     assert invocation.context("requestId") == invocation.context("extendedRequestId")
+
+
+def test_the_end_of_a_connection_has_the_same_id_whoever_tells_of_it() -> None:
+    first, second = disconnecting(1001, "Going away"), disconnecting(1006, "Connection closed abnormally")
+
+    assert first is not second
+    assert first.request_id == second.request_id == disconnect_request_id(CONNECTION_ID)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{15}=", first.request_id)
+    assert disconnect_request_id(CONNECTION_ID) != disconnect_request_id("B" + CONNECTION_ID[1:])
 
 
 def test_a_client_without_a_user_agent_has_none() -> None:

@@ -83,6 +83,15 @@ DrainWindow = Annotated[
     float,
     typer.Option(help="Seconds over which a drain closes connections.", envvar="WSGATEWAY_DRAIN_WINDOW", min=0),
 ]
+DisconnectRetrySeconds = Annotated[
+    float,
+    typer.Option(
+        help="Seconds in which a $disconnect that can't be delivered is tried again; 0 = one attempt.",
+        envvar="WSGATEWAY_DISCONNECT_RETRY_SECONDS",
+        min=0,
+        max=86_400,
+    ),
+]
 CallbackAuth = Annotated[
     Literal["none", "sigv4"],
     typer.Option(help="What @connections asks for on the public listener.", envvar="WSGATEWAY_CALLBACK_AUTH"),
@@ -164,6 +173,7 @@ def serve(
     advertise: Advertise = None,
     max_connections: MaxConnections = None,
     drain_window: DrainWindow = 25.0,
+    disconnect_retry_seconds: DisconnectRetrySeconds = 600.0,
     callback_auth: CallbackAuth = "sigv4",
     callback_domain: CallbackDomain = None,
     trusted_proxies: TrustedProxies = "",
@@ -193,6 +203,7 @@ def dev(
     advertise: Advertise = None,
     max_connections: MaxConnections = None,
     drain_window: DrainWindow = 0.0,
+    disconnect_retry_seconds: DisconnectRetrySeconds = 10.0,
     callback_auth: CallbackAuth = "none",
     callback_domain: CallbackDomain = None,
     trusted_proxies: TrustedProxies = "",

@@ -33,6 +33,8 @@ class Operation:
     checks: tuple[Check, ...]
     integrate: Call
     two_way: bool
+    at_least_once: bool = True
+    """Of $disconnect: whether it is tried again where it could not be delivered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,11 @@ class CompiledStage:
     connect: Operation | None
     disconnect: Operation | None
     sequential: bool
+
+    @property
+    def owes_disconnect(self) -> bool:
+        """Whether the end of a connection has to be told to a backend at least once."""
+        return self.disconnect is not None and self.disconnect.at_least_once
 
 
 class StageRef:
@@ -153,7 +160,8 @@ def _compile(
                 continue
         else:
             call = _no_target
-        operations[key] = Operation(key, tuple(_checks(route)), call, site.two_way)
+        at_least_once = route.delivery == "AT_LEAST_ONCE"
+        operations[key] = Operation(key, tuple(_checks(route)), call, site.two_way, at_least_once)
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
     default = operations.get("$default") or Operation("$default", (), _no_route, False)
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}

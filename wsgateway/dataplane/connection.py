@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.reply import error_text, message_of
-from wsgateway.errors import ApiConfigurationError, GatewayError, ServiceUnavailable
+from wsgateway.errors import GatewayError, ServiceUnavailable
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 
@@ -247,7 +247,7 @@ class Connection:
 
     def _fail(self, error: BaseException, invocation: Invocation) -> None:
         """Tell the client, on one-way and two-way routes alike; the connection stays open."""
-        fault = self.fault_of(error, invocation)
+        fault = self._gateway.fault_of(error, invocation)
         errors = self._gateway.counters.route_errors
         key = (self.api_id, invocation.route_key, fault.response_type)
         errors[key] = errors.get(key, 0) + 1
@@ -315,43 +315,10 @@ class Connection:
         while self._waiting:
             # What has not started by now ends with the connection: nothing follows $disconnect.
             self._give_back(self._waiting.popleft())
-        stage = self._stage.current
-        operation = stage.disconnect
-        if operation is None or self.closed is None or self.taken:
-            self._gateway.closing -= 1
-            return
-        code, reason = self.closed
-        invocation = Invocation(
-            self.client, EventType.DISCONNECT, "$disconnect", stage.variables, status_code=code, reason=reason
-        )
-        try:
-            answer = operation.integrate(invocation)
-        except Exception as error:
-            self._disconnect_failed(error, invocation)
-            self._gateway.closing -= 1
-            return
-        if isinstance(answer, EndpointResponse):
-            self._gateway.closing -= 1
-            return
-        future = answer if isinstance(answer, Future) else ensure_future(answer)
-        future.add_done_callback(partial(self._disconnect_landed, invocation))
-
-    def _disconnect_landed(self, invocation: Invocation, future: Future[EndpointResponse]) -> None:
-        self._gateway.closing -= 1
-        error = ServiceUnavailable("the node is closing") if future.cancelled() else future.exception()
-        if error is not None:
-            self._disconnect_failed(error, invocation)
-
-    def _disconnect_failed(self, error: BaseException, invocation: Invocation) -> None:
-        self._gateway.counters.disconnect_failures += 1
-        fault = self.fault_of(error, invocation)
-        self._gateway.log(
-            "$disconnect failed",
-            connection_id=self.client.connection_id,
-            request_id=invocation.request_id,
-            api=self.api_id,
-            error=fault.reason or fault.message,
-        )
+        gateway = self._gateway
+        gateway.closing -= 1
+        if self.closed is not None and not self.taken:
+            gateway.disconnects.begin(self.client, self._stage, *self.closed, owner=gateway.ids.slot)
 
     # Errors
 
@@ -361,26 +328,6 @@ class Connection:
 
     def _key(self, invocation: Invocation) -> tuple[str, str, str]:
         return self.client.api_id, self.client.stage, invocation.route_key
-
-    def fault_of(self, error: BaseException, invocation: Invocation) -> GatewayError:
-        """The error a client hears of, told to the operator too; an unexpected one hides inside a 500."""
-        if isinstance(error, GatewayError):
-            self._gateway.faults.failed(
-                self._key(invocation),
-                error,
-                request_id=invocation.request_id,
-                connection_id=self.client.connection_id,
-            )
-            return error
-        self._gateway.counters.unexpected_errors += 1
-        self._gateway.log(
-            "unexpected error",
-            error=error,
-            request_id=invocation.request_id,
-            connection_id=self.client.connection_id,
-            route=invocation.route_key,
-        )
-        return ApiConfigurationError(f"unexpected {type(error).__name__}; see the log for its request id")
 
     def error_text(self, fault: GatewayError, invocation: Invocation) -> str:
         """AWS's error frame, spaced as AWS spaces it; in `dev` with our `reason` behind."""

@@ -17,7 +17,9 @@ class Counters:
         "compressed_payload_bytes_out",
         "connections_refused",
         "connects",
+        "dead_letters",
         "disconnect_failures",
+        "disconnect_retries",
         "handshakes_malformed",
         "messages_in",
         "messages_out",
@@ -53,6 +55,10 @@ class Counters:
         self.route_errors: dict[tuple[str, str, str], int] = {}
         """Messages that ended in an error frame, by apiId, route key and gateway response type."""
         self.disconnect_failures = 0
+        """Calls of $disconnect that failed, each attempt."""
+        self.disconnect_retries = 0
+        self.dead_letters = 0
+        """DISCONNECT events that were given up."""
         self.slow_clients = 0
         """Connections closed because a reply did not fit their outbox."""
         self.stalled_writes = 0

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.admission import Admission
 from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds
 from wsgateway.dataplane.tail import Tails
+from wsgateway.errors import ApiConfigurationError, GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.compile import StageRef
     from wsgateway.dataplane.endpoint import Endpoints, Place
     from wsgateway.dataplane.ledger import Ledger
+    from wsgateway.invocation import Invocation
     from wsgateway.messages import HttpRequest
 
 
@@ -62,9 +65,32 @@ class Gateway:
     running: int = 0
     """Messages whose integration has not answered, those of closed connections too."""
     closing: int = 0
-    """Closed connections whose $disconnect has not ended."""
+    """Closed connections whose $disconnect has not begun."""
     tails: Tails = field(default_factory=Tails)
     admission: Admission = field(init=False)
+    disconnects: Disconnects = field(init=False)
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.loop.time, self.log)
+        self.disconnects = Disconnects(self)
+
+    def fault_of(self, error: BaseException, invocation: Invocation) -> GatewayError:
+        """The error a client hears of, told to the operator too; an unexpected one hides inside a 500."""
+        client = invocation.client
+        if isinstance(error, GatewayError):
+            self.faults.failed(
+                (client.api_id, client.stage, invocation.route_key),
+                error,
+                request_id=invocation.request_id,
+                connection_id=client.connection_id,
+            )
+            return error
+        self.counters.unexpected_errors += 1
+        self.log(
+            "unexpected error",
+            error=error,
+            request_id=invocation.request_id,
+            connection_id=client.connection_id,
+            route=invocation.route_key,
+        )
+        return ApiConfigurationError(f"unexpected {type(error).__name__}; see the log for its request id")

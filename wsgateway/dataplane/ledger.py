@@ -107,7 +107,7 @@ class Ledger:
 
     def wants(self, stage: CompiledStage) -> bool:
         """Whether a stage's connections have something to be finished."""
-        return stage.disconnect is not None
+        return stage.owes_disconnect
 
     async def enter(self, connection: Connection) -> None:
         """Have the connection recorded, before its $connect integration is called.
@@ -140,6 +140,7 @@ class Ledger:
     def lost(self, claimed: Collection[str]) -> int:
         """Other nodes run $disconnect for these connections: close those that are here. Gives how many were."""
         self._claimed = frozenset(claimed)
+        self._gateway.disconnects.forget(self._claimed)
         found = [self._entered.pop(connection_id) for connection_id in claimed if connection_id in self._entered]
         for connection in found:
             connection.taken_over()

@@ -62,6 +62,7 @@ class Node:
         self.digest = deployment.digest
         gateway.admission.configure({api_id: stage.quotas for (api_id, _), stage in deployment.stages.items()})
         self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
+        gateway.disconnects.look_again()
         if gone:
             for connection in gateway.hub:
                 if (connection.client.api_id, connection.client.stage) in gone:
@@ -89,6 +90,7 @@ class Node:
         gateway = self.gateway
         self.ready = False
         gateway.draining = True
+        gateway.disconnects.drain()
         for edge in self.edges:
             edge.drain()
         with anyio.move_on_after(self._drain_window + GRACE_SECONDS) as scope:
@@ -96,6 +98,7 @@ class Node:
             await self._close_all()
             while (
                 gateway.closing
+                or gateway.disconnects.holding
                 or gateway.opening
                 or len(gateway.hub)
                 or any(edge.busy for edge in self.edges)
@@ -108,9 +111,11 @@ class Node:
             gateway.log(
                 "drain is over its time",
                 connections=len(gateway.hub),
-                disconnects_running=gateway.closing,
+                disconnects_running=gateway.closing + gateway.disconnects.running,
+                disconnects_waiting=gateway.disconnects.waiting,
                 handshakes_running=gateway.opening,
             )
+        await gateway.disconnects.end()
         for edge in self.edges:
             edge.stop_accepting()
             edge.abort()

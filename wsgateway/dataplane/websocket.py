@@ -180,7 +180,7 @@ class WebSocketApis:
 
     def _refuse(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
         connection.give_up_place()
-        fault = connection.fault_of(error, invocation)
+        fault = self._gateway.fault_of(error, invocation)
         count(self._gateway.counters.connects, fault.status)
         return refused_handshake(fault.status, connection.error_text(fault, invocation), invocation.request_id)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.aws import NoEndpoint
 from wsgateway.errors import BackendFault, BadGateway, GatewayError, IntegrationFailure, Problem, ServiceUnavailable
-from wsgateway.functions.base import FunctionNotFound, InvokeRefused
+from wsgateway.functions.base import FunctionNotFound, InvokeRefused, TooManyInvocations
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
 from wsgateway.integrations.lambda_remote import Counts, RemoteFunction
@@ -225,17 +225,18 @@ def _landed(
 def _refusal(error: InvokeRefused, name: str) -> BackendFault:
     """The function did not run: 500 to a handshake where there is none, else 502, as for Lambda's own refusals."""
     kind = IntegrationFailure if isinstance(error, FunctionNotFound) else BadGateway
-    return kind(f"function {name}: {error.reason}")
+    return kind(f"function {name}: {error.reason}", transient=isinstance(error, TooManyInvocations))
 
 
 def _meaning(result: FunctionResult, *, name: str, site: Site) -> EndpointResponse:
     """What a result means. *Raises* BadGateway where the function failed or gave what its route can't use."""
     if result.failed:
-        raise BadGateway(f"function {name} failed: {result.payload[:500].decode('utf-8', 'replace')}")
+        said = result.payload[:500].decode("utf-8", "replace")
+        raise BadGateway(f"function {name} failed: {said}", transient=False)
     try:
         response = answer(result.payload, event_type=site.event_type, two_way=site.two_way)
     except BadGateway as error:
-        raise BadGateway(f"function {name}: {error.reason}") from error
+        raise BadGateway(f"function {name}: {error.reason}", transient=False) from error
     if response.body is not None and len(response.body) > site.max_answer_bytes:
-        raise BadGateway(f"function {name} gave a body over {site.max_answer_bytes} bytes")
+        raise BadGateway(f"function {name} gave a body over {site.max_answer_bytes} bytes", transient=False)
     return response

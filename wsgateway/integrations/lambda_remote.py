@@ -93,7 +93,7 @@ class RemoteFunction:
         payload = event(invocation, ours=self._ours)
         if len(payload) > MAX_PAYLOAD:
             self.count("error")
-            raise BadGateway(f"function {self.name}: its event is over {MAX_PAYLOAD} bytes")
+            raise BadGateway(f"function {self.name}: its event is over {MAX_PAYLOAD} bytes", transient=False)
         head = b"%bX-Amzn-Lambda-Integration-Tag: %b\r\nX-Amzn-Trace-Id: %b\r\n%b" % (
             self._head,
             invocation.request_id.encode(),
@@ -129,7 +129,8 @@ class RemoteFunction:
         # Of a wrong signature AWS repeats the request behind the first line, token and all.
         said = " ".join(filter(None, [name[:100], _message(body).partition("\n")[0][:300]]))
         text = f"Lambda answered {status}{f' {said}' if said else ''}"
-        return IntegrationFailure(text) if status in UNUSABLE else BadGateway(text)
+        transient = status == 429 or status >= 500 or name in KEYS_OVER  # new keys are looked for
+        return (IntegrationFailure if status in UNUSABLE else BadGateway)(text, transient=transient)
 
 
 class RemoteInvoke(Exchange):
@@ -161,7 +162,7 @@ def _named(error: GatewayError, name: str) -> GatewayError:
     """The same error about this function."""
     if error.reason.startswith("function "):
         return error
-    named = type(error)(f"function {name}: {error.reason}")
+    named = type(error)(f"function {name}: {error.reason}", transient=error.transient)
     named.__cause__ = error
     return named
 

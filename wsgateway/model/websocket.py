@@ -31,6 +31,7 @@ RouteKey = Annotated[
 ]
 
 BinaryMessageFormat = Literal["JSON", "MESSAGEPACK"]
+Delivery = Literal["AT_LEAST_ONCE", "AT_MOST_ONCE"]
 
 ParameterName = Annotated[
     str,
@@ -116,6 +117,8 @@ class Route(Definition):
         ParameterName, Annotated[bool, PlainValidator(_is_required, json_schema_input_type=bool | Parameter)]
     ] = Field(default_factory=dict)
     """On $connect: parameters of the upgrade request that integrations map, and whether each is required."""
+    delivery: Annotated[Delivery, Among(("AT_LEAST_ONCE", "AT_MOST_ONCE"))] = "AT_LEAST_ONCE"
+    """On $disconnect: AT_LEAST_ONCE calls until there is an answer, AT_MOST_ONCE calls once. (Ours.)"""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
@@ -243,6 +246,9 @@ class WebSocketApi(Definition):
             if route.request_parameters and key != "$connect":
                 text = "only $connect has a query string and headers; declare parameters there"
                 yield Problem(("routes", key, "requestParameters"), text)
+            if "delivery" in route.model_fields_set and key != "$disconnect":
+                text = "only $disconnect can be delivered again; remove it here: all else is called once"
+                yield Problem(("routes", key, "delivery"), text)
         yield from self._check_timeouts(int(quotas.max_integration_timeout * 1000))
 
     def _check_timeouts(self, most: int) -> Iterator[Problem]:

@@ -37,6 +37,9 @@ class NodeFacts:
     given_up: dict[str, int]
     refused: dict[str, int]
     disconnect_failures: int
+    disconnect_retries: int
+    disconnects_waiting: int
+    dead_letters: int
     unexpected: int
     reload_failures: int
     certificates: dict[str, float]

@@ -240,6 +240,19 @@ async def test_a_disconnect_operation_runs_its_integration() -> None:
     assert answer.status == 200
 
 
+@pytest.mark.parametrize(
+    ("route", "owed"),
+    [
+        pytest.param(f"{{{MOCK}}}", True, id="as usual"),
+        pytest.param(f"{{{MOCK}, delivery: AT_LEAST_ONCE}}", True, id="said"),
+        pytest.param(f"{{{MOCK}, delivery: AT_MOST_ONCE}}", False, id="once"),
+        pytest.param("{}", False, id="nobody to tell"),
+    ],
+)
+async def test_a_stage_says_whether_the_end_of_a_connection_has_to_be_told(route: str, owed: bool) -> None:
+    assert stage(f"    routes: {{$disconnect: {route}}}\n").owes_disconnect is owed
+
+
 # The sweep
 
 

@@ -273,9 +273,9 @@ async def test_disconnect_runs_after_the_last_message_in_flight() -> None:
     assert world.replies == [], "nothing is sent after the close"
     world.loop.move(DISCONNECT_SECONDS)
     assert len(world.backend.begun) == 1, "and never twice"
-    assert world.gateway.closing == 1
+    assert (world.gateway.closing, world.gateway.disconnects.running) == (0, 1)
     await world.backend.answer(0)
-    assert world.gateway.closing == 0
+    assert not world.gateway.disconnects.holding
 
 
 async def test_disconnect_waits_five_seconds_at_most() -> None:
@@ -313,7 +313,7 @@ async def test_a_disconnect_that_fails_is_one_log_line() -> None:
 
     assert [line["event"] for line in world.logged] == ["$disconnect failed"]
     assert world.gateway.counters.disconnect_failures == 1
-    assert world.gateway.closing == 0
+    assert not world.gateway.disconnects.holding
 
 
 async def test_a_client_that_left_before_its_101_gets_its_disconnect() -> None:
@@ -333,6 +333,7 @@ async def test_without_a_disconnect_route_nothing_runs_and_nothing_is_waited_for
     world.connection.on_close(1000, "")
 
     assert world.gateway.closing == 0
+    assert not world.gateway.disconnects.holding
 
 
 # Timers

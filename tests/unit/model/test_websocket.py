@@ -31,6 +31,8 @@ X = "integrations: {x: {integrationType: HTTP_PROXY, integrationUri: http://a}}\
         pytest.param(r"routeSelectionExpression: \$default", id="a static expression"),
         pytest.param("binaryMessageFormat: MESSAGEPACK", id="binary messages of MessagePack"),
         pytest.param("profile: aws\nbinaryMessageFormat: JSON", id="what goes without saying"),
+        pytest.param("routes: {$disconnect: {delivery: AT_MOST_ONCE}}", id="$disconnect at best effort"),
+        pytest.param("profile: aws\nroutes: {$disconnect: {delivery: AT_LEAST_ONCE}}", id="$disconnect as usual"),
     ],
 )
 def test_what_works(lines: str, faults_in: FaultsIn) -> None:
@@ -56,6 +58,21 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             "binaryMessageFormat: CBOR",
             "binaryMessageFormat: CBOR is none of JSON, MESSAGEPACK",
             id="another format",
+        ),
+        *(
+            pytest.param(
+                f"routes: {{{key}: {{delivery: {delivery}}}}}",
+                f"routes.{key}.delivery: only $disconnect can be delivered again; remove it here: all else is called "
+                "once",
+                id=f"{delivery} on {key}",
+            )
+            for key in ("$connect", "$default", "say")
+            for delivery in ("AT_MOST_ONCE", "AT_LEAST_ONCE")
+        ),
+        pytest.param(
+            "routes: {$disconnect: {delivery: EXACTLY_ONCE}}",
+            "routes.$disconnect.delivery: EXACTLY_ONCE is none of AT_LEAST_ONCE, AT_MOST_ONCE",
+            id="another delivery",
         ),
         pytest.param("routes: {}", "routes: needs at least 1 entry", id="no routes"),
         pytest.param("routes:", "routes: is empty; give it a value", id="nothing behind routes"),
