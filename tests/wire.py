@@ -125,7 +125,11 @@ async def wire(
     if receive_buffer is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     async with asyncio.timeout(PATIENCE):
-        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
+        try:
+            await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
+        except OSError:
+            raw.close()
+            raise
         reader, writer = await asyncio.open_connection(
             sock=raw, limit=receive_buffer or 2**16, ssl=tls, server_hostname=server_name if tls is not None else None
         )

@@ -40,6 +40,7 @@ class Connection:
         "_disconnected",
         "_gateway",
         "_in_flight",
+        "_leaving",
         "_opened_at",
         "_paused",
         "_stage",
@@ -68,6 +69,8 @@ class Connection:
         self._in_flight = 0
         self._bytes = 0
         self._paused = False
+        self._leaving = False
+        """The node drains, and its turn has come."""
         self._waiting: deque[Message] | None = deque() if stage.current.sequential else None
         self.closed: tuple[int, str] | None = None
         """Code and reason, once a close has begun."""
@@ -221,6 +224,9 @@ class Connection:
         if self.closed is not None:
             if not self._in_flight:
                 self._disconnect()
+        elif self._leaving:
+            if not self._in_flight:
+                self.close(1001, "Going away")
         elif self._paused:
             quotas = self.quotas
             if self._in_flight < quotas.max_in_flight and self._bytes < 2 * quotas.max_message_bytes:
@@ -281,6 +287,16 @@ class Connection:
             self.last_sent = self._gateway.loop.time()
             self._gateway.counters.messages_out += 1
         return sent
+
+    def leave(self) -> None:
+        """Close (1001) behind the replies to its messages in flight. No other message is begun: it is not read."""
+        if not self._in_flight:
+            self.close(1001, "Going away")
+            return
+        self._leaving = True
+        if not self._paused and self.socket is not None:
+            self._paused = True
+            self.socket.pause()
 
     def close(self, code: int, reason: str) -> None:
         """Begin the close handshake."""

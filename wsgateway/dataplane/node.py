@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
 from wsgateway.dataplane.compile import Deployment, StageRef
+from wsgateway.dataplane.drain import Leaving, close
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.connection import Connection
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.model.quotas import Quotas
 
@@ -19,6 +18,9 @@ CALM_TICK = 1.0
 FASTEST_TICK = 0.02
 GRACE_SECONDS = 35.0
 """From the end of the drain window to the cut of whatever is left."""
+LAST_SECONDS = 1.0
+"""For requests of those who had connected when the ports closed."""
+DRAIN_TICK = 0.01
 
 
 class Edge(Protocol):
@@ -30,6 +32,8 @@ class Edge(Protocol):
     def abort(self) -> None: ...
     @property
     def busy(self) -> bool: ...
+    @property
+    def awaited(self) -> bool: ...
 
 
 class Node:
@@ -64,9 +68,7 @@ class Node:
         self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
         gateway.disconnects.look_again()
         if gone:
-            for connection in gateway.hub:
-                if (connection.client.api_id, connection.client.stage) in gone:
-                    connection.close(1001, "Going away")
+            close(one for one in gateway.hub if (one.client.api_id, one.client.stage) in gone)
 
     async def sweep(self) -> None:
         """Run every timer of the node, about once a second or as often as the shortest limit needs; never returns."""
@@ -93,9 +95,10 @@ class Node:
         gateway.disconnects.drain()
         for edge in self.edges:
             edge.drain()
+        start = gateway.loop.time()
+        end = start + self._drain_window
+        leaving = Leaving(gateway.hub, start, self._drain_window)
         with anyio.move_on_after(self._drain_window + GRACE_SECONDS) as scope:
-            end = gateway.loop.time() + self._drain_window
-            await self._close_all()
             while (
                 gateway.closing
                 or gateway.disconnects.holding
@@ -104,49 +107,37 @@ class Node:
                 or any(edge.busy for edge in self.edges)
                 or (gateway.running and gateway.loop.time() < end)
             ):
-                for connection in gateway.hub:
-                    connection.close(1001, "Going away")  # its $connect said yes only now
-                await anyio.sleep(0.02)
+                now = gateway.loop.time()
+                leaving.step(now)
+                if leaving.tells(now):
+                    gateway.log("drain goes on", seconds_left=max(0.0, round(end - now, 1)), **self._left())
+                await anyio.sleep(DRAIN_TICK)
         if scope.cancelled_caught:
-            gateway.log(
-                "drain is over its time",
-                connections=len(gateway.hub),
-                disconnects_running=gateway.closing + gateway.disconnects.running,
-                disconnects_waiting=gateway.disconnects.waiting,
-                handshakes_running=gateway.opening,
-            )
+            gateway.log("drain is over its time", **self._left())
         await gateway.disconnects.end()
         for edge in self.edges:
             edge.stop_accepting()
+        if not scope.cancelled_caught:
+            await self._answer_the_last()
+            gateway.log("drained", connections=leaving.number, seconds=round(gateway.loop.time() - start, 1))
+        for edge in self.edges:
             edge.abort()
 
-    async def _close_all(self) -> None:
-        """1001 to every connection, spread evenly over the window with jitter.
+    def _left(self) -> dict[str, int]:
+        gateway = self.gateway
+        return {
+            "connections": len(gateway.hub),
+            "disconnects_running": gateway.closing + gateway.disconnects.running,
+            "disconnects_waiting": gateway.disconnects.waiting,
+            "handshakes_running": gateway.opening,
+            "messages_running": gateway.running,
+        }
 
-        One with messages in flight gets its replies first, until the window is over.
-        """
-        connections = list(self.gateway.hub)
-        if not connections:
-            return
-        random.shuffle(connections)
-        now = self.gateway.loop.time
-        pause = self._drain_window / len(connections)
-        start = now()
-        busy: list[Connection] = []
-        for index, connection in enumerate(connections):
-            due = start + pause * (index + random.random())
-            if now() < due:
-                await anyio.sleep(due - now())
-            if connection.in_flight:
-                busy.append(connection)
-            else:
-                connection.close(1001, "Going away")
-        while busy and now() < start + self._drain_window:
-            await anyio.sleep(0.02)
-            for connection in busy:
-                if not connection.in_flight:
-                    connection.close(1001, "Going away")
-            busy = [connection for connection in busy if connection.in_flight]
+    async def _answer_the_last(self) -> None:
+        """Wait for the requests of those who connected before the ports closed; nobody is cut off while asking."""
+        with anyio.move_on_after(LAST_SECONDS):
+            while any(edge.awaited for edge in self.edges):
+                await anyio.sleep(DRAIN_TICK)
 
 
 def tick_of(quotas: Iterable[Quotas]) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.dataplane.admission import Cause
@@ -105,9 +108,11 @@ class Listener:
         """Those that are not WebSockets, and when each was last looked at: the first are the longest idle."""
         self._admission = admission
         self._unfinished: dict[HttpConnection, str] = {}
-        """Those whose first head has not come, by the peer's address, of listeners whose clients are counted."""
+        """Those whose first head has not come, by the peer's address where that is counted, else ""."""
         self._handshakes: set[asyncio.Future[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._accepting: set[asyncio.Future[tuple[asyncio.Transport, HttpConnection]]] = set()
+        """The last that came in before the ports closed."""
+        self._servers: list[tuple[asyncio.Server, Entrance]] = []
 
     @property
     def port(self) -> int:
@@ -145,12 +150,12 @@ class Listener:
         loop = asyncio.get_running_loop()
         try:
             server = await loop.create_server(
-                lambda: HttpConnection(self, entrance), host, port, backlog=backlog, reuse_port=share_port
+                partial(HttpConnection, self, entrance), host, port, backlog=backlog, reuse_port=share_port
             )
         except OSError as error:
             raise taken(name, host, port, error) from error
         entrance.port = server.sockets[0].getsockname()[1]
-        self._servers.append(server)
+        self._servers.append((server, entrance))
         self._guard()
 
     def patience(self, *, stalled_write: float) -> None:
@@ -160,7 +165,7 @@ class Listener:
 
     def _guard(self) -> None:
         """Have the kernel give up silent peers. Accepted sockets inherit it."""
-        for listening in (listening for server in self._servers for listening in server.sockets):
+        for listening in (listening for server, _ in self._servers for listening in server.sockets):
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if sys.platform == "linux":
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(SILENT_SECONDS) - PROBE_SECONDS)
@@ -168,9 +173,17 @@ class Listener:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._silent_seconds * 1000))
 
     def stop_accepting(self) -> None:
-        """Let no new TCP connection in."""
-        for server in self._servers:
+        """Let no new TCP connection in. Those that wait to be accepted still come in: the kernel would reset them."""
+        loop = asyncio.get_running_loop()
+        for server, entrance in self._servers:
+            ports = [socket.socket(fileno=os.dup(listening.fileno())) for listening in server.sockets]
             server.close()
+            for port in ports:
+                with port:
+                    for accepted in _waiting(port):
+                        made = loop.connect_accepted_socket(partial(HttpConnection, self, entrance), accepted)
+                        self._accepting.add(task := asyncio.ensure_future(made))
+                        task.add_done_callback(self._accepting.discard)
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -183,14 +196,15 @@ class Listener:
         self._connections.add(connection)
         if not room:
             return False
-        admission = self._admission
+        admission, counted = self._admission, ""
         if admission is not None and not self.proxies.trusts(address):  # a proxy's have many clients behind them
             if admission.crowded(address):
                 self.counters.connections_refused += 1
                 admission.refuse("", Cause.UNFINISHED_PER_SOURCE, address)
                 return False
             admission.begin(address)
-            self._unfinished[connection] = address
+            counted = address
+        self._unfinished[connection] = counted
         self._http[connection] = self.clock()
         return True
 
@@ -212,8 +226,8 @@ class Listener:
 
     def head_read(self, connection: HttpConnection) -> None:
         """The first request head is complete."""
-        address = self._unfinished.pop(connection, None)
-        if address is not None and self._admission is not None:
+        address = self._unfinished.pop(connection, "")
+        if address and self._admission is not None:
             self._admission.end(address)
 
     def replace(self, connection: HttpConnection, socket: WebSocket) -> None:
@@ -255,15 +269,16 @@ class Listener:
             connection.sweep(now)
 
     def drain(self) -> None:
-        """Answer what is being asked, end what is idle, keep no connection alive."""
+        """Answer what is being asked, end what is idle, keep no connection alive. A new one is about to ask."""
         self.draining = True
         for connection in list(self._connections):
-            if isinstance(connection, HttpConnection) and connection.idle:
+            if isinstance(connection, HttpConnection) and connection.idle and connection not in self._unfinished:
                 connection.close()
 
     def close(self) -> None:
         """Accept no more, and cut what is connected."""
-        self.stop_accepting()
+        for server, _ in self._servers:
+            server.close()
         self.abort()
 
     def abort(self) -> None:
@@ -275,6 +290,20 @@ class Listener:
     def busy(self) -> bool:
         """Whether a WebSocket, a request or a handshake is left."""
         return bool(self._handshakes) or any(not connection.idle for connection in self._connections)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a connection is left that was made and has not asked for anything yet, or is being answered."""
+        return bool(self._accepting or self._unfinished) or self.busy
+
+
+def _waiting(port: socket.socket) -> Iterator[socket.socket]:
+    """The TCP connections that wait to be accepted now."""
+    port.setblocking(False)
+    with suppress(OSError):  # there are no more, or no more files
+        while True:
+            accepted, _ = port.accept()
+            yield accepted
 
 
 def is_loopback_host(host: str) -> bool:

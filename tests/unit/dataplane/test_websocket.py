@@ -435,6 +435,7 @@ class Edge:
     """A listener with nothing to do."""
 
     busy = False
+    awaited = False
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -538,3 +539,45 @@ async def test_a_refused_handshake_costs_no_connection(monkeypatch: pytest.Monke
     refused = WebSocketApis(world.gateway).connect(handshake())
     assert isinstance(refused, HttpResponse)
     assert json.loads(cast("bytes", refused.body))["reason"] == "the API lets in newConnectionsPerSecond"
+
+
+async def test_leaving_waits_for_the_replies_and_begins_nothing_more() -> None:
+    world = World()
+    world.say(b"1", b"2")
+
+    world.connection.leave()
+    assert world.socket.told == ["pause"]
+    await world.messages.answer(0, body=b"a")
+    assert world.socket.told == ["pause"], "one is still to come, and none is read meanwhile"
+    await world.messages.answer(1, body=b"b")
+    assert world.replies == [b"a", b"b"]
+    assert world.socket.told == ["pause", (1001, "Going away")]
+
+
+async def test_leaving_runs_what_was_taken_in_order_first() -> None:
+    world = World(sequential=True)
+    world.say(b"1", b"2")
+
+    world.connection.leave()
+    await world.messages.answer(0, body=b"a")
+    await world.messages.answer(1, body=b"b")
+    assert world.replies == [b"a", b"b"]
+    assert world.socket.told == ["pause", (1001, "Going away")]
+
+
+async def test_leaving_at_rest_is_a_close_at_once() -> None:
+    world = World()
+
+    world.connection.leave()
+    assert world.socket.told == [(1001, "Going away")]
+
+
+async def test_leaving_while_reading_is_paused_pauses_no_second_time_and_never_resumes() -> None:
+    world = World(replace(quotas(), max_in_flight=2))
+    world.say(b"1", b"2")
+    assert world.socket.told == ["pause"]
+
+    world.connection.leave()
+    await world.messages.answer(0)
+    await world.messages.answer(1)
+    assert world.socket.told == ["pause", (1001, "Going away")]

@@ -153,3 +153,27 @@ async def test_one_address_has_so_many_connections_that_have_said_nothing(
         assert counters.connections_refused == (0 if trusted else 1)
     finally:
         listener.close()
+
+
+async def test_who_waits_to_be_accepted_when_the_port_closes_is_answered() -> None:
+    listener = Listener(handler=lambda _: HttpResponse(503, close=True), report=nothing, counters=Counters())
+    await listener.start("127.0.0.1", 0, name="public")
+    clients = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(20)]  # the loop does not turn
+
+    listener.drain()
+    listener.stop_accepting()
+
+    assert listener.awaited
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", listener.port))
+    for client in clients:
+        client.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=client)
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+        writer.close()
+    async with asyncio.timeout(10):
+        while listener.awaited or len(listener):
+            await asyncio.sleep(0)
+    listener.close()
