@@ -206,6 +206,8 @@ class Supervisor:
         match message:
             case Report("ready"):
                 place.ready_at = asyncio.get_running_loop().time()
+                if self._started:
+                    self._log("worker serves again", worker=place.index)
                 self._set(place, "ready")
             case Report(state):
                 self._set(place, state)

@@ -30,6 +30,7 @@ GAUGES: Mapping[str, Join] = {
     "wsgateway_connections_limit": _sum,
     "wsgateway_definition_valid": min,
     "wsgateway_disconnects_running": _sum,
+    "wsgateway_disconnects_waiting": _sum,
     "wsgateway_draining": min,  # while one of them takes clients they don't drain
     "wsgateway_tails": _sum,
 }
