@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from wsgateway import http1
 from wsgateway.messages import Body, HttpRequest, HttpResponse
@@ -71,7 +72,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_new = True
         """No whole head has come yet."""
         self._answering: Incoming | None = None
-        self._task: asyncio.Future[None] | None = None
+        self._task: asyncio.Future[Any] | None = None
         """Makes the answer, or writes it; of a handshake the listener owns it."""
         self._pump: Pump | None = None
         """Writes the answer whose body is still being made."""
@@ -272,15 +273,22 @@ class HttpConnection(asyncio.Protocol):
         if type(answer) is HttpResponse:
             self.respond(incoming, answer)
         else:
-            later = cast("Awaitable[HttpResponse]", answer)
-            self._task = asyncio.ensure_future(self._answer_later(incoming, later))
+            # One that is a future already needs no task: what is only passed on costs a callback.
+            later = self._task = asyncio.ensure_future(cast("Awaitable[HttpResponse]", answer))
+            later.add_done_callback(partial(self._answer_later, incoming))
 
-    async def _answer_later(self, incoming: Incoming, answer: Awaitable[HttpResponse]) -> None:
-        try:
-            response = await answer
-        except Exception as error:
-            response = self.fault(error, incoming)
+    def _answer_later(self, incoming: Incoming, later: asyncio.Future[HttpResponse]) -> None:
         self._task = None
+        error = None if later.cancelled() else later.exception()
+        if self.lost or later.cancelled():
+            self.transport.abort()  # cancelled without that: nobody will ever answer
+            return
+        if error is None:
+            response = later.result()
+        elif isinstance(error, Exception):
+            response = self.fault(error, incoming)
+        else:
+            raise error
         self.respond(incoming, response)
         self._next()
 

@@ -272,3 +272,52 @@ async def test_a_handshake_that_breaks_off_is_answered_and_reported(later: bool)
     assert transport.written.startswith(b"HTTP/1.1 500 ")
     assert reported == [("broke", "GET", "/dev")]
     assert connection.idle
+
+
+async def test_an_answer_that_is_a_future_takes_no_task() -> None:
+    promised: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+    connection, transport = connected(lambda request: promised if request.target == "/0" else echo(request))
+    tasks = len(asyncio.all_tasks())
+
+    connection.data_received(pipelined(2))
+    promised.set_result(HttpResponse(200, (), b"/0"))
+    assert len(asyncio.all_tasks()) == tasks
+    await until(lambda: len(transport.answers()) == 2)
+
+    assert transport.answers() == targets(2)
+
+
+async def test_a_client_that_leaves_ends_the_future_it_waits_for() -> None:
+    promised: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+    connection, transport = connected(lambda request: promised)
+    connection.data_received(pipelined(1))
+
+    connection.connection_lost(None)
+    await asyncio.sleep(0)
+
+    assert promised.cancelled()
+    assert not transport.written
+
+
+async def test_a_future_that_nobody_will_keep_ends_the_connection() -> None:
+    promised: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+    connection, transport = connected(lambda request: promised)
+    connection.data_received(pipelined(1))
+
+    promised.cancel()
+    await until(lambda: transport.closed)
+
+    assert not transport.written
+
+
+async def test_a_future_that_fails_is_an_internal_error_that_is_told() -> None:
+    promised: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+    told: list[BaseException] = []
+    connection, transport = connected(lambda request: promised, report=lambda error, *_: told.append(error))
+    connection.data_received(pipelined(1))
+
+    promised.set_exception(ValueError("odd"))
+    await until(lambda: transport.written)
+
+    assert transport.written.startswith(b"HTTP/1.1 500 ")
+    assert [str(error) for error in told] == ["odd"]
