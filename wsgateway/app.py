@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,6 +23,7 @@ from wsgateway.dataplane.callback import CallbackUrls
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
+from wsgateway.dataplane.directory import Directory, NodesPage
 from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.endpoint import Endpoints, Place
 from wsgateway.dataplane.faults import Faults
@@ -40,6 +43,7 @@ from wsgateway.integrations.mock import Mock
 from wsgateway.invocation import CONTEXT
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
+from wsgateway.registry.base import NodeEntry
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
 from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.health import Probes
@@ -126,6 +130,7 @@ class _App:
         self._worker = worker
         self._environ = environ
         self._counters = Counters()
+        self._started = int(time.time() * 1000)
 
     async def main(self) -> int:
         """Start, say so, serve, drain; leave nothing behind."""
@@ -184,7 +189,7 @@ class _App:
         self._node = node = Node(gateway, drain_window=settings.drain_window)
         proxies = TrustedProxies(settings.trusted_proxies)
         public = Listener(
-            handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4", internal=False),
+            handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4"),
             upgrade=WebSocketApis(gateway).connect,
             report=self._unexpected,
             counters=self._counters,
@@ -208,11 +213,12 @@ class _App:
             partial(node_facts, gateway, backends, deployments, self._log.writer),
             shown=None if worker is None else worker.show,
         )
+        directory = Directory(gateway, self._entry)
         probes = Probes(
             ready=self._why_not_ready,
             version=__version__,
             metrics=metrics,
-            otherwise=ConnectionsApi(gateway, signed=False, internal=True),
+            otherwise=NodesPage(directory, ConnectionsApi(gateway, signed=False, directory=directory)),
         )
 
         def inside(handler: Handler) -> Listener:
@@ -224,7 +230,7 @@ class _App:
                 admission=gateway.admission,
             )
 
-        own = inside(probes)
+        self._own = own = inside(probes)
         """The node's own port; without other workers the internal listener is that."""
         internal = own
         if worker is not None:
@@ -232,7 +238,7 @@ class _App:
             internal = inside(UnitProbes(worker, own=probes, ready=self._why_not_ready, page=metrics.render, host=host))
         listeners = list(dict.fromkeys((public, internal, own)))
         node.edges = [*listeners]
-        gateway.callback_url = CallbackUrls(
+        gateway.callback_url = self._urls = CallbackUrls(
             public=public,
             internal=internal,
             internal_host=settings.internal_host,
@@ -372,6 +378,18 @@ class _App:
         return listener
 
     # What the parts ask of the whole
+
+    def _entry(self) -> NodeEntry:
+        """What this node tells the others of itself."""
+        return NodeEntry(
+            slot=self._gateway.ids.slot,
+            address=self._urls.node_address if self._worker is None else self._urls.address_at(self._own.port),
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            version=__version__,
+            started=self._started,
+            digest=self._node.digest,
+            draining=self._gateway.draining,
+        )
 
     def _secure_host(self, host: str, domain: str | None) -> str | None:
         """The name under which functions reach the TLS port, of a client's host; None where that is not ours."""

@@ -58,6 +58,9 @@ def node_facts(gateway: Gateway, backends: Backends, deployments: Deployments, l
         reload_failures=deployments.failures,
         certificates={name: pair.expires.timestamp() for name, pair in deployments.certificates.current.named()},
         log_dropped=log.dropped,
+        relays=_by_status(counters.relays),
+        relay_doubts=dict(counters.relay_doubts),
+        relayed_in=_by_status(counters.relayed_in),
         admission_refused=dict(gateway.admission.refused),
     )
 

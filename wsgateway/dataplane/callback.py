@@ -60,11 +60,19 @@ class CallbackUrls:
             if self.domain is not None:
                 return f"http://{self.domain}{place.prefix_elsewhere}/{place.stage}"
             return f"http://{request.authority}{place.base}"
-        advertised = self.advertise
-        if advertised is None:
-            advertised = socket.gethostname() if self.internal_host in WILDCARDS else in_url(self.internal_host)
-        port = "" if urlsplit(f"//{advertised}").port else f":{self.internal.port}"
-        return f"http://{advertised}{port}/execute-api/{place.api_id}/{place.stage}"
+        return f"http://{self.node_address}/execute-api/{place.api_id}/{place.stage}"
+
+    @property
+    def node_address(self) -> str:
+        """HOST:PORT at which backends, and other nodes, reach the internal listener."""
+        port = urlsplit(f"//{self.advertise or ''}").port
+        return self.address_at(port or self.internal.port)
+
+    def address_at(self, port: int) -> str:
+        """HOST:PORT at which another port on the internal listener's host is reached."""
+        if self.advertise is not None:
+            return f"{in_url(urlsplit(f'//{self.advertise}').hostname or '')}:{port}"
+        return f"{socket.gethostname() if self.internal_host in WILDCARDS else in_url(self.internal_host)}:{port}"
 
 
 def in_url(host: str) -> str:

@@ -6,25 +6,26 @@ API Gateway developer guide, "Use @connections commands in your backend service"
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Awaitable
-from itertools import count as count_from
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from wsgateway.dataplane.answers import GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
 from wsgateway.dataplane.counters import count
-from wsgateway.dataplane.hub import Sent
+from wsgateway.dataplane.directory import is_token
+from wsgateway.dataplane.identity import slot_of
 from wsgateway.dataplane.reply import text_message
+from wsgateway.dataplane.seals import Verb
 from wsgateway.dataplane.tail import MAX_TAILS
 from wsgateway.errors import GatewayError
-from wsgateway.invocation import iso_time, random_bytes
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.connection import Connection
+    from wsgateway.dataplane.directory import Directory
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.gateway import Gateway
+    from wsgateway.dataplane.relay import Relay
     from wsgateway.messages import Body, Header
     from wsgateway.model.quotas import Quotas
 
@@ -35,15 +36,16 @@ MAX_PAGE = 1000
 class ConnectionsApi:
     """Answers `@connections` requests of one listener.
 
-    `signed` asks for SigV4 signatures; until they are built every such call is 403. `internal` allows
+    `signed` asks for SigV4 signatures; until they are built every such call is 403. A `directory` allows
     what is for the internal listener: `GET /{stage}/@connections`, and `GET /{stage}/@connections/{id}/tail`.
     All ways to an API with `disableExecuteApiEndpoint` are open there, too: that is about the public one.
     """
 
-    def __init__(self, gateway: Gateway, *, signed: bool, internal: bool) -> None:
+    def __init__(self, gateway: Gateway, *, signed: bool, directory: Directory | None = None) -> None:
         self._gateway = gateway
         self._signed = signed
-        self._internal = internal
+        self._directory = directory
+        self._internal = directory is not None
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         """Any request that is no handshake: `@connections`, or 403 as AWS answers what no API knows."""
@@ -53,9 +55,13 @@ class ConnectionsApi:
         known = gateway.endpoints.stage_of_callback(request.host, target[:cut])
         if known is not None and (self._internal or not known.closed):
             # The way of nearly every push. A connection that is here has a valid id, so there is nothing to check.
-            connection = gateway.hub.get(target[cut + 1 :].replace("%3D", "="))
-            if connection is not None and connection.client.api_id == known.api_id:
-                return self._call(request, known, connection, connection.client.connection_id)
+            connection_id = target[cut + 1 :].replace("%3D", "=")
+            connection = gateway.hub.get(connection_id)
+            if connection is not None:
+                if connection.client.api_id == known.api_id:
+                    return self._call(request, known, connection, connection_id)
+            elif gateway.relay is not None and gateway.ids.valid(connection_id, known.api_id):
+                return self._call(request, known, None, connection_id)
         try:
             place = gateway.endpoints.resolve_callback(request.host, target)
         except GatewayError as error:
@@ -71,8 +77,8 @@ class ConnectionsApi:
                 403, "ForbiddenException", "Forbidden", "neither a WebSocket handshake nor an @connections call"
             )
         if len(rest) == 1:
-            if self._internal and request.method == "GET":
-                return self._list(request, place)
+            if self._directory is not None and request.method == "GET":
+                return self._list(request, place, self._directory)
             why = "connections are listed by GET on the internal listener"
             return self._problem(403, "ForbiddenException", "Forbidden", why)
         connection_id = rest[1]
@@ -82,7 +88,7 @@ class ConnectionsApi:
             return self._counted(request, response)
         connection = gateway.hub.get(connection_id)
         if tailed:
-            return self._tail(request, connection)
+            return self._tail(request, place, connection, connection_id)
         return self._call(request, place, connection, connection_id)
 
     def _call(
@@ -99,109 +105,105 @@ class ConnectionsApi:
                 quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
                 body = request.body
                 if not isinstance(body, bytes):
-                    return self._push_later(request, connection_id, body, quotas)
+                    return self._push_later(request, place, connection_id, body, quotas)
                 data = body if len(body) <= quotas.max_message_bytes else None
-                return self._counted(request, self._push(request, connection, data, quotas))
+                return self._push(request, place, connection, connection_id, data, quotas)
             case "GET":
-                return self._get(connection)
+                return self._act(Verb.GET, place, connection, connection_id)
             case "DELETE":
-                return self._delete(connection)
+                return self._act(Verb.DELETE, place, connection, connection_id)
             case _:
                 return self._problem(403, "ForbiddenException", "Forbidden", "use POST, GET or DELETE")
 
-    async def _push_later(self, request: HttpRequest, connection_id: str, body: Body, quotas: Quotas) -> HttpResponse:
+    def _act(
+        self, verb: Verb, place: Place, connection: Connection | None, connection_id: str
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """GET or DELETE."""
+        if connection is not None:
+            return dressed(get(self._gateway, connection) if verb is Verb.GET else delete(connection))
+        relay = self._relay_to(connection_id)
+        return dressed(GONE) if relay is None else relay.call(verb, place.api_id, connection_id)
+
+    async def _push_later(
+        self, request: HttpRequest, place: Place, connection_id: str, body: Body, quotas: Quotas
+    ) -> HttpResponse:
         try:
             data = await collect(body, quotas.max_message_bytes)
         except ConnectionResetError:
             return HttpResponse(400, close=True)  # nobody reads it
         connection = self._gateway.hub.get(connection_id)
-        return self._counted(request, self._push(request, connection, data, quotas))
+        answer = self._push(request, place, connection, connection_id, data, quotas)
+        return answer if isinstance(answer, HttpResponse) else await answer
 
     def _push(
-        self, request: HttpRequest, connection: Connection | None, data: bytes | None, quotas: Quotas
-    ) -> HttpResponse:
-        """Put a whole message into the connection's outbox; 200 means that it is there."""
+        self,
+        request: HttpRequest,
+        place: Place,
+        connection: Connection | None,
+        connection_id: str,
+        data: bytes | None,
+        quotas: Quotas,
+    ) -> HttpResponse | Awaitable[HttpResponse]:
         if data is None:
-            if quotas.profile == "aws":
-                return HttpResponse(413)  # AWS sends neither a body nor any of its headers
-            return self._problem(
-                413,
-                "PayloadTooLargeException",
-                f"The message is over {quotas.max_message_bytes} bytes",
-            )
-        if connection is None:
-            return self._gone()
+            return self._pushed(too_large(quotas))
         binary = quotas.binary and "?" in request.target and _wants_binary(request.target)
-        match connection.push(Message(data, True) if binary else text_message(data)):
-            case Sent.QUEUED:
-                return HttpResponse(200, lines=_JSON_LINE + _ids())
-            case Sent.GONE:
-                return self._gone()
-            case Sent.FULL:
-                return self._problem(429, "LimitExceededException", "The client side buffer is full")
+        if connection is not None:
+            return self._pushed(push(connection, Message(data, True) if binary else text_message(data)))
+        relay = self._relay_to(connection_id)
+        if relay is None:
+            return self._pushed(GONE)
+        return relay.call(Verb.BINARY if binary else Verb.TEXT, place.api_id, connection_id, data, self._pushed)
 
-    def _get(self, connection: Connection | None) -> HttpResponse:
-        if connection is None:
-            return self._gone()
-        return HttpResponse(200, (_JSON,), _pretty(self._facts(connection)), lines=_ids())
+    def _pushed(self, response: HttpResponse) -> HttpResponse:
+        count(self._gateway.counters.pushes, response.status)
+        return dressed(response)
 
-    def _delete(self, connection: Connection | None) -> HttpResponse:
-        if connection is None:
-            return self._gone()
-        connection.close(1000, "Connection Closed Normally")
-        return HttpResponse(204, lines=_ids())
+    def _relay_to(self, connection_id: str) -> Relay | None:
+        """What calls the node of a connection that is not here; None where it can only have been here."""
+        relay = self._gateway.relay
+        return relay if relay is not None and relay.elsewhere(connection_id) else None
 
-    def _tail(self, request: HttpRequest, connection: Connection | None) -> HttpResponse:
-        """Ours: what happens on the connection, a JSON line each, until it closes."""
+    def _tail(
+        self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """Ours: what happens on the connection, a JSON line each, until it closes; at its own node alone."""
         if connection is None:
-            return self._gone()
+            relay = self._relay_to(connection_id)
+            return dressed(GONE) if relay is None else self._tail_elsewhere(relay, place, connection_id)
         tails = self._gateway.tails
         if tails.running >= MAX_TAILS:
             return self._problem(429, "LimitExceededException", f"{MAX_TAILS} tails are running; end one")
         # Who reads what clients say is for the record.
         self._gateway.log("tail", connection_id=connection.client.connection_id, source=request.source)
-        return HttpResponse(200, _LINES, tails.lines(connection), lines=_ids())
+        return dressed(HttpResponse(200, _LINES, tails.lines(connection)))
 
-    def _list(self, request: HttpRequest, place: Place) -> HttpResponse:
+    async def _tail_elsewhere(self, relay: Relay, place: Place, connection_id: str) -> HttpResponse:
+        """409 that says where the connection is, if it is anywhere."""
+        answer = relay.call(Verb.GET, place.api_id, connection_id)
+        response = answer if isinstance(answer, HttpResponse) else await answer
+        if response.status != 200:
+            return response
+        assert self._directory is not None  # tails are of the internal listener
+        name, address = self._directory.place_of(slot_of(connection_id))
+        where = {"message": f"node {name} holds the connection; tail it at {address}", "node": name, "address": address}
+        return dressed(HttpResponse(409, ((b"x-amzn-ErrorType", b"ConflictException"), JSON), pretty(where)))
+
+    def _list(self, request: HttpRequest, place: Place, directory: Directory) -> HttpResponse | Awaitable[HttpResponse]:
         """Ours: `?maxResults=…&nextToken=…`, in id order; connections that come and go between pages may be missed."""
         query = parse_qs(request.target.partition("?")[2])
         text = query.get("maxResults", [str(PAGE)])[-1]
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_PAGE):
             return self._problem(400, "BadRequestException", f"maxResults must be 1 to {MAX_PAGE}")
         after = query.get("nextToken", [""])[-1]
-        size = int(text)
-        found = self._gateway.hub.page(place.api_id, after, size)
-        items = [
-            {"connectionId": connection.client.connection_id, "stage": connection.client.stage}
-            | self._facts(connection)
-            for connection in found
-        ]
-        page: dict[str, object] = {"items": items}
-        if len(found) == size:
-            page["nextToken"] = found[-1].client.connection_id
-        return HttpResponse(200, (_JSON,), _pretty(page), lines=_ids())
+        if is_token(after) is None:
+            return self._problem(400, "BadRequestException", "nextToken must be one of an answer's")
+        return self._listed(directory, place.api_id, after, int(text))
 
-    def _facts(self, connection: Connection) -> dict[str, object]:
-        client = connection.client
-        idle = self._gateway.loop.time() - connection.last_active
-        identity = {"sourceIp": client.source_ip}
-        if client.user_agent is not None:
-            identity["userAgent"] = client.user_agent
-        return {
-            "identity": identity,
-            "connectedAt": iso_time(client.connected_at),
-            "lastActiveAt": iso_time(max(client.connected_at, int((time.time() - idle) * 1000))),
-        }
-
-    def _gone(self) -> HttpResponse:
-        return HttpResponse(410, ((b"x-amzn-ErrorType", b"GoneException"), _JSON), lines=_ids())
+    async def _listed(self, directory: Directory, api_id: str, after: str, size: int) -> HttpResponse:
+        return dressed(HttpResponse(200, (JSON,), pretty(await directory.connections(api_id, after, size))))
 
     def _problem(self, status: int, kind: str, message: str, reason: str = "") -> HttpResponse:
-        body = {"message": message}
-        if self._gateway.show_reasons and reason:
-            body["reason"] = reason
-        headers = ((b"x-amzn-ErrorType", kind.encode()), _JSON)
-        return HttpResponse(status, headers, json.dumps(body, separators=(",", ":")).encode(), lines=_ids())
+        return dressed(problem(status, kind, message, reason if self._gateway.show_reasons else ""))
 
     def _counted(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if request.method == "POST":
@@ -209,8 +211,6 @@ class ConnectionsApi:
         return response
 
 
-_JSON: Header = (b"Content-Type", b"application/json")
-_JSON_LINE = b"Content-Type: application/json\r\n"
 _LINES: tuple[Header, ...] = (
     (b"Content-Type", b"application/x-ndjson"),
     (b"Cache-Control", b"no-store"),
@@ -218,37 +218,5 @@ _LINES: tuple[Header, ...] = (
 )
 
 
-class _AnswerIds:
-    """The ids AWS puts on every answer of the management API, as header lines: unique, and nobody's secret.
-
-    A random part per process and a count behind it; three random ids for each of many thousand pushes a second would
-    cost more than the push.
-    """
-
-    __slots__ = ("_count", "_lines")
-
-    def __init__(self) -> None:
-        random = random_bytes(24).hex().encode()
-        self._count = count_from(int.from_bytes(random_bytes(4)))
-        uuid = b"%b-%b-4%b-a%b-" % (random[:8], random[8:12], random[12:15], random[15:18])
-        self._lines = (
-            b"x-amzn-RequestId: " + uuid + b"%012x\r\n"
-            b"x-amz-apigw-id: " + random[18:20] + b"%012xA=\r\n"
-            b"X-Amzn-Trace-Id: Root=1-%08x-" + random[20:32] + b"%012x\r\n"
-        )
-
-    def __call__(self) -> bytes:
-        number = next(self._count)
-        return self._lines % (number, number, int(time.time()), number)
-
-
-_ids = _AnswerIds()
-
-
 def _wants_binary(target: str) -> bool:
     return parse_qs(target.partition("?")[2]).get("type", [""])[-1] == "binary"
-
-
-def _pretty(value: object) -> bytes:
-    """Spaced as AWS spaces it: two blanks a level, a blank on both sides of the colon."""
-    return json.dumps(value, indent=2, separators=(",", " : "), ensure_ascii=False).encode()

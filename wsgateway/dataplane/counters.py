@@ -26,6 +26,9 @@ class Counters:
         "misdirected",
         "pong_timeouts",
         "pushes",
+        "relay_doubts",
+        "relayed_in",
+        "relays",
         "requests_malformed",
         "route_errors",
         "slow_clients",
@@ -70,6 +73,12 @@ class Counters:
         self.misdirected = 0
         """Requests for a host other than the one TLS was begun for."""
         self.unexpected_errors = 0
+        self.relays: dict[int, int] = {}
+        """Calls passed on to the node that holds the connection, by the status their caller heard."""
+        self.relay_doubts: dict[str, int] = {}
+        """Those answered 503, and those not even passed on, by cause."""
+        self.relayed_in: dict[int, int] = {}
+        """Calls that other nodes passed on to this one, by status; 403 for a wrong seal, 421 for another node's."""
 
 
 def count(table: dict[int, int], key: int) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.compile import StageRef
     from wsgateway.dataplane.endpoint import Endpoints, Place
     from wsgateway.dataplane.ledger import Ledger
+    from wsgateway.dataplane.relay import Relay
     from wsgateway.invocation import Invocation
     from wsgateway.messages import HttpRequest
 
@@ -67,6 +68,8 @@ class Gateway:
     closing: int = 0
     """Closed connections whose $disconnect has not begun."""
     tails: Tails = field(default_factory=Tails)
+    relay: Relay | None = None
+    """Calls the nodes that hold the connections that are not here; None where there is no other node."""
     admission: Admission = field(init=False)
     disconnects: Disconnects = field(init=False)
 

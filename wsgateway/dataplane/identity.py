@@ -40,6 +40,11 @@ def slot_of(connection_id: str) -> bytes:
     return a2b_base64(connection_id[:4].encode().translate(_FROM_URL_SAFE))
 
 
+def slot_text(slot: bytes) -> str:
+    """A slot as it begins every id its node makes."""
+    return b2a_base64(slot, newline=False).translate(_TO_URL_SAFE).decode()
+
+
 class ConnectionIds:
     """Makes and checks the ids of one node."""
 
@@ -49,9 +54,19 @@ class ConnectionIds:
         self.slot = slot
         self._key = key
 
+    @property
+    def slot(self) -> bytes:
+        return self._slot
+
+    @slot.setter
+    def slot(self, slot: bytes) -> None:
+        self._slot = slot
+        self.begin = slot_text(slot)
+        """How each of this node's ids begins."""
+
     def new(self, api_id: str) -> str:
         """A fresh id for a connection of `api_id` on this node."""
-        named = self.slot + random_bytes(RANDOM_BYTES)
+        named = self._slot + random_bytes(RANDOM_BYTES)
         raw = named + self._check(named, api_id)
         return b2a_base64(raw, newline=False).translate(_TO_URL_SAFE).decode()
 

@@ -50,6 +50,8 @@ class Peers:
         """The directory as last read: every node that is not retired, by slot."""
         self.leased: frozenset[bytes] = frozenset()
         """The slots whose lease ran then."""
+        self.heard: Callable[[], None] = lambda: None
+        """Called after each reading."""
 
     def read(self, view: View) -> None:
         """Take in a reading of the directory."""
@@ -63,6 +65,7 @@ class Peers:
         self.nodes, self.leased = view.nodes, view.leased
         known = self.nodes.keys() | self._gone.keys()
         self._missing = {slot: self._missing.get(slot, now) for slot in known - self.leased}
+        self.heard()
 
     def failed(self) -> None:
         """A reading failed."""
@@ -92,6 +95,12 @@ class Peers:
     def dead(self) -> list[NodeEntry]:
         """The nodes of the directory that are dead."""
         return [entry for slot, entry in self.nodes.items() if self.standing(slot) is Standing.DEAD]
+
+    @property
+    def known(self) -> list[NodeEntry]:
+        """The nodes of the directory, and those that left it and may yet live."""
+        gone = [entry for slot, entry in self._gone.items() if self.standing(slot) is not Standing.DEAD]
+        return [*self.nodes.values(), *gone]
 
     def address(self, slot: bytes) -> str | None:
         """HOST:PORT of a node's internal listener, as it last announced it, whether or not its lease runs."""

@@ -47,3 +47,6 @@ class NodeFacts:
     log_dropped: int
     admission_refused: dict[tuple[str, str], int]
     """Handshakes that were refused before $connect, by apiId ("" where it was not known yet) and cause."""
+    relays: dict[str, int]
+    relay_doubts: dict[str, int]
+    relayed_in: dict[str, int]

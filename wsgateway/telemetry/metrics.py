@@ -105,6 +105,16 @@ class _Collector:
         for where, number in sorted(facts.admission_refused.items()):
             turned_away.add_metric(where, number)
         yield turned_away
+        yield _labelled(
+            "relays_total", "Calls passed on to the node of their connection, by status.", "status", facts.relays
+        )
+        yield _labelled(
+            "relay_503_total",
+            "Calls answered 503 for nobody could say what became of them.",
+            "cause",
+            facts.relay_doubts,
+        )
+        yield _labelled("relayed_in_total", "Calls that other nodes passed on, by status.", "status", facts.relayed_in)
         info = GaugeMetricFamily("wsgateway_build_info", "The running version.", labels=["version"])
         info.add_metric([facts.version], 1)
         yield info

@@ -35,9 +35,9 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1
 class Egress:
     """What may be called.
 
-    Link-local, metadata, unspecified and multicast addresses never are, nor what `deny` was told: the gateway's own
-    listeners and Redis. Other addresses are free to hosts an operator wrote (`trusted`); for all other hosts, loopback
-    and private ones only within `allow`.
+    Link-local, metadata, unspecified and multicast addresses never are, nor what `deny` and `deny_nodes` were told: the
+    gateway's own listeners, those of other nodes, and Redis. Other addresses are free to hosts an operator wrote
+    (`trusted`); for all other hosts, loopback and private ones only within `allow`.
     """
 
     def __init__(self, allow: Iterable[str] = ()) -> None:
@@ -45,6 +45,7 @@ class Egress:
         self._allow = tuple(ip_network(cidr) for cidr in allow)
         self._denied: set[tuple[Address, int]] = set()
         self._denied_everywhere: set[int] = set()
+        self._nodes: frozenset[tuple[Address, int]] = frozenset()
 
     def deny(self, address: str, port: int) -> None:
         """Never call `port` on `address`; a wildcard address means any address of this machine.
@@ -63,6 +64,13 @@ class Egress:
             for info in socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM):
                 self.deny(str(info[4][0]), port)
 
+    def deny_nodes(self, places: Iterable[tuple[str, int]]) -> None:
+        """Never call these addresses and ports, where other nodes listen, from now on in place of those given before.
+
+        *Raises* ValueError if one is a host name.
+        """
+        self._nodes = frozenset((_innermost(ip_address(address)), port) for address, port in places)
+
     def check(self, host: str, address: str, port: int, *, trusted: bool) -> None:
         """Let `address`, to which `host` resolved, be called. *Raises* IntegrationFailure if it may not."""
         rule = self._rule_against(_innermost(ip_address(address)), port, trusted)
@@ -75,6 +83,8 @@ class Egress:
                 return rule
         if (address, port) in self._denied or (port in self._denied_everywhere and _is_own(address)):
             return "the gateway's own ports are never called"
+        if (address, port) in self._nodes:
+            return "other nodes' internal ports are never called"
         if not (trusted or address.is_global or any(address in network for network in self._allow)):
             return "loopback and private addresses of hosts no operator wrote need `egress: {allow: [CIDR]}`"
         return ""

@@ -1,0 +1,482 @@
+"""Pushes that come in at a node which does not hold the connection, over real connections between nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.harness import Answer, http
+from tests.relays import Installation, Relaying, Stranger
+from tests.unit.dataplane.installation import Node
+from wsgateway.dataplane.hub import Sent
+from wsgateway.dataplane.relay import CALL_SECONDS, HOP_SECONDS
+from wsgateway.errors import IntegrationFailure
+from wsgateway.messages import Message
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def nodes(*names: str, secrets: tuple[bytes | None, ...] = ()) -> AsyncIterator[list[Relaying]]:
+    """Nodes that know one another."""
+    installation = Installation()
+    made = [
+        Relaying(Node(installation, name), secret)
+        for name, secret in zip(names, secrets or (None,) * len(names), strict=True)
+    ]
+    try:
+        for node in made:
+            await node.start()
+            installation.nodes.append(node.node)
+        await installation.pass_time(12)
+        yield made
+        assert [node.faults for node in made] == [[] for _ in made]
+    finally:
+        for node in made:
+            await node.stop()
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[list[Relaying]]:
+    async with nodes("a", "b") as made:
+        yield made
+
+
+def path(connection_id: str) -> str:
+    return f"/dev/@connections/{connection_id.replace('=', '%3D')}"
+
+
+async def push(node: Relaying, connection_id: str, body: bytes = b"hi", query: str = "") -> Answer:
+    return await http(node.port, "POST", path(connection_id) + query, body)
+
+
+async def call(node: Relaying, method: str, connection_id: str) -> Answer:
+    return await http(node.port, method, path(connection_id))
+
+
+async def both(two: list[Relaying], method: str, connection_id: str, body: bytes = b"") -> tuple[Any, Any]:
+    """The answers of the owner and of the other node, without what differs between any two answers."""
+
+    def seen(answer: Answer) -> Any:
+        fresh = {"x-amzn-requestid", "x-amz-apigw-id", "x-amzn-trace-id"}
+        names = [name for name, _ in answer.headers]
+        assert fresh.issubset(names) or answer.status == 413
+        assert len(set(names)) == len(names)
+        return answer.status, sorted(pair for pair in answer.headers if pair[0] not in fresh | {"date"}), answer.body
+
+    first, second = [await http(node.port, method, path(connection_id), body) for node in two]
+    return seen(first), seen(second)
+
+
+async def test_a_push_through_another_node_arrives(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+
+    answer = await push(b, connection_id, "grüß".encode())
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert socket.sent == [Message("grüß".encode())]
+    assert b.gateway.counters.relays == {200: 1}
+    assert b.gateway.counters.pushes == {200: 1}
+    assert a.gateway.counters.relayed_in == {200: 1}
+    assert a.gateway.counters.pushes == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "message"),
+    [
+        pytest.param("", b"", Message(b""), id="nothing"),
+        pytest.param("?type=binary", b"\x00\xff", Message(b"\x00\xff", True), id="binary"),
+        pytest.param("", b"a\xffb", Message("a\ufffdb".encode()), id="not UTF-8"),
+        pytest.param("", b"x" * 1_048_576, Message(b"x" * 1_048_576), id="1 MiB"),
+    ],
+)
+async def test_every_body_arrives_as_it_would_at_the_owner(
+    two: list[Relaying], query: str, body: bytes, message: Message
+) -> None:
+    connection_id, socket = await two[0].connect()
+
+    assert (await push(two[1], connection_id, body, query)).status == 200
+    assert socket.sent == [message]
+
+
+@pytest.mark.parametrize(("method", "status"), [("POST", 200), ("GET", 200), ("PUT", 403)])
+async def test_the_answer_is_the_owners_to_the_byte(two: list[Relaying], method: str, status: int) -> None:
+    connection_id, _ = await two[0].connect()
+
+    first, second = await both(two, method, connection_id)
+
+    assert first[0] == status
+    if method != "GET":  # which tells how long ago something happened
+        assert first == second
+    assert json.loads(first[2] or b"{}").keys() == json.loads(second[2] or b"{}").keys()
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+async def test_a_closed_connection_is_gone_at_every_node_at_once(two: list[Relaying], method: str) -> None:
+    connection_id, socket = await two[0].connect()
+    socket.close(1000, "")
+
+    first, second = await both(two, method, connection_id)
+
+    assert first == second
+    assert first[0] == 410
+    assert ("x-amzn-errortype", "GoneException") in first[1]
+
+
+async def test_a_full_outbox_is_429_at_every_node(two: list[Relaying]) -> None:
+    connection_id, socket = await two[0].connect()
+    socket.send = lambda message: Sent.FULL  # type: ignore[method-assign]
+
+    first, second = await both(two, "POST", connection_id, b"x")
+
+    assert first == second
+    assert first[0] == 429
+
+
+async def test_too_large_a_push_is_refused_where_it_comes_in(two: list[Relaying]) -> None:
+    connection_id, _ = await two[0].connect()
+
+    first, second = await both(two, "POST", connection_id, b"x" * 1_048_577)
+
+    assert first == second
+    assert first[0] == 413
+    assert two[0].gateway.counters.relayed_in == {}
+
+
+async def test_delete_through_another_node_closes_it(two: list[Relaying]) -> None:
+    connection_id, socket = await two[0].connect()
+
+    answer = await call(two[1], "DELETE", connection_id)
+
+    assert (answer.status, answer.body) == (204, b"")
+    assert socket.closed == (1000, "Connection Closed Normally")
+    assert (await call(two[1], "DELETE", connection_id)).status == 410
+
+
+async def test_pushes_in_sequence_through_changing_nodes_arrive_in_order() -> None:
+    async with nodes("a", "b", "c") as three:
+        connection_id, socket = await three[0].connect()
+        for number in range(60):
+            assert (await push(three[number * 7 % 3], connection_id, b"%d" % number)).status == 200
+
+        assert [message.data for message in socket.sent] == [b"%d" % number for number in range(60)]
+
+
+async def test_an_id_nobody_made_is_refused_before_anything(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, _ = await a.connect()
+    wrong = connection_id[:10] + ("A" if connection_id[10] != "A" else "B") + connection_id[11:]
+
+    assert (await push(b, wrong)).status == 400
+    assert a.gateway.counters.relayed_in == {}
+
+
+async def test_an_id_of_this_node_that_is_not_here_is_gone(two: list[Relaying]) -> None:
+    assert (await push(two[1], two[1].gateway.ids.new("chat"))).status == 410
+    assert two[1].gateway.counters.relays == {}
+
+
+# Nodes that can't be reached
+
+
+def doubt(answer: Answer) -> None:
+    assert answer.status == 503
+    assert answer.header("retry-after") == "1"
+    assert answer.header("x-amzn-errortype") == "ServiceUnavailableException"
+    assert answer.json()["message"] == "Service Unavailable"
+
+
+async def test_a_killed_owner_is_503_until_it_is_known_to_be_dead_and_then_410(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, _ = await a.connect()
+    installation = a.node.installation
+    await a.stop()
+    seen = []
+
+    for _ in range(40):
+        await installation.pass_time(1)
+        answer = await push(b, connection_id)
+        if answer.status == 503:
+            doubt(answer)
+        seen.append(answer.status)
+
+    assert seen == [503] * seen.count(503) + [410] * seen.count(410)
+    assert 15 + 10 - 2 <= seen.count(503) <= 15 + 15
+    assert b.gateway.counters.relay_doubts["unreachable"] > 0
+    assert len(b.node.events("node can't be relayed to")) >= 1
+
+
+async def test_a_node_that_has_left_in_order_is_gone_at_once(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    socket.close(1001, "Going away")
+    a.node.ledger.leave(connection_id)  # its $disconnect is answered
+    await a.node.tick()
+    await a.node.lease.leave()
+    await a.stop()
+
+    assert (await push(b, connection_id)).status == 410
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_while_the_registry_is_away_the_kept_addresses_are_called(two: list[Relaying], known: bool) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    b.node.link.up = False
+    await a.node.installation.pass_time(3)
+    assert b.node.peers.away
+    if not known:
+        connection_id = "Zm9v" + connection_id[4:]
+        b.gateway.ids.valid = lambda *_: True  # type: ignore[method-assign]
+
+    answer = await push(b, connection_id)
+
+    if known:
+        assert answer.status == 200
+        assert len(socket.sent) == 1
+    else:
+        doubt(answer)
+
+
+async def replace(node: Relaying, answer: bytes | None) -> Stranger:
+    """Something else takes a node's port."""
+    port = node.port
+    node.internal.close()
+    await asyncio.sleep(0)
+    stranger = Stranger(answer, port)
+    await stranger.start()
+    return stranger
+
+
+ANSWERS = {
+    "stranger": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "moved": b"HTTP/1.1 421 X\r\nContent-Length: 0\r\n\r\n",
+    "broken": b"",
+    "silent": None,
+}
+
+
+@pytest.mark.parametrize(("cause", "answer"), ANSWERS.items(), ids=ANSWERS)
+async def test_whoever_is_not_the_owner_leaves_doubt(two: list[Relaying], cause: str, answer: bytes | None) -> None:
+    a, b = two
+    connection_id, _ = await a.connect()
+    stranger = await replace(a, answer)
+    begun = time.monotonic()
+
+    doubt(await push(b, connection_id))
+
+    assert time.monotonic() - begun < 3
+    assert b.gateway.counters.relay_doubts == {cause: 1}
+    targets = {asked.split(b" ")[1] for asked in stranger.asked}
+    assert len(targets) == 1, "a repeated call has the same number"
+    assert len(stranger.asked) == {"stranger": 1, "moved": 2, "broken": 2, "silent": 1}[cause]
+    await stranger.stop()
+
+
+async def test_a_slot_that_another_node_has_not_got_is_refused(two: list[Relaying]) -> None:
+    """A port is reused by another node of the installation."""
+    a, b = two
+    connection_id, _ = await a.connect()
+    a.gateway.ids.slot = b"ZZZ"
+
+    doubt(await push(b, connection_id))
+
+    assert a.gateway.counters.relayed_in == {421: 2}
+    assert b.gateway.counters.relay_doubts == {"moved": 1}
+
+
+async def test_a_node_with_another_secret_is_refused_and_doubted() -> None:
+    async with nodes("a", "b", secrets=(b"one secret", b"another secret")) as (a, b):
+        connection_id, socket = await a.connect()
+
+        doubt(await push(b, connection_id))
+
+        assert a.gateway.counters.relayed_in == {403: 1}
+        assert b.gateway.counters.relay_doubts == {"stranger": 1}
+        assert socket.sent == []
+        assert a.node.events("a relayed call is refused: not sealed with this installation's secret")
+
+
+async def test_a_node_that_has_not_heard_of_a_new_secret_is_served(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, _ = await a.connect()
+    a.secret = lambda: b"the new one"
+    a.neighbours._secret = a.secret
+    await a.node.tick()
+
+    assert (await push(b, connection_id)).status == 200
+
+
+# Once
+
+
+async def relayed(b: Relaying, connection_id: str) -> bytes:
+    """The target of a call by b, as it stands on the wire."""
+    signed = b"%bt%b%x/chat/%b" % (
+        connection_id[:4].encode(), b.gateway.ids.begin.encode(), 999, connection_id.encode(),
+    )  # fmt: skip
+    return b.seals.target(signed)
+
+
+async def test_a_call_that_comes_twice_is_done_once(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    target = (await relayed(b, connection_id)).decode()
+
+    answers = [await http(a.port, "POST", target, b"once") for _ in range(3)]
+
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert len(socket.sent) == 1
+
+
+async def test_a_copy_that_is_read_while_the_first_still_comes_is_the_one_that_counts(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    target = await relayed(b, connection_id)
+    reader, writer = await asyncio.open_connection("127.0.0.1", a.port)
+    writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\non" % target)
+    await writer.drain()
+
+    assert (await http(a.port, "POST", target.decode(), b"once")).status == 200
+    writer.write(b"ce")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+    assert len(socket.sent) == 1
+    writer.close()
+
+
+async def test_a_gone_connection_stays_gone_for_a_copy(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    socket.close(1000, "")
+    target = (await relayed(b, connection_id)).decode()
+
+    assert [(await http(a.port, "POST", target)).status for _ in range(2)] == [410, 410]
+
+
+@pytest.mark.parametrize("change", ["connection", "seal"])
+async def test_a_call_that_is_not_sealed_right_does_nothing(two: list[Relaying], change: str) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    target = (await relayed(b, connection_id)).decode()
+    wrong = target.replace("/chat/", "/other/") if change == "connection" else target[:8] + "0" * 32 + target[40:]
+
+    assert (await http(a.port, "POST", wrong, b"x")).status == 403
+    assert socket.sent == []
+
+
+async def test_a_relayed_call_is_never_passed_on() -> None:
+    """One that reaches a node which does not hold the connection ends there."""
+    async with nodes("a", "b", "c") as (a, b, c):
+        connection_id, socket = await a.connect()
+        target = (await relayed(b, connection_id)).decode()
+
+        assert (await http(c.port, "POST", target, b"x")).status == 421
+        assert socket.sent == []
+        assert c.gateway.counters.relays == {}
+
+
+# People
+
+
+async def test_the_list_has_the_connections_of_all_nodes_in_order() -> None:
+    async with nodes("a", "b", "c") as three:
+        made = {}
+        for number in range(20):
+            node = three[number % 3]
+            made[(await node.connect())[0]] = node.node.name
+        for entry in three:
+            found: list[dict[str, Any]] = []
+            token = ""
+            while True:
+                page = (await http(entry.port, "GET", f"/dev/@connections?maxResults=3&nextToken={token}")).json()
+                assert "incomplete" not in page
+                found += page["items"]
+                token = page.get("nextToken", "")
+                if not token:
+                    break
+
+            assert [item["connectionId"] for item in found] == sorted(made)
+            assert {item["connectionId"]: item["node"] for item in found} == made
+
+
+async def test_a_node_that_does_not_answer_is_named_in_the_list(two: list[Relaying]) -> None:
+    a, b = two
+    await a.connect()
+    connection_id, _ = await b.connect()
+    slot = a.gateway.ids.begin
+    stranger = await replace(a, b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"items":[]}')
+
+    page = (await http(b.port, "GET", "/dev/@connections")).json()
+
+    assert [item["connectionId"] for item in page["items"]] == [connection_id]
+    assert page["incomplete"] == [{"node": "a", "slot": slot, "address": a.address}]
+    await stranger.stop()
+
+
+async def test_a_token_that_is_none_is_refused(two: list[Relaying]) -> None:
+    answer = await http(two[0].port, "GET", "/dev/@connections?nextToken=%20HTTP/1.1%0d%0a")
+
+    assert answer.status == 400
+
+
+async def test_the_nodes_are_listed_with_what_they_hold(two: list[Relaying]) -> None:
+    a, b = two
+    for _ in range(3):
+        await a.connect()
+
+    page = (await http(b.port, "GET", "/nodes")).json()
+
+    assert page["registry"] == "present"
+    assert [(node["name"], node["state"], node["connections"]) for node in page["nodes"]] == [
+        ("a", "live", 3), ("b", "live", 0),
+    ]  # fmt: skip
+    assert page["nodes"][0]["slot"] == a.gateway.ids.begin
+    assert page["nodes"][0]["address"] == a.address
+
+
+async def test_what_is_said_of_a_node_that_is_gone(two: list[Relaying]) -> None:
+    a, b = two
+    await a.connect()
+    await a.stop()
+    states = []
+    for _ in range(32):
+        await a.node.installation.pass_time(1)
+        page = (await http(b.port, "GET", "/nodes")).json()
+        states += [node["state"] for node in page["nodes"] if node["name"] == "a"]
+        assert all(node["connections"] is None for node in page["nodes"] if node["name"] == "a")
+
+    assert list(dict.fromkeys(states)) == ["live", "lease lost", "being taken over"][: len(set(states))]
+    assert "lease lost" in states
+
+
+async def test_a_tail_says_where_the_connection_is(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+
+    answer = await http(b.port, "GET", path(connection_id) + "/tail")
+
+    assert answer.status == 409
+    assert (answer.json()["node"], answer.json()["address"]) == ("a", a.address)
+    socket.close(1000, "")
+    assert (await http(b.port, "GET", path(connection_id) + "/tail")).status == 410
+
+
+async def test_integrations_can_not_call_other_nodes(two: list[Relaying]) -> None:
+    a, b = two
+    with pytest.raises(IntegrationFailure, match="other nodes"):
+        b.egress.check("x", "127.0.0.1", a.port, trusted=True)
+
+    b.egress.check("x", "127.0.0.1", a.port ^ 1, trusted=True)
+
+
+def test_the_limits_keep_the_promise_of_three_seconds() -> None:
+    assert HOP_SECONDS == 2
+    assert CALL_SECONDS < 3

@@ -1,0 +1,108 @@
+"""Nodes of an installation with internal listeners of their own, in one process, and what can go wrong between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.dataplane.installation import Installation, Node, Socket
+from wsgateway.dataplane.connections import ConnectionsApi
+from wsgateway.dataplane.directory import Directory, NodesPage
+from wsgateway.dataplane.neighbours import Neighbours
+from wsgateway.dataplane.relay import Relay
+from wsgateway.dataplane.relayed import RelayedCalls
+from wsgateway.dataplane.seals import Seals
+from wsgateway.messages import HttpResponse
+from wsgateway.registry.base import NodeEntry
+from wsgateway.transport.listener import Listener
+from wsgateway.upstream.egress import Egress
+from wsgateway.upstream.pool import Upstream
+
+
+class Relaying:
+    """A node that can be called, by backends and by other nodes. `secret` stands in for the installation's."""
+
+    def __init__(self, node: Node, secret: bytes | None = None) -> None:
+        self.node = node
+        self.gateway = gateway = node.gateway
+        self.address = "127.0.0.1:1"
+        self.upstream = Upstream(egress=Egress())
+        self.egress = Egress()
+        """Of integrations."""
+        self.seals = Seals()
+        self.relay = gateway.relay = Relay(gateway, node.peers, node.nodes, self.seals, self.upstream)
+        self.secret: Callable[[], bytes] = lambda: node.lease.secret if secret is None else secret
+        self.neighbours = Neighbours(node.peers, self.seals, self.relay, self.egress, self.secret)
+        node.peers.heard = self.neighbours.heard
+        node.entry = self.entry  # type: ignore[method-assign]
+        node.lease._announce = self.entry
+        self.faults: list[Any] = []
+        self.directory = Directory(gateway, lambda: self.entry(node.slot), node.peers)
+        self.internal = Listener(
+            handler=RelayedCalls(
+                gateway,
+                self.seals,
+                NodesPage(self.directory, ConnectionsApi(gateway, signed=False, directory=self.directory)),
+            ),
+            report=self._unexpected,
+            counters=gateway.counters,
+        )
+
+    def _unexpected(self, error: BaseException, method: str, target: str) -> None:
+        self.faults.append(error)
+
+    def entry(self, slot: bytes) -> NodeEntry:
+        name = self.node.name
+        return NodeEntry(slot=slot, address=self.address, name=name, version="1", started=1, digest="d" * 64)
+
+    @property
+    def port(self) -> int:
+        return self.internal.port
+
+    async def start(self) -> None:
+        await self.internal.start("127.0.0.1", 0, name="internal")
+        self.address = f"127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        """As if it had crashed, as far as others can see."""
+        self.node.runs = False
+        self.internal.close()
+        await self.upstream.aclose()
+        await self.neighbours.aclose()
+
+    async def connect(self) -> tuple[str, Socket]:
+        """A connection's id, and what its client hears."""
+        socket = await self.node.connect()
+        return socket.connection.client.connection_id, socket
+
+
+class Stranger:
+    """Something else at an address: it answers all that comes with `answer`, or says nothing where that is None."""
+
+    def __init__(self, answer: bytes | None, port: int = 0) -> None:
+        self.answer = answer
+        self._wanted = port
+        self.asked: list[bytes] = []
+
+    async def start(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+            if self.answer is not None:
+                writer.write(self.answer)
+                writer.close()
+            else:
+                await reader.read()
+                writer.close()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+__all__ = ["HttpResponse", "Installation", "Relaying", "Stranger"]

@@ -1,0 +1,90 @@
+"""What follows from each reading of the directory: who is sealed with what, and where integrations may never call."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from wsgateway.dataplane.relay import host_and_port
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.peers import Peers
+    from wsgateway.dataplane.relay import Relay
+    from wsgateway.dataplane.seals import Seals
+    from wsgateway.upstream.egress import Egress
+
+
+class Neighbours:
+    """Keeps the seals, the relay and the egress policy of integrations in step with the directory.
+
+    `secret` is the installation's at present. Host names among the nodes' addresses are looked up when they first
+    appear; until that is done (and where it fails) the names' addresses are not denied.
+    """
+
+    def __init__(self, peers: Peers, seals: Seals, relay: Relay, egress: Egress, secret: Callable[[], bytes]) -> None:
+        self._peers = peers
+        self._seals = seals
+        self._relay = relay
+        self._egress = egress
+        self._secret = secret
+        self._addresses: frozenset[str] = frozenset()
+        self._resolved: dict[str, list[str]] = {}
+        self._looking_up: asyncio.Task[None] | None = None
+
+    def heard(self) -> None:
+        """The directory was read."""
+        self._seals.use(self._secret())
+        addresses = frozenset(entry.address for entry in self._peers.known)
+        if addresses == self._addresses:
+            return
+        self._addresses = addresses
+        self._relay.tidy()
+        self._deny()
+        names = {host for host, _ in self._places() if not _is_address(host)}
+        self._resolved = {name: found for name, found in self._resolved.items() if name in names}
+        if names - self._resolved.keys() and (self._looking_up is None or self._looking_up.done()):
+            self._looking_up = asyncio.get_running_loop().create_task(self._look_up(names - self._resolved.keys()))
+
+    async def aclose(self) -> None:
+        """Give up a look-up under way."""
+        if self._looking_up is not None:
+            self._looking_up.cancel()
+            await asyncio.gather(self._looking_up, return_exceptions=True)
+
+    def _places(self) -> list[tuple[str, int]]:
+        places: list[tuple[str, int]] = []
+        for address in self._addresses:
+            try:
+                places.append(host_and_port(address))
+            except ValueError:  # nobody can be called by it
+                continue
+        return places
+
+    def _deny(self) -> None:
+        self._egress.deny_nodes(
+            (address, port)
+            for host, port in self._places()
+            for address in ([host] if _is_address(host) else self._resolved.get(host, ()))
+        )
+
+    async def _look_up(self, names: set[str]) -> None:
+        loop = asyncio.get_running_loop()
+        for name in names:
+            try:
+                found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                self._addresses = frozenset()  # so that the next reading tries again
+                continue
+            self._resolved[name] = [str(info[4][0]) for info in found]
+        self._deny()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
