@@ -18,7 +18,10 @@ import uvloop
 
 from wsgateway import __version__
 from wsgateway.announce import announce
+from wsgateway.archive import Archive
 from wsgateway.aws import Credentials, NoEndpoint, ServiceEndpoints
+from wsgateway.backends import Backends, check
+from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.callback import CallbackUrls
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
@@ -32,7 +35,8 @@ from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.websocket import WebSocketApis
-from wsgateway.deploy import Backends, Deployments, check
+from wsgateway.deploy import Deployments
+from wsgateway.deployments_api import DeploymentsApi
 from wsgateway.errors import Problem, StartError
 from wsgateway.facts import node_facts
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
@@ -44,6 +48,7 @@ from wsgateway.invocation import CONTEXT
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.registry.base import NodeEntry
+from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
 from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.health import Probes
@@ -57,6 +62,7 @@ from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
+from wsgateway.watch import watch_code, watch_file
 from wsgateway.workers import Worker
 
 DEFAULT_REGION = "us-east-1"
@@ -130,6 +136,7 @@ class _App:
         self._worker = worker
         self._environ = environ
         self._counters = Counters()
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._started = int(time.time() * 1000)
 
     async def main(self) -> int:
@@ -140,7 +147,7 @@ class _App:
                 f"--callback-auth none lets everybody who reaches {settings.host} push to every client; "
                 "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
             )
-        self._secret = installation_secret(settings, self._environ)
+        self._secret = installation_secret(settings.installation_secret_file, self._environ)
         if settings.shared:
             raise StartError("--redis-url: there is no registry but memory:// yet")
         loaded = load(settings.file, self._environ)
@@ -159,7 +166,7 @@ class _App:
         self._egress = egress = Egress()
         upstream = Upstream(egress=egress)
         endpoints = ServiceEndpoints(self._environ, settings.region)
-        functions = Functions(
+        self._functions = functions = Functions(
             Surroundings(
                 serve=self._serve_function,
                 log=self._log,
@@ -206,11 +213,14 @@ class _App:
             backends=backends,
             keyring=keyring,
             certificates=self._certificates,
+            archive=Archive(MemoryDefinitions(MemoryStore()), node=self._name, key=self._secret or b""),
+            secret=self._secret or b"",
             log=self._log,
         )
+        agreement = Agreement(self._log, loop.time)
         worker = self._worker
         metrics = Metrics(
-            partial(node_facts, gateway, backends, deployments, self._log.writer),
+            partial(node_facts, gateway, backends, deployments, agreement, self._log.writer),
             shown=None if worker is None else worker.show,
         )
         directory = Directory(gateway, self._entry)
@@ -218,7 +228,13 @@ class _App:
             ready=self._why_not_ready,
             version=__version__,
             metrics=metrics,
-            otherwise=NodesPage(directory, ConnectionsApi(gateway, signed=False, directory=directory)),
+            otherwise=DeploymentsApi(
+                deployments,
+                nodes=directory.living,
+                secret=self._secret,
+                open=is_loopback_host(settings.internal_host),
+                otherwise=NodesPage(directory, ConnectionsApi(gateway, signed=False, directory=directory)),
+            ),
         )
 
         def inside(handler: Handler) -> Listener:
@@ -247,7 +263,7 @@ class _App:
             domain=settings.callback_domain,
             secure_host=None if keyring.authority is None else self._secure_host,
         )
-        await deployments.deploy(checked)
+        await deployments.start(checked)
         invoke_api = await self._serve_function(InvokeApi(functions, self._log))
         try:
             functions.invoke_address = f"127.0.0.1:{invoke_api.port}"
@@ -328,9 +344,11 @@ class _App:
                 worker.report("ready")
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(node.sweep)
+                if settings.shared:
+                    tasks.start_soon(self._deployments.follow)
                 if settings.dev:
-                    tasks.start_soon(self._deployments.watch)
-                    tasks.start_soon(self._deployments.watch_code)
+                    tasks.start_soon(watch_file, settings.file.resolve(), self._deployments)
+                    tasks.start_soon(watch_code, self._functions, self._deployments)
                 await self._hear(orders, tasks)
                 tasks.cancel_scope.cancel()
 
@@ -384,10 +402,11 @@ class _App:
         return NodeEntry(
             slot=self._gateway.ids.slot,
             address=self._urls.node_address if self._worker is None else self._urls.address_at(self._own.port),
-            name=f"{socket.gethostname()}:{os.getpid()}",
+            name=self._name,
             version=__version__,
             started=self._started,
-            digest=self._node.digest,
+            digest=self._deployments.fingerprint,
+            file_digest=self._deployments.file_digest,
             draining=self._gateway.draining,
         )
 

@@ -2,105 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
-from wsgateway.aws import Credentials
-from wsgateway.dataplane.compile import Deployment, compile_deployment
+from wsgateway.archive import Archive, Pointer
+from wsgateway.backends import Backends, Checked, check
+from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.gateway import Log
 from wsgateway.dataplane.node import Node
-from wsgateway.errors import DefinitionError
-from wsgateway.functions import Functions
-from wsgateway.integrations.aws_lambda import AwsProxy
-from wsgateway.integrations.base import IntegrationType
-from wsgateway.model.loader import Loaded, load
-from wsgateway.transport.certificates import Certificates, CertificateSet
+from wsgateway.errors import DefinitionError, Problem, RegistryAway
+from wsgateway.invocation import iso_time
+from wsgateway.model.explain import escaped
+from wsgateway.model.fingerprint import fingerprint, short
+from wsgateway.model.loader import Loaded, load, parse
+from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.keyring import Keyring, tell
 from wsgateway.transport.listener import Listener
-from wsgateway.upstream.origin import Origin
-from wsgateway.upstream.pool import Upstream
+
+LOOK_SECONDS = 2.0
+"""How often the registry is asked whether another deployment is to be used."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backends:
-    """Whom messages are handed to: every integration type by AWS's name, and what these share."""
-
-    types: Mapping[str, IntegrationType]
-    upstream: Upstream
-    functions: Functions
-    credentials: Credentials
-
-    @property
-    def lambdas(self) -> AwsProxy:
-        proxy = self.types["AWS_PROXY"]
-        assert isinstance(proxy, AwsProxy)
-        return proxy
-
-    def look_again(self) -> None:
-        """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
-        self.upstream.look_again()
-        self.lambdas.look_again()
-        self.credentials.look_again()
-
-    def origins(self, deployment: Deployment) -> frozenset[Origin]:
-        """The backends that a deployment calls."""
-        return frozenset(
-            origin for name, kind in self.types.items() for origin in kind.origins(deployment.uses_of(name))
-        )
-
-    def keep_only(self, deployment: Deployment, origins: frozenset[Origin]) -> None:
-        """Keep the connections and caps that a deployment uses, and no others."""
-        for name, kind in self.types.items():
-            kind.keep_only(deployment.uses_of(name))
-        self.upstream.keep_only(origins)
-
-    async def aclose(self) -> None:
-        self.credentials.close()
-        await self.functions.aclose()
-        await self.upstream.aclose()
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One content of the definition file, and of the files it names, that can be put in force."""
-
-    loaded: Loaded
-    deployment: Deployment
-    certificates: CertificateSet
-    origins: frozenset[Origin]
-    """The backends that the deployment calls."""
-    elsewhere: Mapping[str, str]
-    """The functions that don't run here, each with the URL of its endpoint."""
-
-
-def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
-    """A deployment whose functions can start here, and its certificates.
-
-    *Raises* DefinitionError with every problem of all three.
-    """
-    source = loaded.source
-    certificates = CertificateSet()
-    found = backends.functions.check(loaded.definitions.functions, source.directory)
-    problems = [source.locate(problem) for problem in found]
-    try:
-        deployment = compile_deployment(loaded, backends.types)
-    except DefinitionError as error:
-        problems += error.problems
-    try:
-        certificates = keyring.read(loaded)
-    except DefinitionError as error:
-        problems += error.problems
-    if problems:
-        raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
-    elsewhere = backends.lambdas.elsewhere(deployment.uses_of("AWS_PROXY"))
-    return Checked(loaded, deployment, certificates, backends.origins(deployment), elsewhere)
+class NotKept(Exception):
+    """No deployment of this digest is kept."""
 
 
 class Deployments:
-    """What one node executes, shows in handshakes and calls, and how that changes with the file."""
+    """What one node executes, shows in handshakes and calls, and how that changes.
+
+    It is what the file said when it was last read, unless the archive says what to use in place of exactly that.
+    """
 
     def __init__(
         self,
@@ -112,84 +47,205 @@ class Deployments:
         backends: Backends,
         keyring: Keyring,
         certificates: Certificates,
+        archive: Archive,
+        secret: bytes,
         log: Log,
     ) -> None:
         self.valid = True
-        """Whether what was last read of the file is in force."""
+        """Whether what was last read, or was to be used in its place, is in force."""
         self.failures = 0
-        """How often what was read was not."""
+        """How often it was not."""
+        self.problems: tuple[str, ...] = ()
+        """Why, where it is not."""
         self.certificates = certificates
+        self.archive = archive
+        self.fingerprint = ""
+        """Of what is executed, with the values of environment and files."""
+        self.digest = ""
+        """Of the text of what is executed."""
+        self.file_digest = ""
+        """Of the file's text."""
         self._file = file
         self._environ = environ
         self._node = node
         self._public = public
         self._backends = backends
         self._keyring = keyring
+        self._secret = secret
         self._log = log
+        self._written: Loaded | None = None
+        """The file's content, as last taken."""
+        self._followed: Pointer | None = None
+        """What the archive had said of it when that was last acted upon, with success or without."""
         self._content: object = None
         """By which it is told whether the file says something new."""
         self._elsewhere: Mapping[str, str] = {}
         """The functions that were told of as not running here."""
-        self._reloading = anyio.Lock()
-        self._redeployed = anyio.Event()
+        self._turn = anyio.Lock()
+        self._reload_waits = False
+        self.redeployed = anyio.Event()
         """Set at a deployment: other code may have to be watched."""
 
-    async def deploy(self, checked: Checked) -> None:
-        """Execute it, once there are credentials for the functions it calls elsewhere, if there are any."""
-        await self._execute(checked)
-        self._follow(checked)
+    async def start(self, checked: Checked) -> None:
+        """Execute the file's content, or what is to be used in its place if that can be had."""
+        written = checked.loaded
+        self.archive.own(written, written)
+        await self.archive.look()
+        if self.archive.instead_of(written.digest) is not None:
+            with self._refusing("rollback refused; the file's content is used"):
+                checked = await self._chosen(written)
+        await self._deploy(written, checked)
+        if self.archive.away:
+            self._followed = None  # it is tried again
+        self._tell_rollback("", "")
 
-    async def _execute(self, checked: Checked) -> None:
-        """All of a deployment that may fail: until its end the old one is in force."""
-        await self._sign_in(checked.elsewhere)
-        # Functions first: a stage that is swapped in finds them there.
-        loaded = checked.loaded
-        self._backends.functions.reload(loaded.definitions.functions, loaded.source.directory)
-        self._node.deploy(checked.deployment)
+    @property
+    def rolled_back(self) -> bool:
+        """Whether something else than the file's content is executed."""
+        return self.digest != self.file_digest
 
-    def _follow(self, checked: Checked) -> None:
-        """Bring what is around the node in line with what it executes now."""
-        self._content = _content(checked.loaded)
-        self._show(checked)
-        self._backends.keep_only(checked.deployment, checked.origins)
-        self._redeployed.set()
-        self._limit(checked.deployment)
+    # What changes it
 
     async def reload(self) -> None:
         """Take the file's new content, and that of the files it names, or keep what there is and say why.
 
         Where another one waits for its turn already, that one does it. Cancelled, what there is stays.
         """
-        if self._reloading.statistics().tasks_waiting:
+        if self._reload_waits:
             return
-        async with self._reloading:
-            await self._reload()
-
-    async def _reload(self) -> None:
-        self._backends.look_again()
+        self._reload_waits = True
         try:
-            checked = check(load(self._file, self._environ), self._backends, self._keyring)
-            await self._execute(checked)
-        except DefinitionError as error:
-            self._refused()
-            for problem in error.problems:
-                self._log("definition refused; the old one stays", problem=problem)
-            return
-        except Exception as error:  # a fault of ours must not end the process either
-            self._refused()
-            self._node.gateway.counters.unexpected_errors += 1
-            self._log("definition refused; the old one stays", error=error)
-            return
-        self.valid = True
-        unchanged = _content(checked.loaded) == self._content
-        self._follow(checked)
-        deployment = checked.deployment
-        event = "definition unchanged" if unchanged else "definition deployed"
-        self._log(event, digest=deployment.digest, stages=len(deployment.stages))
+            await self._turn.acquire()
+        finally:
+            self._reload_waits = False
+        try:
+            self._backends.look_again()
+            with self._refusing("definition refused; the old one stays"):
+                await self._take(load(self._file, self._environ))
+        finally:
+            self._turn.release()
 
-    def _refused(self) -> None:
+    async def follow(self) -> None:
+        """Have what the archive says take effect on this node; never returns."""
+        while True:
+            await anyio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Have what the archive says now take effect."""
+        async with self._turn:
+            await self.archive.look()
+            pointer = self.archive.pointer(self.file_digest)
+            if self.archive.away or pointer is None or pointer == self._followed:
+                return
+            with self._refusing("rollback refused; what is executed stays"):
+                assert self._written is not None
+                await self._take(self._parse(self._written.text, str(self._file)))
+            if not (self.valid or self.archive.away):
+                self._followed = pointer
+
+    async def use(self, digest: str, others: Iterable[str] = ()) -> bool:
+        """Have all nodes execute a deployment in place of what their files say now, those of `others` too.
+
+        Gives whether it is in force here. *Raises* NotKept; DefinitionError where it can't be put in force here, and
+        then nothing changes; RegistryAway.
+        """
+        async with self._turn:
+            check(await self._kept(digest), self._backends, self._keyring)
+            said = await self.archive.use({self.file_digest, *others}, digest)
+        await self.look()
+        return said and self.digest == digest
+
+    async def _take(self, written: Loaded) -> None:
+        """Execute the file's content, or what is to be used in its place. *Raises* DefinitionError."""
+        await self.archive.look()
+        checked = await self._chosen(written)
+        content, digest, file = self._content, self.digest, self.file_digest
+        await self._deploy(written, checked)
+        self.valid, self.problems = True, ()
+        event = "definition unchanged" if content == self._content else "definition deployed"
+        self._log(event, digest=self.digest, stages=len(checked.deployment.stages))
+        self._tell_rollback(digest, file)
+        await self.archive.look()  # what is new is kept at once
+
+    async def _chosen(self, written: Loaded) -> Checked:
+        """The file's content, or what is to be used in its place. *Raises* DefinitionError."""
+        pointer = self.archive.instead_of(written.digest)
+        if pointer is None:
+            return check(written, self._backends, self._keyring)
+        where, place = ("deployment", short(pointer.use)), f"is used in place of the file's {short(written.digest)}"
+        try:
+            loaded = await self._kept(pointer.use)
+        except NotKept:
+            raise DefinitionError([Problem(where, f"{place}, but the registry has it no longer")]) from None
+        except RegistryAway:
+            raise DefinitionError([Problem(where, f"{place}, but the registry is away")]) from None
+        return check(loaded, self._backends, self._keyring)
+
+    async def _kept(self, digest: str) -> Loaded:
+        """*Raises* NotKept, DefinitionError, RegistryAway."""
+        text = await self.archive.text(digest)
+        if text is None:
+            raise NotKept
+        name = str(self._file) if digest == self.file_digest else f"{self._file} (deployment {short(digest)})"
+        return self._parse(text, name)
+
+    def _parse(self, text: str, name: str) -> Loaded:
+        return parse(text, escaped(name), self._environ, self._file.parent)
+
+    @contextmanager
+    def _refusing(self, event: str) -> Iterator[None]:
+        """What can't be put in force is logged and counted; what there is stays."""
+        try:
+            yield
+        except DefinitionError as error:
+            self._refused([str(problem) for problem in error.problems])
+            for problem in error.problems:
+                self._log(event, problem=problem)
+        except Exception as error:  # a fault of ours must not end the process either
+            self._refused([f"unexpected error: {type(error).__name__}"])
+            self._node.gateway.counters.unexpected_errors += 1
+            self._log(event, error=error)
+
+    def _refused(self, problems: Iterable[str]) -> None:
         self.failures += 1
         self.valid = False
+        self.problems = tuple(problems)
+
+    def _tell_rollback(self, digest: str, file: str) -> None:
+        """Log what is new of it since `digest` was executed and the file had that of `file`."""
+        pointer = self.archive.instead_of(self.file_digest)
+        if self.rolled_back and pointer is not None and (digest, file) != (self.digest, self.file_digest):
+            since = iso_time(pointer.at)
+            self._log("rolled back", digest=self.digest, file=self.file_digest, since=since, by=pointer.node)
+        elif digest != file and not self.rolled_back:
+            self._log("rollback over", digest=self.digest)
+
+    # What a deployment is
+
+    async def _deploy(self, written: Loaded, checked: Checked) -> None:
+        """Execute it, once there are credentials for the functions it calls elsewhere, if there are any.
+
+        All that may fail comes first: until then the old one is in force.
+        """
+        loaded = checked.loaded
+        seen = await anyio.to_thread.run_sync(fingerprint, loaded, self._secret)
+        await self._sign_in(checked.elsewhere)
+        # Functions first: a stage that is swapped in finds them there.
+        self._backends.functions.reload(loaded.definitions.functions, loaded.source.directory)
+        self._node.deploy(checked.deployment)
+        self._follow(checked)
+        self.fingerprint, self.digest, self.file_digest = seen, loaded.digest, written.digest
+        self._written, self._followed = written, self.archive.pointer(written.digest)
+        self.archive.own(written, loaded)
+
+    def _follow(self, checked: Checked) -> None:
+        """Bring what is around the node in line with what it executes now."""
+        self._content = _content(checked.loaded)
+        self._show(checked)
+        self._backends.keep_only(checked.deployment, checked.origins)
+        self.redeployed.set()
+        self._limit(checked.deployment)
 
     async def _sign_in(self, elsewhere: Mapping[str, str]) -> None:
         """Have credentials at hand, if there are any, before the first message for a function that is not here."""
@@ -211,33 +267,6 @@ class Deployments:
         self._public.head_seconds = min(quota.handshake_seconds for quota in quotas)
         self._public.patience(stalled_write=max(quota.stalled_write for quota in quotas))
         self._public.behind_bytes = max(quota.max_message_bytes for quota in quotas)
-
-    # What `dev` watches
-
-    async def watch(self) -> None:
-        """Reload when the definition file changes; never returns."""
-        from watchfiles import awatch  # only `dev` needs it
-
-        file = self._file.resolve()
-        # The directory, not the file: editors replace files.
-        async for changes in awatch(file.parent, recursive=False, debounce=100, step=20, rust_timeout=200):
-            if any(changed == str(file) for _, changed in changes):
-                await self.reload()
-
-    async def watch_code(self) -> None:
-        """Restart a function for its next message when its code changes; never returns."""
-        from watchfiles import awatch
-
-        functions = self._backends.functions
-        while True:
-            self._redeployed = redeployed = anyio.Event()
-            folders = functions.folders()
-            if not folders:
-                await redeployed.wait()
-                continue
-            async for changes in awatch(*folders, stop_event=redeployed, debounce=100, step=20, rust_timeout=200):
-                if functions.changed(path for _, path in changes):
-                    functions.warm()
 
 
 def _content(loaded: Loaded) -> tuple[object, object]:

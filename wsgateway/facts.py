@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from wsgateway import __version__
+from wsgateway.backends import Backends
+from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.gateway import Gateway
-from wsgateway.deploy import Backends, Deployments
+from wsgateway.deploy import Deployments
 from wsgateway.telemetry.base import NodeFacts
 from wsgateway.telemetry.log import LogWriter
 
 
-def node_facts(gateway: Gateway, backends: Backends, deployments: Deployments, log: LogWriter) -> NodeFacts:
+def node_facts(
+    gateway: Gateway, backends: Backends, deployments: Deployments, agreement: Agreement, log: LogWriter
+) -> NodeFacts:
     """The counts of this moment."""
     counters, pools = gateway.counters, backends.functions.pools
     return NodeFacts(
@@ -18,6 +22,10 @@ def node_facts(gateway: Gateway, backends: Backends, deployments: Deployments, l
         connections_limit=gateway.max_connections,
         draining=gateway.draining,
         definition_valid=deployments.valid,
+        definition_rolled_back=deployments.rolled_back,
+        definitions=agreement.definitions,
+        definition_mismatch=agreement.broken,
+        definition_records_ignored=deployments.archive.ignored,
         disconnects_running=gateway.closing + gateway.disconnects.running,
         tails=gateway.tails.running,
         connects=_by_status(counters.connects),

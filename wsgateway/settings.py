@@ -94,12 +94,12 @@ class Settings:
         return None if self.tls_cert is None or self.tls_key is None else (self.tls_cert, self.tls_key)
 
 
-def installation_secret(settings: Settings, environ: Mapping[str, str]) -> bytes | None:
-    """What the nodes of an installation know one another by, where an operator chose it.
+def installation_secret(file: Path | None, environ: Mapping[str, str]) -> bytes | None:
+    """What the nodes of an installation know one another by, where an operator chose it: in a file, or a variable.
 
     *Raises* SettingError where it can't be read, or is too short to be a secret.
     """
-    file, text = settings.installation_secret_file, environ.get("WSGATEWAY_INSTALLATION_SECRET")
+    text = environ.get("WSGATEWAY_INSTALLATION_SECRET")
     if file is None:
         source, secret = "WSGATEWAY_INSTALLATION_SECRET", None if text is None else text.strip().encode()
     else:

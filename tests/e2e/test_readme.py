@@ -36,6 +36,8 @@ TOUR = [
     '.venv/bin/wsgateway connections tail "$ID"',
     """.venv/bin/wsgateway connections send "$ID" '{"hello": "you"}'""",
     '.venv/bin/wsgateway connections close "$ID"',
+    ".venv/bin/wsgateway deployments ls",
+    '.venv/bin/wsgateway deployments use "$DIGEST"',
 ]
 
 
@@ -149,7 +151,7 @@ def test_a_mistake_is_told_as_the_readme_shows(tmp_path: Path) -> None:
 
 
 async def test_the_rest_of_the_tour(tmp_path: Path) -> None:
-    """`dev`, `connect` and `connections`, with the ports the gateway got instead of the default ones."""
+    """`dev`, `connect`, `connections` and `deployments`, with the ports the gateway got instead of the default ones."""
     async with python_chat(tmp_path) as running:
         said = await asyncio.to_thread(shell, TOUR[4].replace("8080", str(running.port)), ROOT)
         assert said.stdout.splitlines() == block_with(TOUR[4])
@@ -181,4 +183,8 @@ async def test_the_rest_of_the_tour(tmp_path: Path) -> None:
             assert await client.wait() == 0
         seen = await tail
         assert seen.returncode == 0, seen.stderr
+        deployed = await asyncio.to_thread(lambda: shell(TOUR[9], ROOT, **env))
+        digest = deployed.stdout.splitlines()[1].split()[0]
+        used = await asyncio.to_thread(lambda: shell(TOUR[10], ROOT, DIGEST=digest, **env))
+        assert used.returncode == 0, used.stderr
         assert re.search(r'push +200  16 B  {"hello": "you"}\n.* close +1000', seen.stdout)

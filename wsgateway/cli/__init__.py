@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from wsgateway.cli import connect, connections, routes, schema, serve, validate, version
+from wsgateway.cli import connect, connections, deployments, routes, schema, serve, validate, version
 from wsgateway.errors import DefinitionError, StartError, complaint
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("routes")(routes.routes)
 app.command("schema")(schema.schema)
 app.command("connect")(connect.connect)
 app.add_typer(connections.app, name="connections")
+app.add_typer(deployments.app, name="deployments")
 app.command("version")(version.version)
 
 

@@ -74,6 +74,10 @@ class Directory:
         registry = "memory" if self._peers is None else "away" if self._peers.away else "present"
         return {"registry": registry, "nodes": told}
 
+    def living(self) -> list[NodeEntry]:
+        """What each node whose lease runs tells of itself, this one included."""
+        return [entry for entry in self._known() if self._standing(entry) is Standing.LIVE]
+
     def place_of(self, slot: bytes) -> tuple[str, str]:
         """`(name, address)` of a node."""
         for entry in self._known():

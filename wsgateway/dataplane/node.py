@@ -43,7 +43,6 @@ class Node:
         self.gateway = gateway
         self.edges: list[Edge] = []
         self.ready = False
-        self.digest = ""
         self._drain_window = drain_window
         self._refs: dict[tuple[str, str], StageRef] = {}
         self._tick = CALM_TICK
@@ -63,7 +62,6 @@ class Node:
         gateway = self.gateway
         gateway.stages = refs
         gateway.endpoints = deployment.endpoints
-        self.digest = deployment.digest
         gateway.admission.configure({api_id: stage.quotas for (api_id, _), stage in deployment.stages.items()})
         self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
         gateway.disconnects.look_again()

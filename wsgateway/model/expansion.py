@@ -17,9 +17,13 @@ VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass(slots=True)
 class Expansion:
-    """One file's expansion: the line of each path, what is wrong, and how much there is of it by now."""
+    """One file's expansion: the line of each path, what is wrong, and how much there is of it by now.
+
+    `used` are the variables of the environment that were put in.
+    """
 
     environ: Mapping[str, str]
+    used: dict[str, str] = field(default_factory=dict)
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     nodes: int = 0
@@ -68,8 +72,12 @@ class Expansion:
         def put_in(found: re.Match[str]) -> str:
             name: str = found[1]
             default: str | None = found[2]
-            value = self.environ.get(name, default)
-            if value is None:
+            value = self.environ.get(name)
+            if value is not None:
+                self.used[name] = value
+            elif default is not None:
+                value = default
+            else:
                 self._problem(path, f"${{{name}}} is not set in the environment; set it or write ${{{name}:-default}}")
                 return ""
             self.size += len(value)

@@ -23,8 +23,8 @@ MAX_BYTES = 1 << 20
 class File:
     """A file as it was when the definition was read: another content makes another value.
 
-    Its path begins at the definition's folder, which is the `directory` of the validation's context. The content itself
-    is not kept: it may be a key.
+    Its path begins at the definition's folder, which is the `directory` of the validation's context; its digest is
+    noted under `files` there. The content itself is not kept: it may be a key.
     """
 
     path: Path
@@ -47,15 +47,17 @@ def _read(value: object, info: ValidationInfo) -> File:
     name = value.removeprefix(PREFIX)
     if name == value or not name.strip() or "\0" in name:
         raise fault(f"{_hidden(value)} is not allowed: write file: and the path of a file, such as file:certs/ca.pem")
-    directory = info.context["directory"] if info.context else Path()
-    path = directory / name
+    context = info.context or {}
+    path = context.get("directory", Path()) / name
     try:
         content = read_file(path)
     except OSError as error:
         raise fault(f"{shown(value)} can't be read: {error.strerror} ({shown(str(path.absolute()))})") from error
     except ValueError as error:
         raise fault(f"{shown(value)} {error}") from error
-    return File(path, sha256(content).hexdigest())
+    digest = sha256(content).hexdigest()
+    context.get("files", {})[name] = digest
+    return File(path, digest)
 
 
 def read_file(path: Path) -> bytes:

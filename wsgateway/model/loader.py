@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path as FilePath
 
@@ -15,6 +15,7 @@ from wsgateway.model.definitions import Definitions
 from wsgateway.model.document import MAX_BYTES, compose, stop
 from wsgateway.model.expansion import Expansion
 from wsgateway.model.explain import SHOWN, escaped
+from wsgateway.model.file import PREFIX
 
 START = "begin with `apis:` and one API beneath it"
 
@@ -51,11 +52,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid file: what it defines, where that stands, and the SHA-256 of its text."""
+    """A valid file: what it defines, where that stands, its text as written, and the SHA-256 of that."""
 
     definitions: Definitions
     source: Source
     digest: str
+    text: str = field(repr=False)
+    outside: Mapping[str, str] = field(repr=False)
+    """What the text leaves to the machine: by `${NAME}` the value, by `file:PATH` the SHA-256 of the content."""
 
 
 def load(path: FilePath, environ: Mapping[str, str]) -> Loaded:
@@ -98,14 +102,17 @@ def parse(text: str, name: str, environ: Mapping[str, str], base_dir: FilePath) 
     if not isinstance(root, dict):
         raise _at(name, stop(f"holds no mapping; {START}", 1))
     problems = document.problems + expansion.problems
+    files: dict[str, str] = {}
     try:
-        definitions = Definitions.model_validate(root, context={"directory": base_dir})
+        definitions = Definitions.model_validate(root, context={"directory": base_dir, "files": files})
     except ValidationError as error:
         problems += _news(problems_of(error), problems, source)
     if problems:
         located = [source.locate(problem) for problem in problems]
         raise DefinitionError(sorted(located, key=lambda problem: problem.line))
-    return Loaded(definitions, source, sha256(encoded).hexdigest())
+    outside = {f"${{{name}}}": value for name, value in expansion.used.items()}
+    outside |= {f"{PREFIX}{name}": digest for name, digest in files.items()}
+    return Loaded(definitions, source, sha256(encoded).hexdigest(), text, outside)
 
 
 def _at(name: str, error: DefinitionError) -> DefinitionError:

@@ -14,6 +14,10 @@ class NodeFacts:
     connections_limit: int
     draining: bool
     definition_valid: bool
+    definition_rolled_back: bool
+    definitions: int
+    definition_mismatch: bool
+    definition_records_ignored: int
     disconnects_running: int
     tails: int
     connects: dict[str, int]

@@ -28,7 +28,10 @@ GAUGES: Mapping[str, Join] = {
     "wsgateway_certificate_expires_timestamp_seconds": min,
     "wsgateway_connections": _sum,
     "wsgateway_connections_limit": _sum,
+    "wsgateway_definition_mismatch": max,
+    "wsgateway_definition_rolled_back": max,
     "wsgateway_definition_valid": min,
+    "wsgateway_definitions": max,
     "wsgateway_disconnects_running": _sum,
     "wsgateway_disconnects_waiting": _sum,
     "wsgateway_draining": min,  # while one of them takes clients they don't drain

@@ -27,6 +27,20 @@ class _Collector:
         yield _gauge("connections_limit", "Connections at which new handshakes get 503.", facts.connections_limit)
         yield _gauge("draining", "1 while the node drains.", facts.draining)
         yield _gauge("definition_valid", "0 while the definition file last read was refused.", facts.definition_valid)
+        yield _gauge(
+            "definition_rolled_back",
+            "1 while another deployment is used in place of what the file says.",
+            facts.definition_rolled_back,
+        )
+        yield _gauge("definitions", "Different definitions that the living nodes execute.", facts.definitions)
+        yield _gauge(
+            "definition_mismatch", "1 while nodes have differed for over 5 seconds.", facts.definition_mismatch
+        )
+        yield _counter(
+            "definition_records_ignored_total",
+            "What the registry held of deployments and could not be trusted.",
+            facts.definition_records_ignored,
+        )
         yield _gauge("disconnects_running", "$disconnect calls that have not ended.", facts.disconnects_running)
         yield _gauge("tails", "Readers of `connections tail`.", facts.tails)
         yield _labelled(

@@ -1,0 +1,93 @@
+"""Whom messages are handed to, and whether a definition can be put in force with them on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wsgateway.aws import Credentials
+from wsgateway.dataplane.compile import Deployment, compile_deployment
+from wsgateway.errors import DefinitionError
+from wsgateway.functions import Functions
+from wsgateway.integrations.aws_lambda import AwsProxy
+from wsgateway.integrations.base import IntegrationType
+from wsgateway.model.loader import Loaded
+from wsgateway.transport.certificates import CertificateSet
+from wsgateway.transport.keyring import Keyring
+from wsgateway.upstream.origin import Origin
+from wsgateway.upstream.pool import Upstream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backends:
+    """Whom messages are handed to: every integration type by AWS's name, and what these share."""
+
+    types: Mapping[str, IntegrationType]
+    upstream: Upstream
+    functions: Functions
+    credentials: Credentials
+
+    @property
+    def lambdas(self) -> AwsProxy:
+        proxy = self.types["AWS_PROXY"]
+        assert isinstance(proxy, AwsProxy)
+        return proxy
+
+    def look_again(self) -> None:
+        """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
+        self.upstream.look_again()
+        self.lambdas.look_again()
+        self.credentials.look_again()
+
+    def origins(self, deployment: Deployment) -> frozenset[Origin]:
+        """The backends that a deployment calls."""
+        return frozenset(
+            origin for name, kind in self.types.items() for origin in kind.origins(deployment.uses_of(name))
+        )
+
+    def keep_only(self, deployment: Deployment, origins: frozenset[Origin]) -> None:
+        """Keep the connections and caps that a deployment uses, and no others."""
+        for name, kind in self.types.items():
+            kind.keep_only(deployment.uses_of(name))
+        self.upstream.keep_only(origins)
+
+    async def aclose(self) -> None:
+        self.credentials.close()
+        await self.functions.aclose()
+        await self.upstream.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One content of the definition file, and of the files it names, that can be put in force."""
+
+    loaded: Loaded
+    deployment: Deployment
+    certificates: CertificateSet
+    origins: frozenset[Origin]
+    """The backends that the deployment calls."""
+    elsewhere: Mapping[str, str]
+    """The functions that don't run here, each with the URL of its endpoint."""
+
+
+def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
+    """A deployment whose functions can start here, and its certificates.
+
+    *Raises* DefinitionError with every problem of all three.
+    """
+    source = loaded.source
+    certificates = CertificateSet()
+    found = backends.functions.check(loaded.definitions.functions, source.directory)
+    problems = [source.locate(problem) for problem in found]
+    try:
+        deployment = compile_deployment(loaded, backends.types)
+    except DefinitionError as error:
+        problems += error.problems
+    try:
+        certificates = keyring.read(loaded)
+    except DefinitionError as error:
+        problems += error.problems
+    if problems:
+        raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
+    elsewhere = backends.lambdas.elsewhere(deployment.uses_of("AWS_PROXY"))
+    return Checked(loaded, deployment, certificates, backends.origins(deployment), elsewhere)

@@ -1,0 +1,35 @@
+"""What `dev` watches: the definition file, and the code of local functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+
+from wsgateway.deploy import Deployments
+from wsgateway.functions import Functions
+
+
+async def watch_file(file: Path, deployments: Deployments) -> None:
+    """Reload when the definition file, whose path is resolved, changes; never returns."""
+    from watchfiles import awatch  # only `dev` needs it
+
+    # The directory, not the file: editors replace files.
+    async for changes in awatch(file.parent, recursive=False, debounce=100, step=20, rust_timeout=200):
+        if any(changed == str(file) for _, changed in changes):
+            await deployments.reload()
+
+
+async def watch_code(functions: Functions, deployments: Deployments) -> None:
+    """Restart a function for its next message when its code changes; never returns."""
+    from watchfiles import awatch
+
+    while True:
+        deployments.redeployed = redeployed = anyio.Event()
+        folders = functions.folders()
+        if not folders:
+            await redeployed.wait()
+            continue
+        async for changes in awatch(*folders, stop_event=redeployed, debounce=100, step=20, rust_timeout=200):
+            if functions.changed(path for _, path in changes):
+                functions.warm()
