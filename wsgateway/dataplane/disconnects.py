@@ -192,8 +192,9 @@ class Disconnects:
             self._failed(event, error)
 
     def _answered(self, event: DisconnectEvent) -> None:
-        client, faults = event.invocation.client, self._gateway.faults
+        faults = self._gateway.faults
         if faults.failing:
+            client = event.invocation.client
             faults.succeeded((client.api_id, client.stage, "$disconnect"))
         self._finish(event)
         if self._backlogs:
@@ -300,7 +301,8 @@ class Disconnects:
 
     def _finish(self, event: DisconnectEvent) -> None:
         event.over = True
-        self._waiting.pop(event, None)
+        if self._waiting:
+            self._waiting.pop(event, None)
         self.finished(event.owner, event.invocation.client.connection_id)
 
     def _give_up(self, event: DisconnectEvent, cause: str) -> None:

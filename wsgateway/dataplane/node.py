@@ -39,11 +39,12 @@ class Edge(Protocol):
 class Node:
     """Runs a Gateway: deploys, sweeps and drains it."""
 
-    def __init__(self, gateway: Gateway, *, drain_window: float) -> None:
+    def __init__(self, gateway: Gateway, *, drain_window: float, grace: float = GRACE_SECONDS) -> None:
         self.gateway = gateway
         self.edges: list[Edge] = []
         self.ready = False
         self._drain_window = drain_window
+        self._grace = grace
         self._refs: dict[tuple[str, str], StageRef] = {}
         self._tick = CALM_TICK
 
@@ -96,7 +97,7 @@ class Node:
         start = gateway.loop.time()
         end = start + self._drain_window
         leaving = Leaving(gateway.hub, start, self._drain_window)
-        with anyio.move_on_after(self._drain_window + GRACE_SECONDS) as scope:
+        with anyio.move_on_after(self._drain_window + self._grace) as scope:
             while (
                 gateway.closing
                 or gateway.disconnects.holding

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.harness import PATIENCE
 from tests.unit.dataplane.values import client, quotas
 from wsgateway.dataplane import disconnects as module
 from wsgateway.dataplane.backlog import MOST_IN_FLIGHT
@@ -22,6 +23,7 @@ from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds
+from wsgateway.dataplane.node import Node
 from wsgateway.errors import (
     ApiConfigurationError,
     BadGateway,
@@ -559,6 +561,42 @@ async def test_at_most_once_is_no_dead_letter_at_the_end_either() -> None:
     await world.disconnects.end()
 
     assert [line["event"] for line in world.logged] == ["$disconnect failed"]
+
+
+async def test_a_drain_ends_with_its_grace_and_leaves_dead_letters_behind() -> None:
+    world = World()
+    world.backend.answer = REFUSED
+    await world.ends("one", "two")
+    world.backend.answer = None
+    await world.ends("three")
+
+    await Node(world.gateway, drain_window=0, grace=0.05).drain()
+
+    assert {letter["connection_id"]: letter["cause"] for letter in world.letters} == dict.fromkeys(
+        ("one", "two", "three"), "the node ended"
+    )
+    assert world.gateway.counters.dead_letters == 3
+    (over,) = [line for line in world.logged if line["event"] == "drain is over its time"]
+    assert (over["disconnects_running"], over["disconnects_waiting"]) == (1, 2)
+
+
+async def test_a_drain_with_a_registry_waits_for_nothing_but_first_attempts() -> None:
+    world = World(durable=True)
+    world.backend.answer = REFUSED
+    await world.ends("one")
+    world.backend.answer = None
+    await world.ends("two")
+    drain = asyncio.ensure_future(Node(world.gateway, drain_window=0).drain())
+    await asyncio.sleep(0)
+    assert not drain.done()
+
+    await world.backend.end(status=200)
+    async with asyncio.timeout(PATIENCE):
+        await drain
+
+    assert world.finished == [(SLOT, "two")]
+    assert world.disconnects.release() == [(SLOT, "one")]
+    assert world.letters == []
 
 
 async def test_with_a_registry_what_waits_is_left_to_the_others() -> None:
