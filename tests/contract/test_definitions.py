@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-from wsgateway.registry.base import KEPT, DefinitionStore
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+
+from tests.redis import cluster, redis_server
+from wsgateway.registry.base import KEPT, DefinitionStore, Stored
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
+from wsgateway.registry.redis_definitions import RedisDefinitions
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory"])
-def store() -> DefinitionStore:
+@pytest.fixture(params=["memory", "redis", "cluster"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DefinitionStore]:
     """An empty one."""
-    return MemoryDefinitions(MemoryStore())
+    match request.param:
+        case "memory":
+            yield MemoryDefinitions(MemoryStore())
+        case "redis":
+            async with redis_server(tmp_path) as server, Redis.from_url(server.url) as client:
+                yield RedisDefinitions(client.execute_command, "wsgateway")
+        case "cluster":
+            async with cluster(tmp_path) as servers:
+                url = servers.servers[0].url
+                async with RedisCluster.from_url(url) as clients:
+                    yield RedisDefinitions(clients.execute_command, "wsgateway")
 
 
 async def keep(store: DefinitionStore, *digests: str) -> None:
@@ -125,3 +142,13 @@ async def test_what_is_used_instead_may_be_said_of_one_that_is_not_kept(store: D
         await store.put_instead(digest, 1, b"said")
 
     assert set((await store.read()).instead) == {"aa", "cc"}
+
+
+async def test_installations_that_share_a_server_know_nothing_of_each_other(tmp_path: Path) -> None:
+    async with redis_server(tmp_path) as server, Redis.from_url(server.url) as client:
+        one, other = (RedisDefinitions(client.execute_command, prefix) for prefix in ("one", "other"))
+        await keep(one, "aa")
+        await one.put_instead("aa", 1, b"said")
+
+        assert await other.read() == Stored(mark=None, kept=(), instead={})
+        assert all(key.startswith("one:") for key in map(bytes.decode, await client.keys()))
