@@ -6,18 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tests.unit.dataplane.installation import Installation, Node, Socket
+from tests.unit.dataplane.installation import Node, Socket
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.directory import Directory, NodesPage
 from wsgateway.dataplane.neighbours import Neighbours
-from wsgateway.dataplane.relay import Relay
-from wsgateway.dataplane.relayed import RelayedCalls
-from wsgateway.dataplane.seals import Seals
-from wsgateway.messages import HttpResponse
 from wsgateway.registry.base import NodeEntry
 from wsgateway.transport.listener import Listener
 from wsgateway.upstream.egress import Egress
-from wsgateway.upstream.pool import Upstream
 
 
 class Relaying:
@@ -27,27 +22,25 @@ class Relaying:
         self.node = node
         self.gateway = gateway = node.gateway
         self.address = "127.0.0.1:1"
-        self.upstream = Upstream(egress=Egress())
         self.egress = Egress()
         """Of integrations."""
-        self.seals = Seals()
-        self.relay = gateway.relay = Relay(gateway, node.peers, node.nodes, self.seals, self.upstream)
         self.secret: Callable[[], bytes] = lambda: node.lease.secret if secret is None else secret
-        self.neighbours = Neighbours(node.peers, self.seals, self.relay, self.egress, self.secret)
-        node.peers.heard = self.neighbours.heard
+        self.neighbours = Neighbours(gateway, node.peers, node.nodes, self.egress, self._secret)
+        self.seals = self.neighbours.seals
         node.entry = self.entry  # type: ignore[method-assign]
         node.lease._announce = self.entry
         self.faults: list[Any] = []
         self.directory = Directory(gateway, lambda: self.entry(node.slot), node.peers)
         self.internal = Listener(
-            handler=RelayedCalls(
-                gateway,
-                self.seals,
-                NodesPage(self.directory, ConnectionsApi(gateway, signed=False, directory=self.directory)),
+            handler=self.neighbours.relayed(
+                NodesPage(self.directory, ConnectionsApi(gateway, signed=False, directory=self.directory))
             ),
             report=self._unexpected,
             counters=gateway.counters,
         )
+
+    def _secret(self) -> bytes:
+        return self.secret()
 
     def _unexpected(self, error: BaseException, method: str, target: str) -> None:
         self.faults.append(error)
@@ -68,7 +61,6 @@ class Relaying:
         """As if it had crashed, as far as others can see."""
         self.node.runs = False
         self.internal.close()
-        await self.upstream.aclose()
         await self.neighbours.aclose()
 
     async def connect(self) -> tuple[str, Socket]:
@@ -103,6 +95,3 @@ class Stranger:
                 writer.close()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
-
-
-__all__ = ["HttpResponse", "Installation", "Relaying", "Stranger"]

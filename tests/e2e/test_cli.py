@@ -379,6 +379,21 @@ async def test_connections_are_listed_looked_at_pushed_to_and_closed(tmp_path: P
         assert other.code == 1
 
 
+@pytest.mark.parametrize("verb", [["nodes"], ["nodes", "ls"]], ids=" ".join)
+async def test_a_gateway_alone_is_the_only_node(tmp_path: Path, verb: list[str]) -> None:
+    async with gateway(VALID, tmp_path) as running, connect(running.ws()) as client:
+        await connection_of(client)
+        at = ("--endpoint", running.internal)
+
+        (node,) = json.loads((await wsgateway(*verb, *at, "--output", "json")).out)
+        assert (node["address"], node["state"], node["connections"]) == (running.internal[7:], "live", 1)
+        assert node["name"].endswith(f":{running.pid}")
+        assert len(node["definitions"]) == 64
+        head, row = (await wsgateway(*verb, *at)).out.splitlines()
+        assert head.split() == ["slot", "name", "address", "state", "connections", "definitions", "version", "age"]
+        assert row.split()[0] == node["slot"]
+
+
 async def test_connections_without_a_gateway() -> None:
     ended = await wsgateway("connections", "ls", "--endpoint", "http://127.0.0.1:1")
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Answer, http
-from tests.relays import Installation, Relaying, Stranger
-from tests.unit.dataplane.installation import Node
+from tests.e2e.test_cli import wsgateway
+from tests.harness import PATIENCE, Answer, http
+from tests.relays import Relaying, Stranger
+from tests.unit.dataplane.installation import Installation, Node
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.relay import CALL_SECONDS, HOP_SECONDS
 from wsgateway.errors import IntegrationFailure
@@ -308,7 +309,6 @@ async def test_a_node_that_has_not_heard_of_a_new_secret_is_served(two: list[Rel
     a, b = two
     connection_id, _ = await a.connect()
     a.secret = lambda: b"the new one"
-    a.neighbours._secret = a.secret
     await a.node.tick()
 
     assert (await push(b, connection_id)).status == 200
@@ -467,6 +467,50 @@ async def test_a_tail_says_where_the_connection_is(two: list[Relaying]) -> None:
     assert (answer.json()["node"], answer.json()["address"]) == ("a", a.address)
     socket.close(1000, "")
     assert (await http(b.port, "GET", path(connection_id) + "/tail")).status == 410
+
+
+async def test_verbs_work_through_any_node(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    at = ("--endpoint", f"http://127.0.0.1:{b.port}")
+
+    (row,) = json.loads((await wsgateway("connections", "ls", *at, "--output", "json")).out)
+    assert (row["connectionId"], row["node"]) == (connection_id, "a")
+    assert "sourceIp" in (await wsgateway("connections", "get", connection_id, *at)).out
+    assert (await wsgateway("connections", "send", connection_id, "hi", *at)).code == 0
+    assert socket.sent == [Message(b"hi")]
+    rows = (await wsgateway("nodes", *at)).out.splitlines()
+    assert [row.split()[1] for row in rows] == ["name", "a", "b"]
+    assert (await wsgateway("connections", "close", connection_id, *at)).code == 0
+    assert socket.closed == (1000, "Connection Closed Normally")
+
+
+async def test_a_tail_follows_to_the_node_of_the_connection(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    tail = asyncio.ensure_future(
+        wsgateway("connections", "tail", connection_id, "--endpoint", f"http://127.0.0.1:{b.port}")
+    )
+    async with asyncio.timeout(PATIENCE):
+        while not a.gateway.tails.running:
+            await asyncio.sleep(0)
+    socket.close(1000, "bye")
+
+    ended = await tail
+
+    assert ended.code == 0
+    assert "1000 bye" in ended.out
+
+
+async def test_a_list_that_lacks_a_node_fails_and_names_it(two: list[Relaying]) -> None:
+    a, b = two
+    stranger = await replace(a, ANSWERS["stranger"])
+
+    ended = await wsgateway("connections", "ls", "--endpoint", f"http://127.0.0.1:{b.port}")
+
+    assert ended.code == 1
+    assert f"a at {a.address}" in ended.err
+    await stranger.stop()
 
 
 async def test_integrations_can_not_call_other_nodes(two: list[Relaying]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from wsgateway.cli import connect, connections, deployments, routes, schema, serve, validate, version
+from wsgateway.cli import connect, connections, deployments, nodes, routes, schema, serve, validate, version
 from wsgateway.errors import DefinitionError, StartError, complaint
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("schema")(schema.schema)
 app.command("connect")(connect.connect)
 app.add_typer(connections.app, name="connections")
 app.add_typer(deployments.app, name="deployments")
+app.add_typer(nodes.app, name="nodes")
 app.command("version")(version.version)
 
 

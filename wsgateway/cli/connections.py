@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from wsgateway.cli.internal import DEFAULT_ENDPOINT, Endpoint, call, opened, reaching, requested
+from wsgateway.cli.internal import DEFAULT_ENDPOINT, Elsewhere, Endpoint, call, opened, reaching, requested
 from wsgateway.cli.options import Output, OutputOption, print_rows
 from wsgateway.errors import StartError
 
@@ -28,8 +28,9 @@ def list_connections(
     api: Api = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """List the open connections of an API."""
+    """List the open connections of an API, on all nodes. Fails behind the list where a node did not answer."""
     rows: list[dict[str, object]] = []
+    silent: dict[str, None] = {}
     token = ""
     while True:
         query = f"?maxResults=1000&nextToken={quote(token, safe='')}" if token else "?maxResults=1000"
@@ -37,12 +38,15 @@ def list_connections(
         try:
             page = json.loads(text)
             rows += [_row(item) for item in page["items"]]
+            silent |= {f"{node['node']} at {node['address']}": None for node in page.get("incomplete", ())}
             token = page.get("nextToken", "")
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StartError(f"{endpoint} answers, but not as the gateway's internal listener does") from error
         if not token:
             break
     print_rows(rows, output)
+    if silent:
+        raise StartError(f"the list is incomplete, for these nodes did not answer: {', '.join(silent)}")
 
 
 @app.command("get")
@@ -84,12 +88,23 @@ def tail(
 ) -> None:
     """Show what happens on one connection, live, until it closes or Ctrl-C: messages, answers, replies, pushes.
 
-    Shows what messages say.
+    Shows what messages say. Where another node holds the connection, that one is asked.
     """
+    path = _path(api, stage, connection_id) + "/tail"
+    with suppress(KeyboardInterrupt):
+        try:
+            _tail(endpoint, path, output)
+        except Elsewhere as elsewhere:
+            try:
+                _tail(f"http://{elsewhere.address}", path, output)
+            except StartError as error:
+                raise StartError(f"{error} ({elsewhere})") from error
+
+
+def _tail(endpoint: str, path: str, output: Output) -> None:
     from wsgateway.cli.tail import show
 
-    path = _path(api, stage, connection_id) + "/tail"
-    with opened(endpoint) as connection, suppress(KeyboardInterrupt):
+    with opened(endpoint) as connection:
         with reaching(endpoint):
             answer = requested(connection, endpoint, "GET", path)
         show(answer, output)
@@ -102,7 +117,7 @@ def _row(item: dict[str, Any]) -> dict[str, object]:
         "sourceIp": item["identity"]["sourceIp"],
         "connectedAt": item["connectedAt"],
         "lastActiveAt": item["lastActiveAt"],
-    }
+    } | ({"node": item["node"]} if "node" in item else {})
 
 
 def _path(api: str | None, stage: str, connection_id: str | None = None) -> str:

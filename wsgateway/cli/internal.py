@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -19,6 +20,14 @@ Endpoint = Annotated[
 DEFAULT_ENDPOINT = "http://127.0.0.1:9090"
 PATIENCE_SECONDS = 40
 """A gateway that says nothing for so long is gone; a tail's silence is broken every 15 s."""
+
+
+class Elsewhere(StartError):
+    """Another node than the one that was asked has the connection; `address` is its internal listener."""
+
+    def __init__(self, node: str, address: str) -> None:
+        super().__init__(f"node {node} holds the connection; try --endpoint http://{address}")
+        self.address = address
 
 
 def call(
@@ -62,11 +71,16 @@ def requested(
     data: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> HTTPResponse:
-    """A successful answer, its body unread. *Raises* StartError for others."""
+    """A successful answer, its body unread. *Raises* Elsewhere where another node must be asked, else StartError."""
     connection.request(method, urlsplit(endpoint).path.rstrip("/") + path, body=data, headers=headers or {})
     response = connection.getresponse()
     if response.status == 410:
         raise StartError("the connection is gone (410)")
     if not 200 <= response.status < 300:
-        raise StartError(f"{method} {path} answered {response.status}: {response.read().decode('utf-8', 'replace')}")
+        text = response.read().decode("utf-8", "replace")
+        with suppress(ValueError, LookupError, TypeError):
+            if response.status == 409:
+                where = json.loads(text)
+                raise Elsewhere(str(where["node"]), str(where["address"]))
+        raise StartError(f"{method} {path} answered {response.status}: {text}")
     return response

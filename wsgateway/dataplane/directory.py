@@ -60,7 +60,7 @@ class Directory:
                     if len(items) < size:
                         incomplete.append({"node": entry.name, "slot": slot_text(entry.slot), "address": entry.address})
                 else:
-                    items += [item | {"node": entry.name} for item in found]
+                    items += found if self._peers is None else [item | {"node": entry.name} for item in found]
             if len(items) >= size:
                 break
         return _listed(items, size) | ({"incomplete": incomplete} if incomplete else {})

@@ -1,4 +1,4 @@
-"""What follows from each reading of the directory: who is sealed with what, and where integrations may never call."""
+"""This node's calls to others and theirs to it: the parts, kept in step with each reading of the directory."""
 
 from __future__ import annotations
 
@@ -8,40 +8,53 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.relay import host_and_port
+from wsgateway.dataplane.relay import BOUNDS, Relay, host_and_port
+from wsgateway.dataplane.relayed import RelayedCalls
+from wsgateway.dataplane.seals import Seals
+from wsgateway.upstream.egress import Egress
+from wsgateway.upstream.pool import Upstream
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.peers import Peers
-    from wsgateway.dataplane.relay import Relay
-    from wsgateway.dataplane.seals import Seals
-    from wsgateway.upstream.egress import Egress
+    from wsgateway.messages import Handler
+    from wsgateway.registry.base import Nodes
 
 
 class Neighbours:
-    """Keeps the seals, the relay and the egress policy of integrations in step with the directory.
+    """Gives `gateway` its relay. `secret` is the installation's at present, `egress` the policy of integrations.
 
-    `secret` is the installation's at present. Host names among the nodes' addresses are looked up when they first
-    appear; until that is done (and where it fails) the names' addresses are not denied.
+    Integrations may never call where other nodes listen. Host names among the nodes' addresses are looked up when they
+    first appear; until that is done (and where it fails) the names' addresses are not denied.
     """
 
-    def __init__(self, peers: Peers, seals: Seals, relay: Relay, egress: Egress, secret: Callable[[], bytes]) -> None:
+    def __init__(
+        self, gateway: Gateway, peers: Peers, nodes: Nodes, egress: Egress, secret: Callable[[], bytes]
+    ) -> None:
+        self._gateway = gateway
         self._peers = peers
-        self._seals = seals
-        self._relay = relay
         self._egress = egress
         self._secret = secret
+        self._upstream = Upstream(egress=Egress(), bounds=BOUNDS)
+        self.seals = Seals()
+        self.relay = gateway.relay = Relay(gateway, peers, nodes, self.seals, self._upstream)
         self._addresses: frozenset[str] = frozenset()
         self._resolved: dict[str, list[str]] = {}
         self._looking_up: asyncio.Task[None] | None = None
+        peers.heard = self.heard
+
+    def relayed(self, otherwise: Handler) -> Handler:
+        """What the node's own port answers: relayed calls, and all else by `otherwise`."""
+        return RelayedCalls(self._gateway, self.seals, otherwise)
 
     def heard(self) -> None:
         """The directory was read."""
-        self._seals.use(self._secret())
+        self.seals.use(self._secret())
         addresses = frozenset(entry.address for entry in self._peers.known)
         if addresses == self._addresses:
             return
         self._addresses = addresses
-        self._relay.tidy()
+        self.relay.tidy()
         self._deny()
         names = {host for host, _ in self._places() if not _is_address(host)}
         self._resolved = {name: found for name, found in self._resolved.items() if name in names}
@@ -49,10 +62,11 @@ class Neighbours:
             self._looking_up = asyncio.get_running_loop().create_task(self._look_up(names - self._resolved.keys()))
 
     async def aclose(self) -> None:
-        """Give up a look-up under way."""
+        """End every call under way."""
         if self._looking_up is not None:
             self._looking_up.cancel()
             await asyncio.gather(self._looking_up, return_exceptions=True)
+        await self._upstream.aclose()
 
     def _places(self) -> list[tuple[str, int]]:
         places: list[tuple[str, int]] = []
