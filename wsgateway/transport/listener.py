@@ -33,6 +33,9 @@ SILENT_SECONDS = 60.0
 """A peer that acknowledges nothing for so long is gone; for those that pings and write timers do not find."""
 PROBE_SECONDS = 15
 
+NEW_SECONDS = 1.0
+"""So long after it was made a connection's first request is expected; later it is as idle as others."""
+
 LOOKED_AT = 32
 """How many HTTP connections are looked at to find one that may go; after that the new one is turned away."""
 
@@ -271,8 +274,9 @@ class Listener:
     def drain(self) -> None:
         """Answer what is being asked, end what is idle, keep no connection alive. A new one is about to ask."""
         self.draining = True
+        new = self._new()
         for connection in list(self._connections):
-            if isinstance(connection, HttpConnection) and connection.idle and connection not in self._unfinished:
+            if isinstance(connection, HttpConnection) and connection.idle and connection not in new:
                 connection.close()
 
     def close(self) -> None:
@@ -293,8 +297,13 @@ class Listener:
 
     @property
     def awaited(self) -> bool:
-        """Whether a connection is left that was made and has not asked for anything yet, or is being answered."""
-        return bool(self._accepting or self._unfinished) or self.busy
+        """Whether a connection is left that is about to ask for something, or is being answered."""
+        return bool(self._accepting or self._new()) or self.busy
+
+    def _new(self) -> set[HttpConnection]:
+        """Those just made, whose first request may be under way."""
+        since = self.clock() - NEW_SECONDS
+        return {connection for connection in self._unfinished if connection.active_at > since}
 
 
 def _waiting(port: socket.socket) -> Iterator[socket.socket]:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -177,3 +178,35 @@ async def test_who_waits_to_be_accepted_when_the_port_closes_is_answered() -> No
         while listener.awaited or len(listener):
             await asyncio.sleep(0)
     listener.close()
+
+
+async def test_a_drain_ends_silent_connections_but_not_those_that_are_about_to_ask() -> None:
+    """Browsers open some on suspicion; they are as idle as others once they are a second old."""
+    listener = Listener(handler=lambda _: HttpResponse(200), report=nothing, counters=Counters())
+    now = 1000.0
+    listener.clock = lambda: now
+    await listener.start("127.0.0.1", 0, name="public")
+    try:
+        async with wire(listener.port) as old:
+            await until(lambda: len(listener) == 1)
+            now += 0.9
+            async with wire(listener.port) as new:
+                await until(lambda: len(listener) == 2)
+                now += 0.2
+
+                listener.drain()
+                assert await old.closed() == b""
+                assert listener.awaited
+                await new.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                answer = await new.answer()
+                assert (answer.status, answer.header("connection")) == (200, "close")
+                await new.closed()
+        await until(lambda: not listener.awaited)
+    finally:
+        listener.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0)
