@@ -1,0 +1,24 @@
+"""From `--redis-url` to the registry behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsgateway.registry.link import Link
+from wsgateway.registry.redis import RedisNodes, RedisOrphans
+from wsgateway.registry.target import target
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Every kind of shared state, over one client."""
+
+    link: Link
+    nodes: RedisNodes
+    orphans: RedisOrphans
+
+
+def open_registry(url: str, prefix: str) -> Registry:
+    """The registry at a URL that is not `memory://`; nothing is connected yet. *Raises* SettingError."""
+    link = Link(target(url), prefix)
+    return Registry(link, RedisNodes(link), RedisOrphans(link))
