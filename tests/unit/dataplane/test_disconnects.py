@@ -38,7 +38,12 @@ from wsgateway.messages import EndpointResponse
 pytestmark = pytest.mark.anyio
 
 SLOT = b"abc"
-REFUSED = IntegrationFailure("backend http://b:1 refused the connection")
+REFUSED = "backend http://b:1 refused the connection"
+
+
+def refused() -> IntegrationFailure:
+    """Made anew each time: errors keep what they were raised in alive."""
+    return IntegrationFailure(REFUSED)
 
 
 class Timer:
@@ -189,7 +194,7 @@ async def test_an_answer_ends_it_with_neither_timer_nor_line() -> None:
 
 
 RETRIED = [
-    pytest.param(IntegrationFailure("refused"), id="no connection"),
+    pytest.param(refused, id="no connection"),
     pytest.param(IntegrationTimeout("29 s"), id="timeout"),
     pytest.param(BadGateway("breaks off"), id="half an answer"),
     pytest.param(ServiceUnavailable("the queue is full"), id="a cap"),
@@ -198,9 +203,9 @@ RETRIED = [
 
 
 @pytest.mark.parametrize("fault", RETRIED)
-async def test_a_backend_that_could_not_is_asked_again(fault: int | Exception) -> None:
+async def test_a_backend_that_could_not_is_asked_again(fault: int | Exception | Callable[[], Exception]) -> None:
     world = World()
-    world.backend.answer = fault
+    world.backend.answer = fault() if callable(fault) else fault
     await world.ends("one")
     assert world.finished == []
     assert (world.disconnects.waiting, world.disconnects.holding) == (1, True)
@@ -239,7 +244,7 @@ async def test_any_other_answer_is_final(answer: int | Exception) -> None:
 
 async def test_each_attempt_is_the_same_event() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     first = world.backend.calls[0].epoch, world.backend.calls[0].request_id
     await world.loop.move(100)
@@ -252,7 +257,7 @@ async def test_each_attempt_is_the_same_event() -> None:
 
 async def test_after_ten_minutes_it_is_a_dead_letter_that_can_be_delivered_by_hand() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
 
     await world.loop.move(599.9)
@@ -264,7 +269,7 @@ async def test_after_ten_minutes_it_is_a_dead_letter_that_can_be_delivered_by_ha
     assert letter == {
         "event": "$disconnect dead letter",
         "cause": "its time is over",
-        "error": REFUSED.reason,
+        "error": REFUSED,
         "attempts": 15,
         "api": "chat",
         "stage": "dev",
@@ -288,13 +293,13 @@ async def test_after_ten_minutes_it_is_a_dead_letter_that_can_be_delivered_by_ha
 
 async def test_an_attempt_under_way_when_the_time_is_over_is_the_last() -> None:
     world = World(retry_seconds=2)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one", "two")
     world.backend.answer = None
     await world.loop.move(5)
     assert [letter["connection_id"] for letter in world.letters] == ["two"]
 
-    await world.backend.end(error=REFUSED)
+    await world.backend.end(error=refused())
 
     assert [letter["attempts"] for letter in world.letters] == [1, 2]
     assert sorted(world.finished) == [(SLOT, "one"), (SLOT, "two")]
@@ -302,7 +307,7 @@ async def test_an_attempt_under_way_when_the_time_is_over_is_the_last() -> None:
 
 async def test_an_attempt_under_way_when_the_time_is_over_may_be_answered() -> None:
     world = World(retry_seconds=2)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     world.backend.answer = None
     await world.loop.move(5)
@@ -314,7 +319,7 @@ async def test_an_attempt_under_way_when_the_time_is_over_may_be_answered() -> N
 
 async def test_no_time_for_retries_is_one_attempt() -> None:
     world = World(retry_seconds=0)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
 
     await world.ends("one")
 
@@ -324,7 +329,7 @@ async def test_no_time_for_retries_is_one_attempt() -> None:
 
 async def test_at_most_once_is_one_attempt_and_no_dead_letter() -> None:
     world = World(at_least_once=False)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
 
     await world.ends("one")
     await world.loop.move(700)
@@ -336,7 +341,7 @@ async def test_at_most_once_is_one_attempt_and_no_dead_letter() -> None:
 
 async def test_a_backend_that_is_down_is_asked_by_one_at_a_time_and_then_the_others_follow() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     ids = [f"c{number}" for number in range(2000)]
     await world.ends(*ids)
     assert len(world.backend.calls) == 2000
@@ -363,7 +368,7 @@ async def test_a_backend_that_is_down_is_asked_by_one_at_a_time_and_then_the_oth
 
 async def test_there_is_one_timer_however_many_wait() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
 
     await world.ends(*(f"c{number}" for number in range(1000)))
 
@@ -373,7 +378,7 @@ async def test_there_is_one_timer_however_many_wait() -> None:
 
 async def test_a_connection_that_closes_meanwhile_tells_that_the_backend_is_back() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends(*(f"c{number}" for number in range(10)))
     await world.loop.move(40)
 
@@ -391,7 +396,7 @@ async def test_stages_wait_for_themselves_alone() -> None:
     operation = Operation("$disconnect", (), other.call, False)
     ref = StageRef(replace(world.ref.current, name="live", disconnect=operation))
     world.gateway.stages = {**world.gateway.stages, ("chat", "live"): ref}
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     world.disconnects.begin(client(stage="live", connection_id="two"), ref, 1000, "", owner=SLOT)
     await asyncio.sleep(0)
@@ -406,7 +411,7 @@ async def test_stages_wait_for_themselves_alone() -> None:
 async def test_more_than_a_node_keeps_are_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
 
     await world.ends("a", "b", "c", "d")
 
@@ -419,7 +424,7 @@ async def test_more_than_a_node_keeps_are_given_up_at_once(monkeypatch: pytest.M
 async def test_many_dead_letters_are_told_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 10)
     world = World(retry_seconds=10)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends(*(f"c{number}" for number in range(35)))
 
     told = []
@@ -433,7 +438,7 @@ async def test_many_dead_letters_are_told_in_batches(monkeypatch: pytest.MonkeyP
 
 async def test_a_new_deployment_is_asked_at_once_and_gets_its_own_variables() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     await world.loop.move(40)
     new = Backend()
@@ -449,7 +454,7 @@ async def test_a_new_deployment_is_asked_at_once_and_gets_its_own_variables() ->
 
 async def test_a_route_that_is_gone_has_nobody_to_tell() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one", "two", "three")
 
     world.swap(disconnect=None)
@@ -461,7 +466,7 @@ async def test_a_route_that_is_gone_has_nobody_to_tell() -> None:
 
 async def test_a_stage_that_is_gone_leaves_dead_letters() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one", "two")
 
     world.gateway.stages = {}
@@ -483,7 +488,7 @@ async def test_a_connection_of_another_node_whose_stage_is_not_here_is_a_dead_le
 
 async def test_a_node_that_slept_asks_what_others_finish_before_it_tries_again() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one", "two", "three")
     world.gateway.check_at = 0.0
     asked = []
@@ -504,14 +509,14 @@ async def test_a_node_that_slept_asks_what_others_finish_before_it_tries_again()
 
 async def test_an_attempt_under_way_for_what_another_node_has_claimed_ends_in_nothing() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one", "two")
     world.backend.answer = None
     await world.loop.move(1)
 
     world.disconnects.forget({"one", "two"})
-    await world.backend.end(error=REFUSED)
-    world.backend.answer = REFUSED
+    await world.backend.end(error=refused())
+    world.backend.answer = refused()
     await world.ends("three")
     world.backend.answer = 200
     await world.loop.move(5)
@@ -525,7 +530,7 @@ async def test_an_attempt_under_way_for_what_another_node_has_claimed_ends_in_no
 
 async def test_a_node_that_drains_tries_each_second_and_then_leaves_dead_letters() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     await world.loop.move(100)
     before = world.tried("one")
@@ -544,7 +549,7 @@ async def test_a_node_that_drains_tries_each_second_and_then_leaves_dead_letters
 async def test_calls_under_way_at_the_end_are_dead_letters_once() -> None:
     world = World()
     await world.ends("one")
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("two")
 
     await world.disconnects.end()
@@ -565,7 +570,7 @@ async def test_at_most_once_is_no_dead_letter_at_the_end_either() -> None:
 
 async def test_a_drain_ends_with_its_grace_and_leaves_dead_letters_behind() -> None:
     world = World()
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one", "two")
     world.backend.answer = None
     await world.ends("three")
@@ -582,7 +587,7 @@ async def test_a_drain_ends_with_its_grace_and_leaves_dead_letters_behind() -> N
 
 async def test_a_drain_with_a_registry_waits_for_nothing_but_first_attempts() -> None:
     world = World(durable=True)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     world.backend.answer = None
     await world.ends("two")
@@ -601,7 +606,7 @@ async def test_a_drain_with_a_registry_waits_for_nothing_but_first_attempts() ->
 
 async def test_with_a_registry_what_waits_is_left_to_the_others() -> None:
     world = World(durable=True)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     await world.ends("two", owner=b"xyz")
     world.backend.answer = None
@@ -613,7 +618,7 @@ async def test_with_a_registry_what_waits_is_left_to_the_others() -> None:
     assert world.disconnects.release() == []
     world.backend.open[0].set_result(EndpointResponse(200))
     world.backend.open.pop(0)
-    await world.backend.end(error=REFUSED)
+    await world.backend.end(error=refused())
     await world.loop.move(1000)
 
     assert not world.disconnects.holding
@@ -625,7 +630,7 @@ async def test_with_a_registry_what_waits_is_left_to_the_others() -> None:
 
 async def test_a_retry_under_way_when_it_is_released_may_still_be_answered() -> None:
     world = World(durable=True)
-    world.backend.answer = REFUSED
+    world.backend.answer = refused()
     await world.ends("one")
     world.backend.answer = None
     await world.loop.move(1)
