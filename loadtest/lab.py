@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from loadtest import redis
 from loadtest.errors import LoadTestError
 from loadtest.native import program
 from loadtest.procfs import process_tree, rss
@@ -50,10 +51,12 @@ class Server:
     port: int
     internal_port: int
     log: Path
+    beside: tuple["Server", ...] = ()
+    """Servers that have a part in its work, so that what they use counts, too."""
 
     def pids(self) -> list[int]:
         """All its processes."""
-        return process_tree(self.process.pid)
+        return [*process_tree(self.process.pid), *(pid for server in self.beside for pid in server.pids())]
 
     def rss(self) -> dict[int, int]:
         """Resident bytes of each of its processes."""
@@ -86,12 +89,29 @@ class Lab:
     ) -> None:
         self._stack.close()
 
-    def gateway(self, definition: str) -> Server:
+    def gateway(self, definition: str, *flags: str) -> Server:
         """The gateway, as a user starts it, with this routes.yaml."""
         path = self.folder / "routes.yaml"
         path.write_text(definition)
-        command = [*self._gateway, "serve", str(path), "--port", "0", "--internal-port", "0", "--ready-file"]
+        command = [*self._gateway, "serve", str(path), "--port", "0", "--internal-port", "0", *flags, "--ready-file"]
         return self._serve("gateway", command, self.cores.server)
+
+    def redis(self) -> str:
+        """A Redis of its own, which keeps nothing; gives its URL."""
+        port = redis.free_port()
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wsgateway-loadtest-redis-"))
+        options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": '""', "appendonly": "no"}
+        words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        with (self.folder / "redis.log").open("wb") as output:
+            process = self._start(
+                [redis.program(), *words], self.cores.load, output.fileno(), subprocess.STDOUT, BACKEND_PRIORITY
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not redis.answers(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LoadTestError(f"redis-server did not start:\n{(self.folder / 'redis.log').read_text()}")
+            time.sleep(0.02)
+        return f"redis://127.0.0.1:{port}"
 
     def peer(self, name: str, *arguments: str) -> Server:
         """One of loadtest.peers."""

@@ -3,10 +3,15 @@
 from loadtest.scenarios.base import Scenario
 from loadtest.scenarios.connect import CONNECT
 from loadtest.scenarios.functions import FUNCTIONS
+from loadtest.scenarios.growth import GROWTH
+from loadtest.scenarios.hop import HOP
 from loadtest.scenarios.idle import IDLE
 from loadtest.scenarios.mock import MOCK
 from loadtest.scenarios.neighbours import NEIGHBOURS
 from loadtest.scenarios.push import PUSH
+from loadtest.scenarios.registry import REGISTRY
 from loadtest.scenarios.relay import RELAY
 
-SCENARIOS: dict[str, Scenario] = {s.name: s for s in (MOCK, RELAY, PUSH, IDLE, CONNECT, FUNCTIONS, NEIGHBOURS)}
+SCENARIOS: dict[str, Scenario] = {
+    s.name: s for s in (MOCK, RELAY, PUSH, IDLE, CONNECT, FUNCTIONS, NEIGHBOURS, HOP, REGISTRY, GROWTH)
+}
