@@ -43,6 +43,7 @@ class Peers:
         """When a slot's lease was first missing, in readings without a break since."""
         self._since = self._read_at = 0.0
         """When the readings without a break began, and when the last one was."""
+        self._count = 0
         self.away = True
         """The last reading failed: nothing is known of what the store holds now."""
         self.epoch: bytes | None = None
@@ -63,6 +64,7 @@ class Peers:
         self._remember(view)
         self.away, self.epoch, self._read_at = False, view.epoch, now
         self.nodes, self.leased = view.nodes, view.leased
+        self._count = len(self.leased) if self.settled else max(self._count, len(self.leased))
         known = self.nodes.keys() | self._gone.keys()
         self._missing = {slot: self._missing.get(slot, now) for slot in known - self.leased}
         self.heard()
@@ -83,8 +85,9 @@ class Peers:
 
     @property
     def count(self) -> int:
-        """Living nodes, 1 at least; while the store is away, as last read."""
-        return max(1, len(self.leased))
+        """Nodes that may live, 1 at least; until the readings are settled no fewer than when they last were, for in a
+        store that was emptied the leases of most are missing at first."""
+        return max(1, self._count)
 
     @property
     def digests(self) -> Mapping[bytes, str]:

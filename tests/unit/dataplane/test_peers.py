@@ -204,3 +204,12 @@ def test_dead_means_missing_in_every_reading_of_the_last_two_thirds_of_a_lease(
         if standing is Standing.DEAD:
             assert quiet_since is not None
             assert clock.now - quiet_since >= TTL * 2 / 3
+
+
+def test_an_emptied_store_leaves_the_count_of_nodes_as_it_was_until_it_is_settled() -> None:
+    reader = Reader()
+    reader.read(view([A, B]), seconds=11)
+    reader.read(view([A], known=[A], epoch=b"second"))
+    assert reader.peers.count == 2
+    reader.read(view([A], known=[A], epoch=b"second"), seconds=10)
+    assert reader.peers.count == 1
