@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from loadtest.bench import Bench, Options
 from loadtest.errors import LoadTestError
+from loadtest.faults import command as faults
 from loadtest.lab import Cores
 from loadtest.limits import allow_open_files
 from loadtest.machine import describe
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     for name, scenario in SCENARIOS.items():
         commands.add_parser(name, parents=[common], help=scenario.about)
     commands.add_parser("all", parents=[common], help="all of them")
+    faults.add_arguments(commands.add_parser("faults", help=faults.ABOUT), between)
     report = commands.add_parser("report", help="print Markdown from the files written by --json")
     report.add_argument("files", type=Path, nargs="+", metavar="JSON")
     return top
@@ -74,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, _interrupt)
+        if chosen.command == "faults":
+            return faults.run(chosen, console)
         return run(chosen, console, shlex.join(sys.argv[1:] if arguments is None else arguments))
     except LoadTestError as error:
         console.print(f"loadtest: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

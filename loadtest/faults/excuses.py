@@ -66,8 +66,8 @@ class Excuses:
             yield fault.begun, story.nodes[owner].exited + 1 + terms.slack
         for fault in story.faults_of("redis-cut", node=owner):
             yield fault.begun + terms.isolation, fault.ended + terms.back
-        for fault in story.faults_of("peer-cut", node=push.node):
-            if fault.other == owner:
+        for fault in story.faults_of("peer-cut"):
+            if fault.other == owner and push.node != owner:
                 yield fault.begun, fault.ended + terms.back
         for fault in story.faults_of("redis-away", "redis-wiped"):
             yield _end(fault), _end(fault) + terms.back

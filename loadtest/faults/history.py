@@ -34,7 +34,7 @@ Breakage = Literal[
     "peer-cut",
 ]
 """SIGKILL, SIGSTOP to SIGCONT, or SIGTERM of `node`; Redis out of every node's reach; all it held gone at that moment;
-its answers late; out of `node`'s reach alone; what `node` sends to `other`'s internal listener is not delivered."""
+its answers late; out of `node`'s reach alone; what other nodes send to `other` is not delivered."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):

@@ -240,7 +240,7 @@ def too_long_after_a_flush(hand: Hand) -> None:
 
 
 def over_a_link_that_is_not_cut(hand: Hand) -> None:
-    hand.breaks("peer-cut", at=15, until=30, node="c", other="a")
+    hand.breaks("peer-cut", at=15, until=30, other="c")
     hand.push("p", at=20, status=503)
 
 
@@ -251,7 +251,7 @@ def after_a_clean_close(hand: Hand) -> None:
 
 
 def after_more_than_three_seconds(hand: Hand) -> None:
-    hand.breaks("peer-cut", at=15, until=30, node="b", other="a")
+    hand.breaks("peer-cut", at=15, until=30, other="a")
     hand.push("p", at=20, status=503, took=4.1)
 
 
@@ -334,7 +334,7 @@ def up_to_10_s_after_a_flush(hand: Hand) -> None:
 
 
 def over_a_cut_link(hand: Hand) -> None:
-    hand.breaks("peer-cut", at=15, until=30, node="b", other="a")
+    hand.breaks("peer-cut", at=15, until=30, other="a")
     hand.push("p", at=20, status=503, took=3.9)
 
 
@@ -382,7 +382,7 @@ def test_doubt_with_a_cause(story: Story) -> None:
 def test_order(before: str, status: int, broken: list[str]) -> None:
     hand = Hand()
     hand.opens()
-    hand.breaks("peer-cut", at=11, until=15, node="b", other="a")
+    hand.breaks("peer-cut", at=11, until=15, other="a")
     hand.push("p", at=12, status=status, arrives=False)
     hand.push("q", at=13, before=before)
     hand.hears("push p x", at=13.5)

@@ -1,0 +1,49 @@
+"""Writes a history as things happen, and knows how late its own clock was."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+from loadtest.faults.history import AnyEvent, Breakage, Broke, History, Mended
+
+TICK = 0.05
+
+
+class Recorder:
+    """One per run; `now` is the clock of every event."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begun = self._loop.time()
+        self._numbers = count(1)
+        self.history = History()
+        self.lag = 0.0
+        """Seconds that this process was late at most: what it wrote down may have happened so much earlier."""
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return self._loop.time() - self._begun
+
+    def number(self) -> int:
+        """A number that nothing else in this history has."""
+        return next(self._numbers)
+
+    def add(self, event: AnyEvent) -> None:
+        self.history.add(event)
+
+    def broke(self, kind: Breakage, *, node: str = "", other: str = "") -> int:
+        """A fault that is about to be made; its number."""
+        fault = self.number()
+        self.add(Broke(at=self.now(), fault=fault, kind=kind, node=node, other=other))
+        return fault
+
+    def mended(self, fault: int) -> None:
+        self.add(Mended(at=self.now(), fault=fault))
+
+    async def watch(self) -> None:
+        """Measure the lag; never returns."""
+        while True:
+            due = self._loop.time() + TICK
+            await asyncio.sleep(TICK)
+            self.lag = max(self.lag, self._loop.time() - due)
