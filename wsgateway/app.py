@@ -217,13 +217,13 @@ class _App:
             secret=self._secret or b"",
             log=self._log,
         )
-        self._agreement = agreement = Agreement(self._log, loop.time)
+        agreement = Agreement(self._log, loop.time)
         worker = self._worker
         metrics = Metrics(
             partial(node_facts, gateway, backends, deployments, agreement, self._log.writer),
             shown=None if worker is None else worker.show,
         )
-        self._directory = directory = Directory(gateway, self._entry)
+        directory = Directory(gateway, self._entry)
         probes = Probes(
             ready=self._why_not_ready,
             version=__version__,
@@ -346,7 +346,6 @@ class _App:
                 tasks.start_soon(node.sweep)
                 if settings.shared:
                     tasks.start_soon(self._deployments.follow)
-                    tasks.start_soon(self._agreement.watch, self._directory.living)
                 if settings.dev:
                     tasks.start_soon(watch_file, settings.file.resolve(), self._deployments)
                     tasks.start_soon(watch_code, self._functions, self._deployments)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
-
-import anyio
 
 from wsgateway.model.fingerprint import short
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.gateway import Log
-    from wsgateway.registry.base import NodeEntry
 
 PATIENCE = 5.0
 """Seconds for which nodes may differ: a reload reaches them one after the other."""
@@ -31,16 +28,10 @@ class Agreement:
         self._clock = clock
         self._since: float | None = None
 
-    async def watch(self, living: Callable[[], Iterable[NodeEntry]]) -> None:
-        """Look at what the living nodes tell of themselves, each second; never returns."""
-        while True:
-            await anyio.sleep(1)
-            self.look((entry.name, entry.digest) for entry in living())
-
-    def look(self, executed: Iterable[tuple[str, str]]) -> None:
-        """Take in what each living node executes: its name, and a fingerprint; "" says nothing yet."""
+    def look(self, executed: Mapping[str, str]) -> None:
+        """Take in what each living node executes: fingerprints by the node's name; "" says nothing yet."""
         nodes: dict[str, list[str]] = {}
-        for name, seen in executed:
+        for name, seen in executed.items():
             if seen:
                 nodes.setdefault(seen, []).append(name)
         self.definitions = max(1, len(nodes))

@@ -19,10 +19,10 @@ class Watched:
 
     def look(self, seconds: float = 0.0, **executed: str) -> None:
         """Look once, and each second for so long."""
-        self.agreement.look(executed.items())
+        self.agreement.look(executed)
         for _ in range(int(seconds)):
             self.now += 1
-            self.agreement.look(executed.items())
+            self.agreement.look(executed)
 
     @property
     def events(self) -> list[str]:
@@ -80,15 +80,6 @@ def test_other_values_of_the_environment_are_called_so() -> None:
     facts = watched.lines[0][1]
     assert facts["definitions"] == f"{A[:12]}: three; {A[:12]}+0123: one; {A[:12]}+fedc: two"
     assert "the text is the same" in str(facts["reason"])
-
-
-def test_nodes_of_one_name_are_told_apart() -> None:
-    watched = Watched()
-    for _ in range(10):
-        watched.agreement.look([("same", A), ("same", B)])
-        watched.now += 1
-
-    assert watched.events == ["nodes execute different definitions"]
 
 
 @pytest.mark.parametrize("nodes", [10, 11, 500])
