@@ -30,7 +30,7 @@ class Relaying:
         node.entry = self.entry  # type: ignore[method-assign]
         node.lease._announce = self.entry
         self.faults: list[Any] = []
-        self.directory = Directory(gateway, lambda: self.entry(node.slot), node.peers)
+        self.directory = Directory(gateway, self.entry, node.peers)
         self.internal = Listener(
             handler=self.neighbours.relayed(
                 NodesPage(self.directory, ConnectionsApi(gateway, signed=False, directory=self.directory))
@@ -45,9 +45,9 @@ class Relaying:
     def _unexpected(self, error: BaseException, method: str, target: str) -> None:
         self.faults.append(error)
 
-    def entry(self, slot: bytes) -> NodeEntry:
+    def entry(self) -> NodeEntry:
         name = self.node.name
-        return NodeEntry(slot=slot, address=self.address, name=name, version="1", started=1, digest="d" * 64)
+        return NodeEntry(slot=self.node.slot, address=self.address, name=name, version="1", started=1, digest="d" * 64)
 
     @property
     def port(self) -> int:

@@ -40,6 +40,7 @@ from wsgateway.deployments_api import DeploymentsApi
 from wsgateway.errors import Problem, StartError
 from wsgateway.facts import node_facts
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
+from wsgateway.installation import Installation
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http_proxy import HttpProxy
@@ -47,8 +48,9 @@ from wsgateway.integrations.mock import Mock
 from wsgateway.invocation import CONTEXT
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
-from wsgateway.registry.base import NodeEntry
+from wsgateway.registry.base import DefinitionStore, NodeEntry
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
+from wsgateway.registry.url import open_registry
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
 from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.health import Probes
@@ -138,6 +140,8 @@ class _App:
         self._counters = Counters()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._started = int(time.time() * 1000)
+        self._failed: StartError | None = None
+        self._definitions: DefinitionStore = MemoryDefinitions(MemoryStore())
 
     async def main(self) -> int:
         """Start, say so, serve, drain; leave nothing behind."""
@@ -148,8 +152,6 @@ class _App:
                 "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
             )
         self._secret = installation_secret(settings.installation_secret_file, self._environ)
-        if settings.shared:
-            raise StartError("--redis-url: there is no registry but memory:// yet")
         loaded = load(settings.file, self._environ)
         self._log = Log(LogWriter(), **({} if self._worker is None else {"worker": self._worker.index}))
         self._keyring = keyring = self._new_keyring()
@@ -194,6 +196,7 @@ class _App:
         )
         gateway.disconnects = Disconnects(gateway, retry_seconds=settings.disconnect_retry_seconds)
         self._node = node = Node(gateway, drain_window=settings.drain_window)
+        self._installation = installation = self._join(node, egress)
         proxies = TrustedProxies(settings.trusted_proxies)
         public = Listener(
             handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4"),
@@ -213,17 +216,19 @@ class _App:
             backends=backends,
             keyring=keyring,
             certificates=self._certificates,
-            archive=Archive(MemoryDefinitions(MemoryStore()), node=self._name, key=self._secret or b""),
+            archive=Archive(self._definitions, node=self._name, key=self._secret or b""),
             secret=self._secret or b"",
             log=self._log,
         )
         agreement = Agreement(self._log, loop.time)
+        if installation is not None:
+            installation.agreement = agreement
         worker = self._worker
         metrics = Metrics(
-            partial(node_facts, gateway, backends, deployments, agreement, self._log.writer),
+            partial(node_facts, gateway, backends, deployments, agreement, self._log.writer, installation),
             shown=None if worker is None else worker.show,
         )
-        directory = Directory(gateway, self._entry)
+        directory = Directory(gateway, self._entry, None if installation is None else installation.peers)
         probes = Probes(
             ready=self._why_not_ready,
             version=__version__,
@@ -246,7 +251,7 @@ class _App:
                 admission=gateway.admission,
             )
 
-        self._own = own = inside(probes)
+        self._own = own = inside(probes if installation is None else installation.calls(probes))
         """The node's own port; without other workers the internal listener is that."""
         internal = own
         if worker is not None:
@@ -295,7 +300,18 @@ class _App:
             for listener in (*listeners, invoke_api):
                 listener.close()
             await backends.aclose()
+            if installation is not None:
+                await installation.aclose()
             self._log.writer.close()
+
+    def _join(self, node: Node, egress: Egress) -> Installation | None:
+        """The node's part in an installation; None where the registry is its own memory, and there are no others."""
+        settings = self._settings
+        if not settings.shared:
+            return None
+        registry = open_registry(settings.redis_url, settings.redis_prefix)
+        self._definitions = registry.definitions
+        return Installation(settings, node, registry.nodes, registry.orphans, self._entry, egress, self._secret)
 
     def _new_keyring(self) -> Keyring:
         """In `dev`, an authority of our own where no certificate is given."""
@@ -328,29 +344,55 @@ class _App:
             self._log("the usual port for TLS is taken", port=public.tls_port, usual=port)
 
     async def _serve(self, public: Listener, internal: Listener) -> None:
-        settings, node, worker = self._settings, self._node, self._worker
+        settings, node, worker, installation = self._settings, self._node, self._worker, self._installation
         # The signals are heard before anybody is told that there is somebody to send them to.
         async with heard_signals() as orders:
             # What exists now lives as long as the process; the collector need not look at it again.
             gc.collect()
             gc.freeze()
             gc.set_threshold(5_000, 20, 50)
-            node.ready = True
-            if worker is None:
-                announce(settings, port=public.port, tls_port=public.tls_port, internal_port=internal.port)
-            else:
+            if worker is not None:
                 worker.changed = partial(self._look_at_board, worker, public, internal)
                 worker.follow(orders)
-                worker.report("ready")
+            if installation is None:
+                self._ready(public, internal)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(node.sweep)
                 if settings.shared:
                     tasks.start_soon(self._deployments.follow)
+                if installation is not None:
+                    tasks.start_soon(installation.membership.run)
+                    tasks.start_soon(self._ready_later, installation, public, internal, tasks.cancel_scope)
                 if settings.dev:
                     tasks.start_soon(watch_file, settings.file.resolve(), self._deployments)
                     tasks.start_soon(watch_code, self._functions, self._deployments)
                 await self._hear(orders, tasks)
+                if installation is not None:
+                    await installation.membership.leave()
                 tasks.cancel_scope.cancel()
+            if self._failed is not None:
+                raise self._failed
+
+    def _ready(self, public: Listener, internal: Listener) -> None:
+        """Clients may come. *Raises* StartError where that can't be told."""
+        self._node.ready = True
+        if self._worker is None:
+            announce(self._settings, port=public.port, tls_port=public.tls_port, internal_port=internal.port)
+        else:
+            self._worker.report("ready")
+
+    async def _ready_later(
+        self, installation: Installation, public: Listener, internal: Listener, scope: anyio.CancelScope
+    ) -> None:
+        """Clients may come as soon as this node has its slot: before that each of them would be refused. Whoever
+        accepts them without Redis need not wait."""
+        if self._settings.redis_away == "refuse":
+            await installation.wait_for_slot()
+        try:
+            self._ready(public, internal)
+        except StartError as error:
+            self._failed = error
+            scope.cancel()
 
     async def _hear(self, orders: Orders, tasks: anyio.abc.TaskGroup) -> None:
         """Reload when told to; drain at the first other order, whatever a reload waits for."""
@@ -366,6 +408,8 @@ class _App:
         tasks.start_soon(self._leave_at_once_on, orders)
         if self._worker is not None:
             self._worker.report("draining")
+        if self._installation is not None:
+            self._installation.membership.draining()
         await self._node.drain()
 
     async def _leave_at_once_on(self, orders: Orders) -> None:
@@ -433,7 +477,10 @@ class _App:
     def _why_not_ready(self) -> str:
         if self._gateway.draining:
             return "draining"
-        return "" if self._node.ready else "starting"
+        if self._node.ready:
+            return ""
+        away = self._installation is not None and not self._installation.has_slot
+        return "starting: Redis can't be reached, so this node has no slot yet" if away else "starting"
 
 
 def _account(settings: Settings, endpoints: ServiceEndpoints) -> Account:

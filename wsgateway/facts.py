@@ -6,13 +6,20 @@ from wsgateway import __version__
 from wsgateway.backends import Backends
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.gateway import Gateway
+from wsgateway.dataplane.membership import Membership
 from wsgateway.deploy import Deployments
-from wsgateway.telemetry.base import NodeFacts
+from wsgateway.installation import Installation
+from wsgateway.telemetry.base import MembershipFacts, NodeFacts
 from wsgateway.telemetry.log import LogWriter
 
 
 def node_facts(
-    gateway: Gateway, backends: Backends, deployments: Deployments, agreement: Agreement, log: LogWriter
+    gateway: Gateway,
+    backends: Backends,
+    deployments: Deployments,
+    agreement: Agreement,
+    log: LogWriter,
+    installation: Installation | None,
 ) -> NodeFacts:
     """The counts of this moment."""
     counters, pools = gateway.counters, backends.functions.pools
@@ -69,7 +76,23 @@ def node_facts(
         relays=_by_status(counters.relays),
         relay_doubts=dict(counters.relay_doubts),
         relayed_in=_by_status(counters.relayed_in),
+        membership=None if installation is None else _membership_facts(installation.membership),
         admission_refused=dict(gateway.admission.refused),
+    )
+
+
+def _membership_facts(membership: Membership) -> MembershipFacts:
+    peers, counts = membership.peers, membership.lease.counts
+    return MembershipFacts(
+        registry_up=not peers.away,
+        registry_outages=counts.away,
+        nodes=len(peers.leased),
+        records=len(membership.ledger),
+        records_mended=membership.ledger.mended,
+        bad_records=membership.takeover.bad_records,
+        lease_misses=counts.missed,
+        fenced=counts.fenced,
+        taken_over=membership.takeover.connections,
     )
 
 

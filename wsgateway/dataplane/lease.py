@@ -57,7 +57,7 @@ class Counts:
 
 
 class Lease:
-    """A slot and the lease on it. `announce` makes the node's entry for a slot; `clock` gives seconds.
+    """A slot and the lease on it. `announce` makes the node's entry; `clock` gives seconds.
 
     `accepting` says that clients are taken while the registry is away; else they are refused then. `secret` is the
     installation's where it was set by hand.
@@ -69,7 +69,7 @@ class Lease:
         nodes: Nodes,
         peers: Peers,
         holdings: Holdings,
-        announce: Callable[[bytes], NodeEntry],
+        announce: Callable[[], NodeEntry],
         *,
         ttl: float,
         accepting: bool,
@@ -87,13 +87,15 @@ class Lease:
         self._chosen_secret = secret
         self._clock = clock
         self._renew_at = 0.0
+        self._unheard = False
+        """The slot may have been leased again by a call whose answer, the claims of others, was lost."""
         self._away_since: float | None = None
         self._known_secret = random_bytes(SECRET_BYTES)
         self._hurry = asyncio.Event()
         self.held = False
         """Whether the slot is this node's: it was claimed."""
         self.claimed = asyncio.Event()
-        """Set with the first claim."""
+        """Set once the slot was claimed and the directory read."""
         self.counts = Counts()
         gateway.awoken = self.awoken
         gateway.registry_away = not accepting
@@ -161,7 +163,7 @@ class Lease:
         """Take a slot that nobody ever had."""
         while True:
             start = self._clock()
-            entry = self._announce(self.slot)
+            entry = self._announce()
             if await self._nodes.claim(entry, self._ttl):
                 break
             view = await self._nodes.view(random_bytes(EPOCH_BYTES), self._known_secret)
@@ -174,16 +176,16 @@ class Lease:
         self._extend(start)
         self.held = True
         self._gateway.log("slot claimed", slot=self.slot.hex(), address=entry.address)
-        self.claimed.set()
         self._holdings.compare()
 
     async def _renew(self) -> None:
         start = self._clock()
-        entry = self._announce(self.slot)
-        if await self._nodes.renew(entry, self._ttl):
+        entry = self._announce()
+        if not self._unheard and await self._nodes.renew(entry, self._ttl):
             self._extend(start)
             self._holdings.renewed()
         else:
+            self._unheard = True
             self._recovered(start, await self._nodes.recover(entry, self._ttl))
 
     def _extend(self, start: float) -> None:
@@ -221,7 +223,8 @@ class Lease:
         gateway = self._gateway
         slept = start - gateway.check_at
         gateway.check_at = inf  # what is closed meanwhile looks at it again
-        entry = self._announce(self.slot)
+        entry = self._announce()
+        unheard, self._unheard = self._unheard, True
         try:
             claimed = self._nodes.recover_now(entry, self._ttl, AWAKE_SECONDS)
         except RegistryAway as error:
@@ -234,12 +237,14 @@ class Lease:
             return
         gateway.log("this node slept past its lease", over=round(slept, 3), lease_kept=claimed is None)
         if claimed is None:
+            self._unheard = unheard
             self._extend(start)
-            self._renew_at = 0.0  # it runs, but for how long is not known
         else:
             self._recovered(start, claimed)
+        self.announce_now()  # for how long it runs is not known, nor whether anybody knows the node
 
     def _recovered(self, start: float, claimed: Collection[str]) -> None:
+        self._unheard = False
         self._extend(start)
         closed = self._holdings.lost(claimed)
         self.counts.missed += 1
@@ -267,6 +272,7 @@ class Lease:
 
     def _back(self) -> None:
         self._gateway.registry_away = False
+        self.claimed.set()
         if self._away_since is not None:
             self._gateway.log("registry back", away_seconds=round(self._clock() - self._away_since, 1))
             self._away_since = None

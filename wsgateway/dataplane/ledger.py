@@ -99,6 +99,7 @@ class Ledger:
         self._changes = self._open_writes = 0
         self._to_compare = self._to_count = False
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
         self.mended = 0
         """Records written or removed because the registry's did not agree with what is here."""
 
@@ -153,6 +154,13 @@ class Ledger:
                 self.opened(connection)
             else:
                 self.leave(connection.client.connection_id)
+
+    async def settle(self) -> None:
+        """Have every write so far acknowledged, and what failed made up for. *Raises* RegistryAway."""
+        while self._open_writes:
+            self._settled.clear()
+            await self._settled.wait()
+        await self.mend()
 
     # Compared and mended
 
@@ -242,6 +250,8 @@ class Ledger:
 
     def _written(self, future: asyncio.Future[None]) -> None:
         self._open_writes -= 1
+        if not self._open_writes:
+            self._settled.set()
         if not future.cancelled() and (error := future.exception()) is not None:
             self._to_compare = True  # when the registry is back
             if not isinstance(error, RegistryAway):

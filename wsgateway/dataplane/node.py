@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -43,6 +43,8 @@ class Node:
         self.gateway = gateway
         self.edges: list[Edge] = []
         self.ready = False
+        self.deployed: list[Callable[[], None]] = []
+        """Called after each deployment."""
         self._drain_window = drain_window
         self._grace = grace
         self._refs: dict[tuple[str, str], StageRef] = {}
@@ -68,6 +70,8 @@ class Node:
         gateway.disconnects.look_again()
         if gone:
             close(one for one in gateway.hub if (one.client.api_id, one.client.stage) in gone)
+        for listener in self.deployed:
+            listener()
 
     async def sweep(self) -> None:
         """Run every timer of the node, about once a second or as often as the shortest limit needs; never returns."""

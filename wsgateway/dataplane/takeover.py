@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from wsgateway.dataplane.ledger import client_of
+from wsgateway.dataplane.ledger import BATCH, client_of
 from wsgateway.dataplane.peers import Standing
 from wsgateway.errors import RegistryAway
 
@@ -94,10 +94,15 @@ class TakeOver:
         if self._finisher.running <= AT_ONCE // 2:
             self._wake.set()
 
-    async def give_back(self, owner: bytes, connection_id: str) -> None:
-        """The node ends before this was finished: another one may claim it. *Raises* RegistryAway."""
-        self._taken.discard((owner, connection_id))
-        await self._orphans.give_back(owner, connection_id, self._gateway.ids.slot)
+    async def leave(self) -> int:
+        """The node ends: what it has not finished may be claimed by others. Gives how many. *Raises* RegistryAway."""
+        await self._remove_done()
+        left = list(self._taken)
+        me = self._gateway.ids.slot
+        for start in range(0, len(left), BATCH):
+            some = left[start : start + BATCH]
+            await asyncio.gather(*(self._orphans.give_back(owner, connection_id, me) for owner, connection_id in some))
+        return len(left)
 
     async def _remove_done(self) -> None:
         done = list(self._done)

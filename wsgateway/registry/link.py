@@ -55,6 +55,11 @@ class Link:
         except (RedisError, OSError, TimeoutError) as error:
             raise RegistryAway(reason(error)) from error
 
+    async def command(self, *words: Any) -> Any:
+        """One command's answer. *Raises* RegistryAway."""
+        async with self.step() as client:
+            return await client.execute_command(*words)
+
     async def run(self, client: Any, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes]) -> Any:
         """A script's answer."""
         try:

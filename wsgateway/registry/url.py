@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from wsgateway.registry.link import Link
 from wsgateway.registry.redis import RedisNodes, RedisOrphans
+from wsgateway.registry.redis_definitions import RedisDefinitions
 from wsgateway.registry.target import target
 
 
@@ -16,9 +17,10 @@ class Registry:
     link: Link
     nodes: RedisNodes
     orphans: RedisOrphans
+    definitions: RedisDefinitions
 
 
 def open_registry(url: str, prefix: str) -> Registry:
     """The registry at a URL that is not `memory://`; nothing is connected yet. *Raises* SettingError."""
     link = Link(target(url), prefix)
-    return Registry(link, RedisNodes(link), RedisOrphans(link))
+    return Registry(link, RedisNodes(link), RedisOrphans(link), RedisDefinitions(link.command, prefix))

@@ -6,6 +6,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipFacts:
+    """What a node says of its part in an installation."""
+
+    registry_up: bool
+    registry_outages: int
+    nodes: int
+    records: int
+    records_mended: int
+    bad_records: int
+    lease_misses: int
+    fenced: int
+    taken_over: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
     """A node's counts at one moment. Mappings go from label value to count; label values come from the code."""
 
@@ -54,3 +69,5 @@ class NodeFacts:
     relays: dict[str, int]
     relay_doubts: dict[str, int]
     relayed_in: dict[str, int]
+    membership: MembershipFacts | None
+    """None where there can't be other nodes."""

@@ -35,6 +35,9 @@ GAUGES: Mapping[str, Join] = {
     "wsgateway_disconnects_running": _sum,
     "wsgateway_disconnects_waiting": _sum,
     "wsgateway_draining": min,  # while one of them takes clients they don't drain
+    "wsgateway_nodes": max,
+    "wsgateway_records": _sum,
+    "wsgateway_registry_up": min,
     "wsgateway_tails": _sum,
 }
 """What becomes of a gauge that several have. A test finds those that are missing; here they are summed."""

@@ -12,7 +12,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 if TYPE_CHECKING:
-    from wsgateway.telemetry.base import NodeFacts
+    from wsgateway.telemetry.base import MembershipFacts, NodeFacts
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -129,6 +129,8 @@ class _Collector:
             facts.relay_doubts,
         )
         yield _labelled("relayed_in_total", "Calls that other nodes passed on, by status.", "status", facts.relayed_in)
+        if facts.membership is not None:
+            yield from _membership(facts.membership)
         info = GaugeMetricFamily("wsgateway_build_info", "The running version.", labels=["version"])
         info.add_metric([facts.version], 1)
         yield info
@@ -152,6 +154,20 @@ class Metrics:
         if self._shown is not None:
             self._shown(page)
         return page
+
+
+def _membership(facts: MembershipFacts) -> Iterator[Metric]:
+    yield _gauge("registry_up", "0 while Redis can't be used.", facts.registry_up)
+    yield _counter("registry_outages_total", "Times Redis could not be used any more.", facts.registry_outages)
+    yield _gauge("nodes", "Nodes whose lease runs, this one included, as last read.", facts.nodes)
+    yield _gauge("records", "Connections of this node whose $disconnect others would run.", facts.records)
+    yield _counter("records_mended_total", "Records that Redis had lost, or kept for too long.", facts.records_mended)
+    yield _counter("bad_records_total", "Records of dead nodes that could not be read.", facts.bad_records)
+    yield _counter("lease_misses_total", "Times this node's lease had run out.", facts.lease_misses)
+    yield _counter(
+        "fenced_connections_total", "Connections closed because another node had taken them over.", facts.fenced
+    )
+    yield _counter("taken_over_total", "Connections of dead nodes that this one took over.", facts.taken_over)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

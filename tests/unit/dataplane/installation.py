@@ -76,11 +76,15 @@ class LinkedNodes(MemoryNodes):
 
     async def recover(self, entry: NodeEntry, ttl: float) -> frozenset[str]:
         self._link.check()
-        return await super().recover(entry, ttl)
+        claimed = await super().recover(entry, ttl)
+        self._link.back()
+        return claimed
 
     def recover_now(self, entry: NodeEntry, ttl: float, timeout: float) -> frozenset[str] | None:
         self._link.check()
-        return super().recover_now(entry, ttl, timeout)
+        claimed = super().recover_now(entry, ttl, timeout)
+        self._link.back()
+        return claimed
 
     async def view(self, epoch: bytes, secret: bytes) -> View:
         self._link.check()
@@ -173,7 +177,6 @@ class Finisher:
         self.begun: list[tuple[str, bytes, int, str, bool]] = []
         """Connection id, owner, code, reason, and whether its stage is there."""
         self.pending: list[tuple[bytes, str]] = []
-        self.forgotten: list[str] = []
 
     @property
     def running(self) -> int:
@@ -184,6 +187,10 @@ class Finisher:
         self.pending.append((owner, client.connection_id))
         if self.at_once:
             self.finish()
+
+    def forget(self, claimed: Collection[str]) -> None:
+        """Others finish these."""
+        self.pending = [(owner, connection_id) for owner, connection_id in self.pending if connection_id not in claimed]
 
     def finish(self) -> None:
         """Everything is answered."""
@@ -222,6 +229,7 @@ class Node:
             clock=clock,
         )
         gateway.admission.configure({"chat": quotas()})
+        gateway.disconnects = self.finisher  # type: ignore[assignment]
         self.nodes = LinkedNodes(installation.store, self.link)
         self.orphans = LinkedOrphans(installation.store, self.link)
         self.peers = Peers(TTL, clock)
@@ -236,8 +244,8 @@ class Node:
     def slot(self) -> bytes:
         return self.gateway.ids.slot
 
-    def entry(self, slot: bytes) -> NodeEntry:
-        return NodeEntry(slot=slot, address=f"{self.name}:9090", name=self.name, started=1)
+    def entry(self) -> NodeEntry:
+        return NodeEntry(slot=self.slot, address=f"{self.name}:9090", name=self.name, started=1)
 
     def log(self, event: str, **facts: object) -> None:
         self.logged.append({"event": event, **facts})

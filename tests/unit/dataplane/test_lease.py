@@ -148,7 +148,7 @@ async def test_the_lease_is_renewed_each_third_of_its_time() -> None:
 async def test_news_is_announced_at_once() -> None:
     installation = Installation()
     a, b = await installation.start("a", "b")
-    a.entry = lambda slot: NodeEntry(slot=slot, address="a:9090", name="a", started=1, digest="new")  # type: ignore[method-assign]
+    a.entry = lambda: NodeEntry(slot=a.slot, address="a:9090", name="a", started=1, digest="new")  # type: ignore[method-assign]
     a.lease._announce = a.entry
 
     a.lease.announce_now()
@@ -335,6 +335,23 @@ async def test_a_node_that_wakes_without_the_registry_goes_on_and_learns_later()
     taken.connection.on_message(Message(b"1"))
     assert a.messages == [b"1"], "nobody can be asked"
     a.link.up = True
+    await installation.pass_time(1)
+
+    assert taken.closed == (1001, "Going away")
+    assert kept.closed is None
+
+
+@pytest.mark.parametrize("asked_by", ["a message", "the next round"])
+async def test_claims_whose_answer_was_lost_are_asked_for_again(asked_by: str) -> None:
+    """The slot is leased again by then, so that a renewal alone would say that all is well."""
+    installation, a, _, (taken, kept) = await slept_past_its_lease()
+    a.link.lost = True
+    if asked_by == "a message":
+        kept.connection.on_message(Message(b"1"))
+    else:
+        await a.tick()
+    assert taken.closed is None
+
     await installation.pass_time(1)
 
     assert taken.closed == (1001, "Going away")

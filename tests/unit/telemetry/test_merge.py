@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from wsgateway.telemetry.base import NodeFacts
+from wsgateway.telemetry.base import MembershipFacts, NodeFacts
 from wsgateway.telemetry.merge import GAUGES, Merged
 from wsgateway.telemetry.metrics import Metrics
 from wsgateway.telemetry.unit import readiness
@@ -56,7 +56,9 @@ def facts(value: float = 1) -> NodeFacts:
     made: dict[str, Any] = {}
     for name, kind in typing.get_type_hints(NodeFacts).items():
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if kind is str:
+        if MembershipFacts in arguments:
+            made[name] = MembershipFacts(**{field.name: value for field in dataclasses.fields(MembershipFacts)})  # type: ignore[arg-type]
+        elif kind is str:
             made[name] = "1"
         elif origin is dict:
             key = arguments[0]
