@@ -141,6 +141,8 @@ class _App:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._started = int(time.time() * 1000)
         self._failed: StartError | None = None
+        self._elsewhere = False
+        """Redis is on another machine, and nodes may be."""
         self._definitions: DefinitionStore = MemoryDefinitions(MemoryStore())
 
     async def main(self) -> int:
@@ -311,6 +313,9 @@ class _App:
             return None
         registry = open_registry(settings.redis_url, settings.redis_prefix)
         self._definitions = registry.definitions
+        for host, port in registry.link.target.addresses:
+            egress.deny_own(host, port)
+            self._elsewhere = self._elsewhere or not is_loopback_host(host)
         return Installation(settings, node, registry.nodes, registry.orphans, self._entry, egress, self._secret)
 
     def _new_keyring(self) -> Keyring:
@@ -388,6 +393,11 @@ class _App:
         accepts them without Redis need not wait."""
         if self._settings.redis_away == "refuse":
             await installation.wait_for_slot()
+        address = self._entry().address
+        if self._elsewhere and is_loopback_host(address.rpartition(":")[0].strip("[]")):
+            self._log(
+                "nodes on other machines can't reach this one: give --internal-host, or --advertise", address=address
+            )
         try:
             self._ready(public, internal)
         except StartError as error:

@@ -13,7 +13,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from wsgateway.dataplane.identity import new_slot
+from wsgateway.dataplane.identity import new_slot, slot_text
 from wsgateway.invocation import random_bytes
 from wsgateway.registry.base import NodeEntry, Nodes, RegistryAway
 
@@ -175,7 +175,7 @@ class Lease:
             self._gateway.ids.slot = new_slot()
         self._extend(start)
         self.held = True
-        self._gateway.log("slot claimed", slot=self.slot.hex(), address=entry.address)
+        self._gateway.log("slot claimed", slot=slot_text(self.slot), address=entry.address)
         self._holdings.compare()
 
     async def _renew(self) -> None:

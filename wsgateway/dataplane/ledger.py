@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from wsgateway.dataplane.identity import slot_text
 from wsgateway.errors import RegistryAway
 from wsgateway.invocation import Client
 
@@ -235,7 +236,7 @@ class Ledger:
             await _all(writes)
         self.mended += written + removed
         if written or removed:
-            self._gateway.log("records entered anew", slot=slot.hex(), written=written, removed=removed)
+            self._gateway.log("records entered anew", slot=slot_text(slot), written=written, removed=removed)
 
     @property
     def _slot(self) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from wsgateway.dataplane.identity import slot_text
 from wsgateway.dataplane.ledger import BATCH, client_of
 from wsgateway.dataplane.peers import Standing
 from wsgateway.errors import RegistryAway
@@ -127,7 +128,9 @@ class TakeOver:
             return
         if owner not in self._begun:
             self._begun.add(owner)
-            self._gateway.log("taking over from a dead node", slot=owner.hex(), name=entry.name, address=entry.address)
+            self._gateway.log(
+                "taking over from a dead node", slot=slot_text(owner), name=entry.name, address=entry.address
+            )
         free = [(connection_id, claim) for connection_id, claim in found if self._is_free(owner, connection_id, claim)]
         if not free:
             return
@@ -163,4 +166,6 @@ class TakeOver:
     async def _retire(self, entry: NodeEntry) -> None:
         if await self._nodes.retire(entry.slot):
             self._begun.discard(entry.slot)
-            self._gateway.log("a dead node is finished", slot=entry.slot.hex(), name=entry.name, address=entry.address)
+            self._gateway.log(
+                "a dead node is finished", slot=slot_text(entry.slot), name=entry.name, address=entry.address
+            )

@@ -15,6 +15,7 @@ from tests.unit.dataplane.installation import Installation, Node, id_of, without
 from tests.unit.dataplane.values import client, handshake
 from wsgateway.dataplane import ledger
 from wsgateway.dataplane.compile import Operation
+from wsgateway.dataplane.identity import slot_text
 from wsgateway.dataplane.ledger import client_of, record_of
 from wsgateway.dataplane.websocket import Accepted, WebSocketApis
 from wsgateway.errors import AccessDenied, RegistryAway
@@ -227,7 +228,7 @@ async def test_a_renewal_finds_a_record_that_was_lost() -> None:
     assert installation.records(a) == {id_of(socket) for socket in sockets}
     assert a.ledger.mended == 3
     assert a.events("records entered anew") == [
-        {"event": "records entered anew", "slot": a.slot.hex(), "written": 3, "removed": 0}
+        {"event": "records entered anew", "slot": slot_text(a.slot), "written": 3, "removed": 0}
     ]
 
 
