@@ -221,9 +221,13 @@ class Supervisor:
         if not place.page:
             return
         merged = Merged(only_counts=True)
-        for packed in filter(None, (self._past, place.page)):
-            merged.add(zlib.decompress(packed))
-        self._past = zlib.compress(merged.render(), 1)
+        try:
+            for packed in filter(None, (self._past, place.page)):
+                merged.add(zlib.decompress(packed))
+        except (ValueError, zlib.error) as error:  # what a process says at its end may be anything
+            self._log("the counts of a worker are lost", worker=place.index, error=error)
+        else:
+            self._past = zlib.compress(merged.render(), 1)
 
     # All of them
 
