@@ -150,7 +150,7 @@ class _closing:  # noqa: N801
 def _reset(writer: asyncio.StreamWriter) -> None:
     there = writer.get_extra_info("socket")
     if there is not None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # it is closed
             there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
     writer.transport.abort()
 

@@ -49,7 +49,10 @@ class RedisServer:
         self.port = free_port(BUS)
         self.user, self.password = user, password
         self.log: list[str] = []
-        self._config = {"appendonly": "yes", "save": "''", "repl-diskless-sync-delay": "0"} | (config or {})
+        # Written before it is answered, and never synced: nothing is lost with the process alone.
+        self._config = {"appendonly": "yes", "appendfsync": "no", "save": "''", "repl-diskless-sync-delay": "0"} | (
+            config or {}
+        )
         self._heard = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None

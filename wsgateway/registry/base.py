@@ -81,7 +81,7 @@ class Nodes(Protocol):
 
     async def renew(self, entry: NodeEntry, ttl: float) -> bool:
         """Have the lease run for `ttl` from now, and announce `entry` anew; False, and nothing done, where it had run
-        out."""
+        out, or is not known to be this process's: the answer to a claim or recovery was lost. Recover it then."""
 
     async def recover(self, entry: NodeEntry, ttl: float) -> frozenset[str]:
         """Lease the slot again after it had run out; gives the connections that other nodes have claimed by then.
@@ -90,7 +90,8 @@ class Nodes(Protocol):
         """
 
     def recover_now(self, entry: NodeEntry, ttl: float, timeout: float) -> frozenset[str] | None:
-        """As `recover`, if the lease has run out, else None; blocks for `timeout` seconds at most."""
+        """As `recover`, if the lease has run out or is not known to be this process's, else None; blocks for `timeout`
+        seconds at most."""
 
     async def view(self, epoch: bytes, secret: bytes) -> View:
         """All nodes. Where the store has no epoch or secret, these become them."""
@@ -122,7 +123,7 @@ class Orphans(Protocol):
     async def count(self, slot: bytes) -> int: ...
 
     async def ids(self, slot: bytes) -> frozenset[str]:
-        """All connections with a record; read in pieces, so what changes meanwhile may or may not be there."""
+        """All connections with a record; what changes meanwhile may or may not be there."""
 
     async def page(self, slot: bytes, size: int) -> Sequence[tuple[str, bytes | None]]:
         """Up to `size` connections with a record, at random, each with the slot of the node that claimed it."""
@@ -133,7 +134,8 @@ class Orphans(Protocol):
         """Claim connections for the node with slot `claimer`; gives the records of those it got.
 
         Each is claimed where the slot has no lease, the record is there, and the claim on it is the one given beside
-        it (None: no claim). Of several nodes that try one gets it.
+        it (None: no claim), or is the claimer's already: a call whose answer was lost can be made again. Of several
+        nodes that try one gets it.
         """
 
     async def give_back(self, slot: bytes, connection_id: str, claimer: bytes) -> None:

@@ -44,7 +44,8 @@ class MemoryNodes:
 
     async def claim(self, entry: NodeEntry, ttl: float) -> bool:
         store, slot = self._store, entry.slot
-        if store.leased(slot) or slot in store.nodes or slot in store.retired:
+        known = slot in store.nodes or slot in store.retired or store.records.get(slot) or store.claims.get(slot)
+        if store.leased(slot) or known:
             return False
         self._lease(entry, ttl)
         return True
@@ -145,7 +146,7 @@ class MemoryOrphans:
         records = store.records.get(slot, {})
         claims = store.claims.setdefault(slot, {})
         for connection_id, claim in wanted:
-            if connection_id in records and claims.get(connection_id) == claim:
+            if connection_id in records and claims.get(connection_id) in (claim, claimer):
                 claims[connection_id] = claimer
                 taken[connection_id] = records[connection_id]
         return taken

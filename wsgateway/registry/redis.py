@@ -1,343 +1,323 @@
-"""Nodes and Orphans in Redis (6.2 or later), alone, behind Sentinels or as a Cluster.
+"""The registry of several nodes, in Redis 6.2 or later (or Valkey): one server, Sentinel or Cluster.
 
-Keys, with PREFIX before each; SLOT is a node's slot in base64:
+Keys. P is `--redis-prefix`, S a slot as 6 hexadecimal digits; what stands in braces is a Cluster's hash tag, so that
+all keys of one script are on one of its nodes.
 
-| key | kind | what | lives |
-| --- | --- | --- | --- |
-| `epoch` | string | made with the first write: another one means that Redis was emptied | for ever |
-| `secret` | string | by which nodes know one another | for ever |
-| `nodes` | hash | slot → NodeEntry (MessagePack) | until the slot is retired |
-| `retired` | sorted set | slots of nodes that have ended, by the second | a day each |
-| `{SLOT}:lease` | string | there while the node renews it | `--lease-ttl` |
-| `{SLOT}:records` | hash | connection id → record, while its $disconnect is to be run | with its fields |
-| `{SLOT}:claims` | hash | connection id → slot of the node that runs its $disconnect | a day after the last |
+=====================  ======  =============================================================  ========================
+key                    type    holds                                                          ends
+=====================  ======  =============================================================  ========================
+P:{directory}:nodes    hash    S to the node's entry, MessagePack with a version              a field by retire or leave
+P:{directory}:epoch    string  16 bytes, made when there was none                             never
+P:{directory}:secret   string  32 bytes, likewise                                             never
+P:{S}:lease            string  a token of the process that renews it                          --lease-ttl after renewal
+P:{S}:orphans          hash    connection id to the record of what its $disconnect needs      with its last field
+P:{S}:claims           hash    connection id to the slot (3 bytes) of who runs $disconnect    a day after the last claim
+P:{S}:retired          string  1: the node has ended, with all its connections                after a day
+=====================  ======  =============================================================  ========================
 
-What it costs: a connection whose stage has a `$disconnect` that is delivered at least once is one field of one HSET
-when it opens and of one HDEL when its $disconnect has been answered, together with all others of the same moment; any
-other connection, a message and a push are nothing. A node renews its lease (SET, HSET, ZREM, HLEN) three times a lease,
-and reads the directory (GET twice, HGETALL, an EXISTS for each node) fifteen times a lease.
+Operations (round trips; EVALSHA, unless a command is named):
 
-A claim of a slot, a renewal and a claim of connections are one atomic step each (SET NX, SET XX, a script). What takes
-more than one is in an order in which a crash between two is harmless: a lease without an entry runs out; a slot is
-known as retired before its entry goes; and a lease always weighs more than being retired.
+- connect: a field of an HSET that all connects of one turn of the loop share; disconnect: likewise of an HDEL. Both
+  travel in one pipeline. Only connections whose $disconnect has to be delivered have a record.
+- message, push: none. A push for a node that is not known to live: 2, at once (`look_up`).
+- each node, each lease-ttl/15 (1 s): `view`, 1 and a pipeline of one EXISTS for each node; each lease-ttl/3 (5 s):
+  `renew`, 1 and HSET; and HLEN to compare the number of records.
+- take-over: for each 64 to 128 connections `page`, `take` (1 for each 500), then the shared HDEL.
+
+Steps that touch both tags are ordered so that a crash between them is mended by what comes anyway: a lease without an
+entry is announced by its node's next tick, or runs out; an entry without a lease is a dead node's, which survivors
+retire; a retired slot whose entry is still there is retired again.
+
+A lease counts as this process's only if this process has read the answer that said so: each claim or recovery writes a
+new token, and `renew` needs the one that was acknowledged. So a recovery whose answer was lost is done once more, and
+what others have claimed is not missed.
+
+Whatever is in Redis and can't be read (another version's entry, another program's bytes) is left out, and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections import deque
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from typing import TypeVar
+import secrets
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import msgspec
-from redis.exceptions import RedisError
 
 from wsgateway.errors import RegistryAway
 from wsgateway.registry.base import LookUp, NodeEntry, View
-from wsgateway.registry.link import Link, Script, reason, sentinels_of
+from wsgateway.registry.batches import Batches, Round
+from wsgateway.registry.link import Command, Link, blocking
 
 DAY = 86_400
-BATCH = 1_000
-"""Fields of one HSET or HDEL: what Redis does in about a millisecond."""
-PIECES = 64
-"""Of them in one pipeline."""
+"""Seconds that claims, and what is known of ended nodes, are kept."""
+LEASE_SECONDS = 2.0
+"""For calls that begin a node's work with Redis, the connection included: where Redis is slow, that takes longest."""
+MANY_SECONDS = 5.0
+"""For all connections of a node at once."""
+TAKE_AT_ONCE = 500
+TOKEN_BYTES = 16
+SLOT_BYTES = 3
+OLDEST = (6, 2)
+"""The first version that has HRANDFIELD."""
 
-T = TypeVar("T")
+
+class _Announced(NodeEntry, frozen=True, kw_only=True):
+    """A node's entry as it is stored. Fields are only ever added, with a default."""
+
+    v: Literal[1]
+
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(NodeEntry).decode
+_decoder = msgspec.msgpack.Decoder(_Announced)
 
 
 class RedisNodes:
-    """Slots, leases and addresses in Redis."""
+    """Nodes in Redis; one per process."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._retire = Script("retire")
+        self._tokens: dict[bytes, bytes] = {}
+        """By slot, that of the lease which is known to be held."""
+        self._recent_enough = False
         self.bad_entries = 0
-        """Entries of the directory that could not be read."""
+        """Entries that could not be read, each time they were met."""
 
     async def claim(self, entry: NodeEntry, ttl: float) -> bool:
-        link, slot = self._link, entry.slot
-        async with link.step() as client:
-            pipeline = client.pipeline(transaction=False)
-            pipeline.hexists(link.key("nodes"), slot)
-            pipeline.zscore(link.key("retired"), slot)
-            known, retired = await pipeline.execute()
-            if known or retired is not None:
-                return False
-            if not await client.set(link.node_key(slot, "lease"), _token(entry), nx=True, px=_millis(ttl)):
-                return False
-            await client.hset(link.key("nodes"), slot, _encode(entry))
-            return True
+        await self._check_version()
+        link, slot, token = self._link, entry.slot, secrets.token_bytes(TOKEN_BYTES)
+        whole = link.node_keys(slot, "lease", "retired", "orphans", "claims")
+        if not await link.script("claim", whole, token, _milliseconds(ttl), seconds=LEASE_SECONDS):
+            return False
+        if not await link.command("HSETNX", link.key("nodes"), slot.hex(), _pack(entry)):
+            # A dead node's, of which nothing else is left.
+            await link.script("release", link.node_keys(slot, "lease"), token)
+            return False
+        self._tokens[slot] = token
+        return True
 
     async def renew(self, entry: NodeEntry, ttl: float) -> bool:
-        link = self._link
-        async with link.step() as client:
-            lease = link.node_key(entry.slot, "lease")
-            if not await client.set(lease, _token(entry), xx=True, px=_millis(ttl)):
-                return False
-            await self._announce(client, entry)
-            return True
+        token = self._tokens.get(entry.slot)
+        lease = self._link.node_keys(entry.slot, "lease")
+        if token is None or not await self._link.script(
+            "renew", lease, token, _milliseconds(ttl), seconds=LEASE_SECONDS
+        ):
+            return False
+        await self._announce(entry)
+        return True
 
     async def recover(self, entry: NodeEntry, ttl: float) -> frozenset[str]:
-        link, slot = self._link, entry.slot
-        async with link.step() as client:
-            # Two steps, in this order: nobody claims anything any more once the lease is there.
-            await client.set(link.node_key(slot, "lease"), _token(entry), px=_millis(ttl))
-            claimed = await client.hkeys(link.node_key(slot, "claims"))
-            await self._announce(client, entry)
-            return _ids(claimed)
+        claimed = await self._recover(self._link, entry.slot, ttl)
+        assert claimed is not None
+        await self._announce(entry)
+        return claimed
 
     def recover_now(self, entry: NodeEntry, ttl: float, timeout: float) -> frozenset[str] | None:
-        # In a thread, for a hard limit of time, whatever the client and its servers do.
-        outcome: deque[frozenset[str] | BaseException | None] = deque()
-        worker = threading.Thread(target=self._recover, args=(entry, ttl, outcome), daemon=True)
-        worker.start()
-        worker.join(timeout)
-        if not outcome:
-            raise RegistryAway(f"no answer within {timeout:g} s")
-        found = outcome.popleft()
-        if isinstance(found, (RedisError, OSError)):
-            raise RegistryAway(reason(found)) from found
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        async def ask(link: Link) -> frozenset[str] | None:
+            # Without an announcement: an entry outlives its lease; where it doesn't, the next round makes it.
+            return await self._recover(link, entry.slot, ttl, self._tokens.get(entry.slot, b""))
 
-    def _recover(self, entry: NodeEntry, ttl: float, outcome: deque[frozenset[str] | BaseException | None]) -> None:
-        link, slot = self._link, entry.slot
-        try:
-            client = link.target.open_blocking()
-            try:
-                if client.set(link.node_key(slot, "lease"), _token(entry), nx=True, px=_millis(ttl)):
-                    outcome.append(_ids(client.hkeys(link.node_key(slot, "claims"))))
-                else:
-                    outcome.append(None)
-            finally:
-                for used in (client, *sentinels_of(client)):
-                    used.close()
-        except Exception as error:
-            outcome.append(error)
+        return blocking(self._link, ask, timeout)
 
-    async def _announce(self, client: object, entry: NodeEntry) -> None:
-        link = self._link
-        pipeline = client.pipeline(transaction=False)  # type: ignore[attr-defined]
-        pipeline.hset(link.key("nodes"), entry.slot, _encode(entry))
-        pipeline.zrem(link.key("retired"), entry.slot)
-        await pipeline.execute()
+    async def _recover(self, link: Link, slot: bytes, ttl: float, held: bytes = b"") -> frozenset[str] | None:
+        """None where the lease with token `held` runs."""
+        token = secrets.token_bytes(TOKEN_BYTES)
+        keys = link.node_keys(slot, "lease", "retired", "claims")
+        claimed = await link.script("recover", keys, token, _milliseconds(ttl), held, seconds=LEASE_SECONDS)
+        if claimed is None:
+            return None
+        self._tokens[slot] = token
+        return frozenset(_ids(claimed))
+
+    async def _announce(self, entry: NodeEntry) -> None:
+        await self._link.command("HSET", self._link.key("nodes"), entry.slot.hex(), _pack(entry))
 
     async def view(self, epoch: bytes, secret: bytes) -> View:
         link = self._link
-        async with link.step() as client:
-            pipeline = client.pipeline(transaction=False)
-            pipeline.get(link.key("epoch"))
-            pipeline.get(link.key("secret"))
-            pipeline.hgetall(link.key("nodes"))
-            found_epoch, found_secret, entries = await pipeline.execute()
-            nodes = self._read(entries)
-            pipeline = client.pipeline(transaction=False)
-            for slot in nodes:
-                pipeline.exists(link.node_key(slot, "lease"))
-            leases = await pipeline.execute() if nodes else []
-            return View(
-                epoch=found_epoch or await self._first(client, "epoch", epoch),
-                secret=found_secret or await self._first(client, "secret", secret),
-                nodes=nodes,
-                leased=frozenset(slot for slot, lease in zip(nodes, leases, strict=True) if lease),
-            )
-
-    async def _first(self, client: object, name: str, value: bytes) -> bytes:
-        """What the key holds: `value`, if nothing else was put there before."""
-        key = self._link.key(name)
-        await client.set(key, value, nx=True)  # type: ignore[attr-defined]
-        found = await client.get(key)  # type: ignore[attr-defined]
-        if not isinstance(found, bytes):
-            raise RegistryAway(f"{key} went as soon as it was written")
-        return found
-
-    def _read(self, entries: Mapping[bytes, bytes]) -> dict[bytes, NodeEntry]:
-        nodes = {}
-        for slot, data in entries.items():
-            entry = self._entry(slot, data)
-            if entry is not None:
-                nodes[slot] = entry
-        return nodes
-
-    def _entry(self, slot: bytes, data: bytes) -> NodeEntry | None:
-        """What a node told of itself; None, and counted, where it makes no sense."""
-        try:
-            entry = _decode(data)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            entry = None
-        if entry is None or entry.slot != slot:
-            self.bad_entries += 1
-            return None
-        return entry
+        keys = [link.key(name) for name in ("epoch", "secret", "nodes")]
+        found_epoch, found_secret, entries = await link.script("view", keys, epoch, secret)
+        nodes = dict(self._entries(entries))
+        leases = await link.pipeline([("EXISTS", link.node_key(slot, "lease")) for slot in nodes]) if nodes else []
+        return View(
+            epoch=found_epoch,
+            secret=found_secret,
+            nodes=nodes,
+            leased=frozenset(slot for slot, there in zip(nodes, leases, strict=True) if there),
+        )
 
     async def look_up(self, slot: bytes, connection_id: str) -> LookUp:
+        """As the contract says, but in two steps, at once: of the directory, and of the slot."""
         link = self._link
-        async with link.step() as client:
-            pipeline = client.pipeline(transaction=False)
-            # The lease last: one that is missing then was missing when the claim was looked for, or came after it.
-            pipeline.get(link.key("epoch"))
-            pipeline.hget(link.key("nodes"), slot)
-            pipeline.zscore(link.key("retired"), slot)
-            pipeline.hexists(link.node_key(slot, "records"), connection_id)
-            pipeline.hexists(link.node_key(slot, "claims"), connection_id)
-            pipeline.exists(link.node_key(slot, "lease"))
-            epoch, data, retired, recorded, claimed, leased = await pipeline.execute()
-            return LookUp(
-                epoch=epoch,
-                entry=None if data is None else self._entry(slot, data),
-                leased=bool(leased),
-                retired=retired is not None,
-                recorded=bool(recorded),
-                claimed=bool(claimed),
-            )
+        whole = link.node_keys(slot, "lease", "retired", "orphans", "claims")
+        directory, state = await asyncio.gather(
+            link.script("entry", [link.key("epoch"), link.key("nodes")], slot.hex()),
+            link.script("state", whole, connection_id),
+        )
+        if state[0] != connection_id.encode():
+            raise RegistryAway("an answer is about another connection than was asked about")
+        return LookUp(
+            epoch=directory[0],
+            entry=self._entry(slot, directory[1]),
+            leased=bool(state[1]),
+            retired=bool(state[2]),
+            recorded=bool(state[3]),
+            claimed=bool(state[4]),
+        )
 
     async def leave(self, slot: bytes) -> None:
-        link = self._link
-        async with link.step() as client:
-            await client.delete(link.node_key(slot, "lease"))
-        await self.retire(slot)
+        self._tokens.pop(slot, None)
+        await self._retire(slot, leave=True)
 
     async def retire(self, slot: bytes) -> bool:
-        link = self._link
-        keys = [link.node_key(slot, name) for name in ("lease", "records", "claims")]
-        async with link.step() as client:
-            if not await link.run(client, self._retire, keys, []):
-                return False
-            now = int(time.time())
-            pipeline = client.pipeline(transaction=False)
-            pipeline.zadd(link.key("retired"), {slot: now})
-            pipeline.zremrangebyscore(link.key("retired"), "-inf", now - DAY)
-            await pipeline.execute()
-            await client.hdel(link.key("nodes"), slot)
-            return True
+        return await self._retire(slot, leave=False)
+
+    async def _retire(self, slot: bytes, *, leave: bool) -> bool:
+        keys = self._link.node_keys(slot, "lease", "retired", "orphans")
+        if not await self._link.script("retire", keys, DAY, int(leave)):
+            return False
+        await self._link.command("HDEL", self._link.key("nodes"), slot.hex())
+        return True
 
     async def aclose(self) -> None:
         await self._link.aclose()
 
+    async def _check_version(self) -> None:
+        """*Raises* RegistryAway where Redis is too old; whether it may be asked is up to its ACL."""
+        if self._recent_enough:
+            return
+        version = await self._link.version()
+        if version is not None and version < OLDEST:
+            raise RegistryAway(
+                f"Redis at {self._link.target} has version {'.'.join(map(str, version))}; 6.2 or later is needed"
+            )
+        self._recent_enough = True
+
+    def _entries(self, flat: Sequence[bytes]) -> Iterator[tuple[bytes, NodeEntry]]:
+        for name, value in _pairs(flat):
+            slot = _slot(name)
+            entry = None if slot is None else self._entry(slot, value)
+            if slot is None:
+                self.bad_entries += 1
+            elif entry is not None:
+                yield slot, entry
+
+    def _entry(self, slot: bytes, value: bytes | None) -> NodeEntry | None:
+        """None where there is none, or none that can be read."""
+        if value is None:
+            return None
+        try:
+            found = _decoder.decode(value)
+        except (msgspec.MsgspecError, RecursionError):
+            found = None
+        if found is None or found.slot != slot:
+            self.bad_entries += 1
+            return None
+        return NodeEntry(**{name: getattr(found, name) for name in NodeEntry.__struct_fields__})
+
 
 class RedisOrphans:
-    """Records and claims in Redis.
-
-    Writes gather while one batch is under way, and leave together as the next; of several to one record the last one
-    counts. A batch fails as a whole, within a time limit: so no more can wait than comes in that time.
-    """
+    """Orphans in Redis."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._take = Script("take")
-        self._give_back = Script("give_back")
-        self._waiting: dict[tuple[bytes, str], bytes | None] = {}
-        self._promise: asyncio.Future[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
+        self._batches = Batches(self._write)
+        link.before_closing(self._batches.aclose)
+        self.bad_ids = 0
+        """Connections with a record whose id could not be read, each time they were met."""
 
     def add(self, slot: bytes, connection_id: str, record: bytes) -> Awaitable[None]:
-        return self._write((slot, connection_id), record)
+        return self._batches.put((slot, connection_id), record)
 
     def remove(self, slot: bytes, connection_id: str) -> Awaitable[None]:
-        return self._write((slot, connection_id), None)
+        return self._batches.put((slot, connection_id), None)
 
-    def _write(self, key: tuple[bytes, str], record: bytes | None) -> asyncio.Future[None]:
-        self._waiting[key] = record
-        if self._promise is None:
-            loop = asyncio.get_running_loop()
-            self._promise = loop.create_future()
-            self._promise.add_done_callback(_heard)
-            if self._writer is None:
-                self._writer = loop.create_task(self._write_all())
-        return asyncio.shield(self._promise)
+    async def _write(self, records: Round) -> None:
+        await self._link.pipeline(list(self._commands(records)))
 
-    async def _write_all(self) -> None:
-        """Write batch after batch while there is something to write."""
-        try:
-            while self._promise is not None:
-                promise, batch = self._promise, self._waiting
-                self._promise, self._waiting = None, {}
-                try:
-                    await self._write_batch(batch)
-                except BaseException as error:
-                    away = error if isinstance(error, RegistryAway) else RegistryAway("the write was given up")
-                    promise.set_exception(away)
-                    if away is not error:
-                        raise
-                else:
-                    promise.set_result(None)
-        finally:
-            self._writer = None
-
-    async def _write_batch(self, batch: Mapping[tuple[bytes, str], bytes | None]) -> None:
-        added: dict[bytes, list[str | bytes]] = {}
-        removed: dict[bytes, list[str | bytes]] = {}
-        for (slot, connection_id), record in batch.items():
+    def _commands(self, records: Round) -> Iterator[Command]:
+        """One HSET and one HDEL for each slot: of one connection there is one write, so their order is free."""
+        kept: dict[bytes, list[bytes | str | int]] = {}
+        removed: dict[bytes, list[bytes | str | int]] = {}
+        for (slot, connection_id), record in records.items():
             if record is None:
                 removed.setdefault(slot, []).append(connection_id)
             else:
-                added.setdefault(slot, []).extend((connection_id, record))
-        commands = [("HSET", slot, piece) for slot, fields in added.items() for piece in _pieces(fields, 2 * BATCH)]
-        commands += [("HDEL", slot, piece) for slot, fields in removed.items() for piece in _pieces(fields, BATCH)]
-        for piece in _pieces(commands, PIECES):
-            async with self._link.step() as client:
-                pipeline = client.pipeline(transaction=False)
-                for command, slot, fields in piece:
-                    pipeline.execute_command(command, self._link.node_key(slot, "records"), *fields)
-                await pipeline.execute()
+                kept.setdefault(slot, []).extend((connection_id, record))
+        for slot, fields in kept.items():
+            yield "HSET", self._link.node_key(slot, "orphans"), *fields
+        for slot, ids in removed.items():
+            yield "HDEL", self._link.node_key(slot, "orphans"), *ids
 
     async def count(self, slot: bytes) -> int:
-        async with self._link.step() as client:
-            return int(await client.hlen(self._link.node_key(slot, "records")))
+        return int(await self._link.command("HLEN", self._link.node_key(slot, "orphans")))
 
     async def ids(self, slot: bytes) -> frozenset[str]:
-        async with self._link.step() as client:
-            return _ids(await client.hkeys(self._link.node_key(slot, "records")))
+        found = await self._link.command("HKEYS", self._link.node_key(slot, "orphans"), seconds=MANY_SECONDS)
+        return frozenset(self._known(found))
 
     async def page(self, slot: bytes, size: int) -> Sequence[tuple[str, bytes | None]]:
-        link = self._link
-        async with link.step() as client:
-            chosen = await client.hrandfield(link.node_key(slot, "records"), size)
-            if not chosen:
-                return []
-            claims = await client.hmget(link.node_key(slot, "claims"), chosen)
-            return [(connection_id.decode(), claim) for connection_id, claim in zip(chosen, claims, strict=True)]
+        found = await self._link.script("page", self._link.node_keys(slot, "orphans", "claims"), size)
+        claims = dict(_pairs(found))
+        return [(connection_id, claims[connection_id.encode()] or None) for connection_id in self._known(claims)]
 
     async def take(
         self, slot: bytes, claimer: bytes, wanted: Collection[tuple[str, bytes | None]]
     ) -> Mapping[str, bytes]:
-        link = self._link
-        keys = [link.node_key(slot, name) for name in ("lease", "records", "claims")]
-        words = [word for connection_id, claim in wanted for word in (connection_id, claim or b"")]
-        async with link.step() as client:
-            found = await link.run(client, self._take, keys, [claimer, *words])
-            return {found[i].decode(): found[i + 1] for i in range(0, len(found), 2)}
+        """What a call of several steps got before one failed is given; the rest can be asked for again."""
+        claims = dict(wanted)
+        asked = list(claims)
+        taken: dict[str, bytes] = {}
+        for begin in range(0, len(asked), TAKE_AT_ONCE):
+            some = {connection_id: claims[connection_id] for connection_id in asked[begin : begin + TAKE_AT_ONCE]}
+            try:
+                taken |= await self._take(slot, claimer, some)
+            except RegistryAway:
+                if not taken:
+                    raise
+                break
+        return taken
+
+    async def _take(self, slot: bytes, claimer: bytes, claims: Mapping[str, bytes | None]) -> Mapping[str, bytes]:
+        values = [value for connection_id, claim in claims.items() for value in (connection_id, claim or b"")]
+        keys = self._link.node_keys(slot, "lease", "orphans", "claims")
+        records = dict(_pairs(await self._link.script("take", keys, claimer, DAY, *values)))
+        # What was not asked about is another call's answer, and nothing of ours.
+        return {known: records[known.encode()] for known in self._known(records) if known in claims}
 
     async def give_back(self, slot: bytes, connection_id: str, claimer: bytes) -> None:
-        link = self._link
-        async with link.step() as client:
-            await link.run(client, self._give_back, [link.node_key(slot, "claims")], [connection_id, claimer])
+        await self._link.script("give_back", self._link.node_keys(slot, "claims"), connection_id, claimer)
+
+    def _known(self, found: Collection[bytes]) -> list[str]:
+        known = list(_ids(found))
+        self.bad_ids += len(found) - len(known)
+        return known
 
 
-def _token(entry: NodeEntry) -> str:
-    """What a lease holds is for people who look at it."""
-    return f"{entry.name} {entry.address}"
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
 
 
-def _millis(seconds: float) -> int:
-    return max(1, int(seconds * 1000))
+def _pack(entry: NodeEntry) -> bytes:
+    return _encode(_Announced(v=1, **msgspec.structs.asdict(entry)))
 
 
-def _ids(found: Iterable[bytes]) -> frozenset[str]:
-    return frozenset(connection_id.decode("latin-1") for connection_id in found)
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
-def _pieces(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+def _slot(name: bytes) -> bytes | None:
+    """The slot that a field of the directory is named for."""
+    try:
+        slot = bytes.fromhex(name.decode("ascii"))
+    except ValueError:
+        return None
+    return slot if len(slot) == SLOT_BYTES and slot.hex().encode() == name else None
 
 
-def _heard(promise: asyncio.Future[None]) -> None:
-    """Who wrote may not wait; that is no unhandled error."""
-    if not promise.cancelled():
-        promise.exception()
+def _ids(found: Iterable[bytes]) -> Iterator[str]:
+    """Those that can be connection ids, which are ASCII."""
+    for name in found:
+        try:
+            yield name.decode("ascii")
+        except UnicodeDecodeError:
+            continue
