@@ -16,6 +16,7 @@ from tests.harness import PATIENCE
 from tests.redis import RedisServer, cluster, redis_server, sentinels
 from wsgateway.errors import RegistryAway
 from wsgateway.registry.base import NodeEntry
+from wsgateway.registry.link import slot_name
 from wsgateway.registry.url import Registry, open_registry
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +24,11 @@ pytestmark = pytest.mark.anyio
 LONG = 600.0
 A, B = b"aaa", b"\x00\xff}"
 ONE, TWO = NodeEntry(slot=A, address="127.0.0.1:1", name="one"), NodeEntry(slot=B, address="127.0.0.1:2", name="two")
+
+
+def key(slot: bytes, name: str) -> str:
+    """As the first lines of registry/redis.py have it."""
+    return f"p:{{{slot_name(slot)}}}:{name}"
 
 
 @pytest.fixture
@@ -97,7 +103,7 @@ async def orphaned(server: RedisServer, registry: Registry, *ids: str) -> None:
     """B had connections, and is dead."""
     assert await registry.nodes.claim(TWO, LONG)
     await asyncio.gather(*(registry.orphans.add(B, name, name.encode()) for name in ids))
-    await server.run("DEL", f"p:{{{B.hex()}}}:lease")
+    await server.run("DEL", key(B, "lease"))
 
 
 async def test_a_stopped_server_is_away_in_time_and_back_when_it_goes_on(
@@ -165,6 +171,25 @@ async def test_a_recovery_whose_answer_was_lost_is_done_again(
     # From another thread, since this one carries the link.
     assert await asyncio.to_thread(registry.nodes.recover_now, TWO, LONG, PATIENCE) == frozenset(["taken"])
     assert await registry.nodes.renew(TWO, LONG)
+
+
+async def test_a_renewal_that_is_overtaken_by_a_recovery_is_one_of_what_was_recovered(
+    server: RedisServer, between: Link, registry: Registry
+) -> None:
+    """As where a process that slept wakes up in the midst of it."""
+    await registry.nodes.claim(ONE, LONG)
+    await registry.nodes.renew(ONE, LONG)
+    await server.run("DEL", key(A, "lease"))
+    between.hole()
+    renewal = asyncio.ensure_future(registry.nodes.renew(ONE, LONG))
+    await asyncio.wait([renewal], timeout=0.05)
+    async with opened(server.url) as direct:
+        # The same process, by the way around: this thread carries the link.
+        direct.nodes._tokens = registry.nodes._tokens
+        assert direct.nodes.recover_now(ONE, LONG, PATIENCE) == frozenset()
+    await between.heal()
+
+    assert await renewal
 
 
 async def test_a_claim_whose_answer_was_lost_is_had_again(
@@ -241,7 +266,9 @@ async def test_a_replica_is_away_for_reading_too(tmp_path: Path, server: RedisSe
     async with redis_server(tmp_path / "master") as master:
         await server.replicate(master)
         said = await all_refused(registry)
-        assert said == {f"Redis at {HOST}:{registry.link.target.hosts[0][1]}: it is a replica, which takes no writes"}
+        assert said == {
+            f"Redis at {HOST}:{registry.link.target.addresses[0][1]}: it is a replica, which takes no writes"
+        }
         await server.replicate(None)
     await back(registry)
 
@@ -283,17 +310,17 @@ async def test_what_can_not_be_read_is_left_out_and_counted(server: RedisServer,
     directory = "p:{directory}:nodes"
     raw = registry.link.command
     for name, value in [
-        (A.hex(), b"\xc1"),
+        (slot_name(A), b"\xc1"),
         ("zz", b""),
-        ("616263", b"\x80"),
+        ("YWJj", b"\x80"),
         ("\xff", b"\xc7\x00\x01"),
-        ("616261", b""),
+        ("YWJh", b""),
     ]:
         await raw("HSET", directory, name, value)
-    entry = await raw("HGET", directory, B.hex())
-    await raw("HSET", directory, b"bbb".hex(), entry)  # another's
-    await raw("HSET", directory, b"ccc".hex(), entry.replace(b"\xa1v\x01", b"\xa1v\x02"))  # of another version
-    await raw("HSET", f"p:{{{B.hex()}}}:orphans", b"\xff\xfe", b"?")
+    entry = await raw("HGET", directory, slot_name(B))
+    await raw("HSET", directory, slot_name(b"bbb"), entry)  # another's
+    await raw("HSET", directory, slot_name(b"ccc"), entry.replace(b"\xa1v\x01", b"\xa1v\x02"))  # of another version
+    await raw("HSET", key(B, "orphans"), b"\xff\xfe", b"?")
 
     assert dict((await registry.nodes.view(b"e", b"s")).nodes) == {B: TWO}
     assert (await registry.nodes.look_up(A, "x")).entry is None
@@ -301,10 +328,10 @@ async def test_what_can_not_be_read_is_left_out_and_counted(server: RedisServer,
     assert await registry.orphans.ids(B) == {"x"}
     assert await registry.orphans.page(B, 10) == [("x", None)]
     assert registry.orphans.bad_ids == 2
-    await raw("HSET", f"p:{{{B.hex()}}}:claims", "x", "no slot")
+    await raw("HSET", key(B, "claims"), "x", "no slot")
     assert await registry.orphans.page(B, 10) == [("x", b"no slot")]
     assert await registry.orphans.take(B, A, [("x", b"no slot")]) == {"x": b"x"}
-    await raw("HSET", f"p:{{{B.hex()}}}:lease", "a", "b")
+    await raw("HSET", key(B, "lease"), "a", "b")
     assert "is somebody else's" in await refused(lambda: registry.nodes.renew(TWO, LONG))
 
 

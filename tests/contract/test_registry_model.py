@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from tests.redis import RedisServer
 from wsgateway.registry.base import LookUp, NodeEntry, View
+from wsgateway.registry.link import slot_name
 from wsgateway.registry.memory import MemoryNodes, MemoryOrphans, MemoryStore
 from wsgateway.registry.url import open_registry
 
@@ -22,6 +23,11 @@ SLOTS = st.sampled_from([b"aaa", b"\x00\xff}", b":*{"])
 IDS = st.sampled_from(["one==", "{two}", "*"])
 RECORDS = st.binary(max_size=4)
 ADDRESSES = st.sampled_from(["127.0.0.1:1", "[::1]:2"])
+
+
+def key(slot: bytes, name: str) -> str:
+    """As the first lines of registry/redis.py have it."""
+    return f"p:{{{slot_name(slot)}}}:{name}"
 
 
 class Model:
@@ -75,7 +81,7 @@ class Stores:
 
     def lapse(self, slot: bytes) -> None:
         self.memory.leases.pop(slot, None)
-        self.run(self.server.run("DEL", f"p:{{{slot.hex()}}}:lease"))
+        self.run(self.server.run("DEL", key(slot, "lease")))
 
     def close(self) -> None:
         self.run(self.redis.nodes.aclose())

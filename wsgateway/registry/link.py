@@ -11,6 +11,7 @@ import asyncio
 import concurrent.futures
 import ssl
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cache
 from hashlib import sha1
@@ -96,7 +97,7 @@ class Link:
 
     def node_key(self, slot: bytes, name: str) -> str:
         """A key of one node."""
-        return f"{self.prefix}:{{{slot.hex()}}}:{name}"
+        return f"{self.prefix}:{{{slot_name(slot)}}}:{name}"
 
     def node_keys(self, slot: bytes, *names: str) -> list[str]:
         return [self.node_key(slot, name) for name in names]
@@ -202,7 +203,7 @@ class Link:
             del options["socket_keepalive"]
         else:
             kind = SSLConnection if target.tls else Connection
-            options |= {"host": target.hosts[0][0], "port": target.hosts[0][1]} | self._tls()
+            options |= {"host": target.addresses[0][0], "port": target.addresses[0][1]} | self._tls()
         pool = ConnectionPool(connection_class=kind, **options)
         client = Redis(connection_pool=pool)
         self._closers += [client.aclose, pool.aclose]
@@ -213,7 +214,7 @@ class Link:
         tls = ({"ssl": True} | self._tls()) if target.tls else {}
         asked = _patience(SENTINEL_SECONDS) | tls
         asked |= {"username": target.sentinel_username, "password": target.sentinel_password}
-        sentinel = _Sentinel(list(target.hosts), sentinel_kwargs=asked)
+        sentinel = _Sentinel(list(target.addresses), sentinel_kwargs=asked)
         client: Redis = sentinel.master_for(target.service, **self._options(), **tls)
         self._closers.append(client.aclose)
         self._closers += [one.aclose for one in sentinel.sentinels]
@@ -224,7 +225,7 @@ class Link:
         options = self._options()
         del options["db"]
         cluster = RedisCluster(
-            startup_nodes=[ClusterNode(host, port) for host, port in self.target.hosts],
+            startup_nodes=[ClusterNode(host, port) for host, port in self.target.addresses],
             max_connections=2 * AT_ONCE,
             **options,
             **tls,
@@ -269,6 +270,11 @@ def _reason(error: Exception) -> str:
             return reason
     text = text.partition(" with args")[0].partition("script:")[0]
     return " ".join(text.split())[:200] or type(error).__name__
+
+
+def slot_name(slot: bytes) -> str:
+    """What ids of its connections begin with."""
+    return urlsafe_b64encode(slot).decode()
 
 
 @cache

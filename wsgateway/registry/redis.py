@@ -1,7 +1,7 @@
 """The registry of several nodes, in Redis 6.2 or later (or Valkey): one server, Sentinel or Cluster.
 
-Keys. P is `--redis-prefix`, S a slot as 6 hexadecimal digits; what stands in braces is a Cluster's hash tag, so that
-all keys of one script are on one of its nodes.
+Keys. P is `--redis-prefix`, S a slot as ids of its connections begin; what stands in braces is a Cluster's hash tag, so
+that all keys of one script are on one of its nodes.
 
 =====================  ======  =============================================================  ========================
 key                    type    holds                                                          ends
@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -47,7 +48,7 @@ import msgspec
 from wsgateway.errors import RegistryAway
 from wsgateway.registry.base import LookUp, NodeEntry, View
 from wsgateway.registry.batches import Batches, Round
-from wsgateway.registry.link import Command, Link, blocking
+from wsgateway.registry.link import Command, Link, blocking, slot_name
 
 DAY = 86_400
 """Seconds that claims, and what is known of ended nodes, are kept."""
@@ -89,7 +90,7 @@ class RedisNodes:
         whole = link.node_keys(slot, "lease", "retired", "orphans", "claims")
         if not await link.script("claim", whole, token, _milliseconds(ttl), seconds=LEASE_SECONDS):
             return False
-        if not await link.command("HSETNX", link.key("nodes"), slot.hex(), _pack(entry)):
+        if not await link.command("HSETNX", link.key("nodes"), slot_name(slot), _pack(entry)):
             # A dead node's, of which nothing else is left.
             await link.script("release", link.node_keys(slot, "lease"), token)
             return False
@@ -97,14 +98,15 @@ class RedisNodes:
         return True
 
     async def renew(self, entry: NodeEntry, ttl: float) -> bool:
-        token = self._tokens.get(entry.slot)
         lease = self._link.node_keys(entry.slot, "lease")
-        if token is None or not await self._link.script(
-            "renew", lease, token, _milliseconds(ttl), seconds=LEASE_SECONDS
-        ):
-            return False
-        await self._announce(entry)
-        return True
+        refused: bytes | None = None
+        # Once more where `recover_now` got another token while this was under way.
+        while (token := self._tokens.get(entry.slot)) != refused:
+            if token and await self._link.script("renew", lease, token, _milliseconds(ttl), seconds=LEASE_SECONDS):
+                await self._announce(entry)
+                return True
+            refused = token
+        return False
 
     async def recover(self, entry: NodeEntry, ttl: float) -> frozenset[str]:
         claimed = await self._recover(self._link, entry.slot, ttl)
@@ -130,7 +132,7 @@ class RedisNodes:
         return frozenset(_ids(claimed))
 
     async def _announce(self, entry: NodeEntry) -> None:
-        await self._link.command("HSET", self._link.key("nodes"), entry.slot.hex(), _pack(entry))
+        await self._link.command("HSET", self._link.key("nodes"), slot_name(entry.slot), _pack(entry))
 
     async def view(self, epoch: bytes, secret: bytes) -> View:
         link = self._link
@@ -150,7 +152,7 @@ class RedisNodes:
         link = self._link
         whole = link.node_keys(slot, "lease", "retired", "orphans", "claims")
         directory, state = await asyncio.gather(
-            link.script("entry", [link.key("epoch"), link.key("nodes")], slot.hex()),
+            link.script("entry", [link.key("epoch"), link.key("nodes")], slot_name(slot)),
             link.script("state", whole, connection_id),
         )
         if state[0] != connection_id.encode():
@@ -175,7 +177,7 @@ class RedisNodes:
         keys = self._link.node_keys(slot, "lease", "retired", "orphans")
         if not await self._link.script("retire", keys, DAY, int(leave)):
             return False
-        await self._link.command("HDEL", self._link.key("nodes"), slot.hex())
+        await self._link.command("HDEL", self._link.key("nodes"), slot_name(slot))
         return True
 
     async def aclose(self) -> None:
@@ -308,10 +310,10 @@ def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def _slot(name: bytes) -> bytes | None:
     """The slot that a field of the directory is named for."""
     try:
-        slot = bytes.fromhex(name.decode("ascii"))
+        slot = urlsafe_b64decode(name)
     except ValueError:
         return None
-    return slot if len(slot) == SLOT_BYTES and slot.hex().encode() == name else None
+    return slot if len(slot) == SLOT_BYTES and urlsafe_b64encode(slot) == name else None
 
 
 def _ids(found: Iterable[bytes]) -> Iterator[str]:

@@ -49,7 +49,8 @@ class Target:
     """A place where Redis is. As text it shows neither password."""
 
     kind: Kind = "single"
-    hosts: tuple[Host, ...] = ()
+    addresses: tuple[Host, ...] = ()
+    """Host and port of each server that the URL names."""
     path: str = ""
     """Of the socket, where there is no host."""
     service: str = ""
@@ -61,7 +62,7 @@ class Target:
     tls: Tls | None = None
 
     def __str__(self) -> str:
-        hosts = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        hosts = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
         return f"{self.service} of {hosts}" if self.service else hosts or self.path
 
 
@@ -88,7 +89,7 @@ def target(url: str) -> Target:
     if scheme == "unix":
         return _unix(found, hosts, slash + path, options)
     kind = KINDS[matched[4] or ""]
-    found = replace(found, kind=kind, hosts=_hosts(hosts, kind))
+    found = replace(found, kind=kind, addresses=_hosts(hosts, kind))
     if matched[3]:
         found = replace(found, tls=_tls(options))
     if kind == "sentinel":

@@ -16,24 +16,24 @@ from wsgateway.registry.target import Target, Tls, target
 @pytest.mark.parametrize(
     ("url", "means"),
     [
-        ("redis://db", Target(hosts=(("db", 6379),))),
-        ("redis://db:7000/3", Target(hosts=(("db", 7000),), db=3)),
-        ("redis://db?db=4", Target(hosts=(("db", 6379),), db=4)),
-        ("redis://[::1]:7000", Target(hosts=(("::1", 7000),))),
-        ("redis://:pw@db", Target(hosts=(("db", 6379),), password="pw")),
-        ("redis://me:p%40%2F%3A@db", Target(hosts=(("db", 6379),), username="me", password="p@/:")),
-        ("redis://me@db", Target(hosts=(("db", 6379),), username="me")),
-        ("rediss://db", Target(hosts=(("db", 6379),), tls=Tls())),
-        ("rediss://db?ssl_check_hostname=no", Target(hosts=(("db", 6379),), tls=Tls(check_hostname=False))),
+        ("redis://db", Target(addresses=(("db", 6379),))),
+        ("redis://db:7000/3", Target(addresses=(("db", 7000),), db=3)),
+        ("redis://db?db=4", Target(addresses=(("db", 6379),), db=4)),
+        ("redis://[::1]:7000", Target(addresses=(("::1", 7000),))),
+        ("redis://:pw@db", Target(addresses=(("db", 6379),), password="pw")),
+        ("redis://me:p%40%2F%3A@db", Target(addresses=(("db", 6379),), username="me", password="p@/:")),
+        ("redis://me@db", Target(addresses=(("db", 6379),), username="me")),
+        ("rediss://db", Target(addresses=(("db", 6379),), tls=Tls())),
+        ("rediss://db?ssl_check_hostname=no", Target(addresses=(("db", 6379),), tls=Tls(check_hostname=False))),
         (
             "rediss://db?ssl_cert_reqs=none",
-            Target(hosts=(("db", 6379),), tls=Tls(verify=False, check_hostname=False)),
+            Target(addresses=(("db", 6379),), tls=Tls(verify=False, check_hostname=False)),
         ),
         (
             "redis+sentinel://me:pw@a,b:7,[::1]/main/2?sentinel_username=s&sentinel_password=t",
             Target(
                 kind="sentinel",
-                hosts=(("a", 26379), ("b", 7), ("::1", 26379)),
+                addresses=(("a", 26379), ("b", 7), ("::1", 26379)),
                 service="main",
                 db=2,
                 username="me",
@@ -42,9 +42,9 @@ from wsgateway.registry.target import Target, Tls, target
                 sentinel_password="t",
             ),
         ),
-        ("rediss+sentinel://a/main", Target(kind="sentinel", hosts=(("a", 26379),), service="main", tls=Tls())),
-        ("redis+cluster://a,b:7", Target(kind="cluster", hosts=(("a", 6379), ("b", 7)))),
-        ("rediss+cluster://a:1/0", Target(kind="cluster", hosts=(("a", 1),), tls=Tls())),
+        ("rediss+sentinel://a/main", Target(kind="sentinel", addresses=(("a", 26379),), service="main", tls=Tls())),
+        ("redis+cluster://a,b:7", Target(kind="cluster", addresses=(("a", 6379), ("b", 7)))),
+        ("rediss+cluster://a:1/0", Target(kind="cluster", addresses=(("a", 1),), tls=Tls())),
         ("unix:///run/redis.sock", Target(path="/run/redis.sock")),
         ("unix://me:pw@/run/r?db=1", Target(path="/run/r", db=1, username="me", password="pw")),
     ],
@@ -130,4 +130,4 @@ def test_any_text_means_something_or_is_refused(url: str) -> None:
         found = target(url)
     except SettingError:
         return
-    assert found.hosts or found.path
+    assert found.addresses or found.path
