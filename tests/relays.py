@@ -27,6 +27,7 @@ class Relaying:
         self.secret: Callable[[], bytes] = lambda: node.lease.secret if secret is None else secret
         self.neighbours = Neighbours(gateway, node.peers, node.nodes, self.egress, self._secret)
         self.seals = self.neighbours.seals
+        self.relay = self.neighbours.relay
         node.entry = self.entry  # type: ignore[method-assign]
         node.lease._announce = self.entry
         self.faults: list[Any] = []

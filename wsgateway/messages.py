@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -146,6 +147,24 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
     body: bytes | None = b""
     binary: bool | None = None
     reply: Message | None = None
+
+
+class PromptAnswer(asyncio.Future[HttpResponse]):
+    """An answer for later whose writer is told at once, not in the next turn of the loop.
+
+    Whoever will write it sets `told` as soon as it has got the future; whoever ends it does so by `tell`. It can be
+    awaited as any future as well.
+    """
+
+    __slots__ = ("told",)
+
+    told: Callable[[HttpResponse], None] | None
+
+    def tell(self, response: HttpResponse) -> None:
+        """End in `response`."""
+        self.set_result(response)
+        if self.told is not None:
+            self.told(response)
 
 
 Handler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]

@@ -15,10 +15,15 @@ from tests.e2e.test_cli import wsgateway
 from tests.harness import PATIENCE, Answer, http
 from tests.relays import Relaying, Stranger
 from tests.unit.dataplane.installation import Installation, Node
+from wsgateway.dataplane.batch import MAX_BODY, pack
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.relay import CALL_SECONDS, HOP_SECONDS
+from wsgateway.dataplane.relayed import RelayedCalls
+from wsgateway.dataplane.seals import PREFIX, Verb
 from wsgateway.errors import IntegrationFailure
-from wsgateway.messages import Message
+from wsgateway.messages import HttpRequest, HttpResponse, Message
+from wsgateway.transport.head import Incoming
+from wsgateway.transport.http import HttpConnection
 
 pytestmark = pytest.mark.anyio
 
@@ -246,14 +251,18 @@ async def test_while_the_registry_is_away_the_kept_addresses_are_called(two: lis
         doubt(answer)
 
 
-async def replace(node: Relaying, answer: bytes | None) -> Stranger:
-    """Something else takes a node's port."""
+@asynccontextmanager
+async def replaced(node: Relaying, answer: bytes | None) -> AsyncIterator[Stranger]:
+    """Something else has a node's port."""
     port = node.port
     node.internal.close()
     await asyncio.sleep(0)
     stranger = Stranger(answer, port)
     await stranger.start()
-    return stranger
+    try:
+        yield stranger
+    finally:
+        await stranger.stop()
 
 
 ANSWERS = {
@@ -268,17 +277,16 @@ ANSWERS = {
 async def test_whoever_is_not_the_owner_leaves_doubt(two: list[Relaying], cause: str, answer: bytes | None) -> None:
     a, b = two
     connection_id, _ = await a.connect()
-    stranger = await replace(a, answer)
-    begun = time.monotonic()
+    async with replaced(a, answer) as stranger:
+        begun = time.monotonic()
 
-    doubt(await push(b, connection_id))
+        doubt(await push(b, connection_id))
 
-    assert time.monotonic() - begun < 3
-    assert b.gateway.counters.relay_doubts == {cause: 1}
-    targets = {asked.split(b" ")[1] for asked in stranger.asked}
-    assert len(targets) == 1, "a repeated call has the same number"
-    assert len(stranger.asked) == {"stranger": 1, "moved": 2, "broken": 2, "silent": 1}[cause]
-    await stranger.stop()
+        assert time.monotonic() - begun < 3
+        assert b.gateway.counters.relay_doubts == {cause: 1}
+        targets = {asked.split(b" ")[1] for asked in stranger.asked}
+        assert len(targets) == 1, "a repeated call has the same number"
+        assert len(stranger.asked) == {"stranger": 1, "moved": 2, "broken": 2, "silent": 1}[cause]
 
 
 async def test_a_slot_that_another_node_has_not_got_is_refused(two: list[Relaying]) -> None:
@@ -383,6 +391,150 @@ async def test_a_relayed_call_is_never_passed_on() -> None:
         assert c.gateway.counters.relays == {}
 
 
+# Many at once
+
+
+def statuses(answers: list[Answer]) -> list[int]:
+    return [answer.status for answer in answers]
+
+
+async def test_pushes_at_once_each_get_their_own_answer(two: list[Relaying]) -> None:
+    a, b = two
+    made = [await a.connect() for _ in range(12)]
+    for _, socket in made[:4]:
+        socket.close(1000, "")
+    for _, socket in made[4:8]:
+        socket.send = lambda message: Sent.FULL  # type: ignore[method-assign]
+
+    async def one(number: int) -> Answer:
+        return await push(b, made[number % 12][0], b"%d" % number, "?type=binary" if number % 2 else "")
+
+    answers = await asyncio.gather(*map(one, range(240)))
+
+    assert statuses(answers) == [(410, 429, 200)[number % 12 // 4] for number in range(240)]
+    for index, (_, socket) in enumerate(made[8:], 8):
+        wanted = {Message(b"%d" % number, number % 2 == 1) for number in range(index, 240, 12)}
+        assert len(socket.sent) == len(wanted) == 20
+        assert set(socket.sent) == wanted
+    assert a.gateway.counters.relayed_in == {410: 80, 429: 80, 200: 80}
+    assert b.gateway.counters.relays == {410: 80, 429: 80, 200: 80}
+
+
+async def test_pushes_at_once_travel_together(two: list[Relaying], monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    requests = 0
+    many = RelayedCalls._many
+
+    def counting(self: RelayedCalls, request: HttpRequest, body: bytes) -> HttpResponse:
+        nonlocal requests
+        requests += 1
+        return many(self, request, body)
+
+    monkeypatch.setattr(RelayedCalls, "_many", counting)
+    calls = [b.relay.call(Verb.TEXT, "chat", connection_id, b"%d" % number) for number in range(1 + 64 + 64 + 1)]
+
+    answers = [answer if isinstance(answer, HttpResponse) else await answer for answer in calls]
+
+    assert [answer.status for answer in answers] == [200] * 130
+    assert requests == 2, "one finds nobody on the way, two full loads, and one alone"
+    assert sorted(int(message.data) for message in socket.sent) == list(range(130))
+
+
+async def test_large_pushes_at_once_arrive(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+
+    answers = await asyncio.gather(*(push(b, connection_id, bytes([65 + number]) * 200_000) for number in range(10)))
+
+    assert statuses(answers) == [200] * 10
+    assert {message.data[:1] for message in socket.sent} == {bytes([65 + number]) for number in range(10)}
+
+
+@pytest.mark.parametrize(("cause", "answer"), ANSWERS.items(), ids=ANSWERS)
+async def test_pushes_at_once_to_whoever_is_not_the_owner_are_all_doubted(
+    two: list[Relaying], cause: str, answer: bytes | None
+) -> None:
+    a, b = two
+    connection_id, _ = await a.connect()
+    async with replaced(a, answer):
+        answers = await asyncio.gather(*(push(b, connection_id) for _ in range(50)))
+
+        for each in answers:
+            doubt(each)
+        causes = b.gateway.counters.relay_doubts
+        assert sum(causes.values()) == 50
+        assert causes[cause]
+        # What ends a connection before it has read everything resets it, answer and all.
+        assert causes.keys() <= {cause, "broken"}
+
+
+async def test_pushes_at_once_to_a_crashed_node_are_all_doubted(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, _ = await a.connect()
+    await a.stop()
+
+    for _ in range(3):
+        for answer in await asyncio.gather(*(push(b, connection_id) for _ in range(60))):
+            doubt(answer)
+
+
+async def test_pushes_whose_connection_broke_are_sent_again_and_done_once(two: list[Relaying]) -> None:
+    """The owner has done them, and its answer was lost."""
+    a, b = two
+    connection_id, socket = await a.connect()
+    await push(b, connection_id, b"first")
+    lost = 0
+    answer = HttpConnection.respond
+
+    def losing(self: HttpConnection, incoming: Incoming, response: HttpResponse) -> None:
+        nonlocal lost
+        if incoming.target.startswith(PREFIX) and lost < 2:
+            lost += 1
+            self.transport.abort()
+        else:
+            answer(self, incoming, response)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HttpConnection, "respond", losing)
+        calls = [b.relay.call(Verb.TEXT, "chat", connection_id, b"%d" % number) for number in range(20)]
+        answers = [answer if isinstance(answer, HttpResponse) else await answer for answer in calls]
+
+    assert lost == 2
+    assert [answer.status for answer in answers] == [200] * 20
+    assert sorted(message.data for message in socket.sent[1:]) == sorted(b"%d" % number for number in range(20))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\xc1", id="no MessagePack"),
+        pytest.param(b"\x93\x01\x02\x03", id="no pushes"),
+        pytest.param(b"\x91" * 5000 + b"\x01", id="deep"),
+    ],
+)
+async def test_many_that_are_nothing_of_ours_are_refused(two: list[Relaying], body: bytes) -> None:
+    a, b = two
+    signed = b"%bm%b1" % (a.gateway.ids.begin.encode(), b.gateway.ids.begin.encode())
+
+    answer = await http(a.port, "POST", b.seals.target(signed, body).decode(), body)
+
+    assert answer.status == 400
+
+
+async def test_many_are_sealed_with_what_they_say(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, socket = await a.connect()
+    signed = b"%bm%b1" % (a.gateway.ids.begin.encode(), b.gateway.ids.begin.encode())
+    body = pack([("call", "chat", connection_id, b"x")])
+
+    for target in (b.seals.target(signed, body + b"!"), b.seals.target(signed)):
+        assert (await http(a.port, "POST", target.decode(), body)).status == 403
+    assert (await http(a.port, "POST", b.seals.target(signed).decode(), b"x" * (MAX_BODY + 1))).status == 403
+    assert socket.sent == []
+
+
 # People
 
 
@@ -412,13 +564,11 @@ async def test_a_node_that_does_not_answer_is_named_in_the_list(two: list[Relayi
     await a.connect()
     connection_id, _ = await b.connect()
     slot = a.gateway.ids.begin
-    stranger = await replace(a, b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"items":[]}')
+    async with replaced(a, b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"items":[]}'):
+        page = (await http(b.port, "GET", "/dev/@connections")).json()
 
-    page = (await http(b.port, "GET", "/dev/@connections")).json()
-
-    assert [item["connectionId"] for item in page["items"]] == [connection_id]
-    assert page["incomplete"] == [{"node": "a", "slot": slot, "address": a.address}]
-    await stranger.stop()
+        assert [item["connectionId"] for item in page["items"]] == [connection_id]
+        assert page["incomplete"] == [{"node": "a", "slot": slot, "address": a.address}]
 
 
 async def test_a_token_that_is_none_is_refused(two: list[Relaying]) -> None:
@@ -504,13 +654,11 @@ async def test_a_tail_follows_to_the_node_of_the_connection(two: list[Relaying])
 
 async def test_a_list_that_lacks_a_node_fails_and_names_it(two: list[Relaying]) -> None:
     a, b = two
-    stranger = await replace(a, ANSWERS["stranger"])
+    async with replaced(a, ANSWERS["stranger"]):
+        ended = await wsgateway("connections", "ls", "--endpoint", f"http://127.0.0.1:{b.port}")
 
-    ended = await wsgateway("connections", "ls", "--endpoint", f"http://127.0.0.1:{b.port}")
-
-    assert ended.code == 1
-    assert f"a at {a.address}" in ended.err
-    await stranger.stop()
+        assert ended.code == 1
+        assert f"a at {a.address}" in ended.err
 
 
 async def test_integrations_can_not_call_other_nodes(two: list[Relaying]) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.relay import BOUNDS, Relay, host_and_port
+from wsgateway.dataplane.hop import host_and_port
+from wsgateway.dataplane.relay import BOUNDS, Relay
 from wsgateway.dataplane.relayed import RelayedCalls
 from wsgateway.dataplane.seals import Seals
 from wsgateway.upstream.egress import Egress

@@ -12,25 +12,25 @@ asked where the directory as last read is not enough (`verdict.py`): never on th
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from itertools import count as count_from
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.answers import DONE, GONE, dressed, problem
+from wsgateway.dataplane import batch
+from wsgateway.dataplane.answers import GONE, dressed, problem
 from wsgateway.dataplane.counters import count
+from wsgateway.dataplane.hop import Call, Hop, Link, ManyHop, doubt_of, read
 from wsgateway.dataplane.identity import slot_of, slot_text
-from wsgateway.dataplane.seals import SEAL_HEADER
+from wsgateway.dataplane.seals import Verb
 from wsgateway.dataplane.verdict import Ask, Doubt, at_first, looked_up
-from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, IntegrationTimeout, RegistryAway
-from wsgateway.messages import EndpointRequest, EndpointResponse, HttpResponse
-from wsgateway.upstream.exchange import Exchange
-from wsgateway.upstream.origin import Bounds, Origin
+from wsgateway.errors import GatewayError, RegistryAway
+from wsgateway.messages import EndpointRequest, HttpResponse
+from wsgateway.upstream.origin import Bounds
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.peers import Peers
-    from wsgateway.dataplane.seals import Seals, Verb
+    from wsgateway.dataplane.seals import Seals
     from wsgateway.registry.base import LookUp, Nodes
     from wsgateway.upstream.pool import Upstream
 
@@ -46,74 +46,9 @@ MAX_SLOW = 1000
 MAX_ANSWER = 64 * 1024 * 1024
 TELL_SECONDS = 10.0
 
-_KEPT = frozenset({b"Content-Type", b"x-amzn-ErrorType"})
+_PUSHES = (Verb.TEXT.value, Verb.BINARY.value)
 _WORTH_ANOTHER = frozenset({Doubt.UNREACHABLE, Doubt.MOVED, Doubt.BROKEN})
 _NOT_THERE = frozenset({Doubt.UNREACHABLE, Doubt.MOVED, Doubt.SILENT})
-
-
-class Link:
-    """The way to one node, at one address. *Raises* ValueError for what is no HOST:PORT."""
-
-    __slots__ = ("address", "failing", "head", "key", "origin", "owner", "seal", "slot", "told")
-
-    def __init__(self, slot: bytes, address: str, upstream: Upstream, seals: Seals) -> None:
-        host, port = host_and_port(address)
-        self.slot = slot
-        self.owner = slot_text(slot)
-        self.address = address
-        self.head = b" HTTP/1.1\r\nHost: %b\r\n" % address.encode("ascii")
-        self.origin: Origin = upstream.origin("http", host, port)
-        self.key = seals.current
-        self.seal = seals.answer(self.owner)
-        self.failing = False
-        self.told = float("-inf")
-
-
-class Call(asyncio.Future[HttpResponse]):
-    """One relayed call, which ends in what the caller hears. Its attributes are set at once by `Relay.call`."""
-
-    __slots__ = ("begun", "body", "finish", "hop", "link", "slot", "subject", "target", "task")
-
-    slot: bytes
-    subject: str
-    """The connection's id; "" where the call is about none."""
-    target: bytes
-    body: bytes
-    begun: float
-    finish: Callable[[HttpResponse], HttpResponse]
-    hop: _Hop | None
-    task: asyncio.Task[None] | None
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """End because nobody waits any more."""
-        if not super().cancel(msg):
-            return False
-        if self.hop is not None:
-            self.hop.cancel()
-            self.hop = None
-        if self.task is not None:
-            self.task.cancel()
-        return True
-
-
-class _Hop(Exchange):
-    """The first try of a call. What it ends in goes to the relay: nobody waits for it itself."""
-
-    __slots__ = ("call", "link", "relay")
-
-    relay: Relay
-    call: Call
-    link: Link
-
-    def answer(self, response: EndpointResponse) -> None:
-        self._release()
-        self.call.hop = None
-        self.relay.landed(self.call, self.link, _read(self.link, response))
-
-    def fail(self, error: BaseException) -> None:
-        self._release()
-        self.call.hop = None
-        self.relay.landed(self.call, self.link, _doubt(error))
 
 
 class Relay:
@@ -201,24 +136,58 @@ class Relay:
         call = Call(loop=loop)
         call.slot = slot
         call.subject = connection_id
-        call.target = b"POST " + self._seals.target(signed)
+        call.signed = signed
         call.body = body
         call.begun = loop.time()
         call.finish = finish
-        call.hop = call.task = None
+        call.hop = call.task = call.told = None
         if link is None:
             self._try_on(call, None, None)
-            return call
-        hop = call.hop = _Hop(loop=loop)
+        elif link.busy and connection_id and len(body) <= batch.LARGEST and signed[4:5] in _PUSHES:
+            if not link.gathered:
+                loop.call_soon(self._leave, link)
+            link.gathered.append(call)
+        else:
+            self._send(call, link)
+        return call
+
+    def _leave(self, link: Link) -> None:
+        """The pushes of this turn leave. One goes as it is: nothing has to be unpacked."""
+        gathered, link.gathered = link.gathered, []
+        for start in range(0, len(gathered), batch.MOST):
+            calls = gathered[start : start + batch.MOST]
+            if len(calls) == 1:
+                if not calls[0].done():
+                    self._send(calls[0], link)
+            else:
+                self._send_many(calls, link)
+
+    def _send(self, call: Call, link: Link) -> None:
+        hop = call.hop = Hop(loop=self._gateway.loop)
         hop.relay = self
         hop.call = call
         hop.link = link
-        request = EndpointRequest(call.target + link.head, body)
-        link.origin.send(request, HOP_SECONDS, max_body=MAX_ANSWER, exchange=hop)
-        return call
+        link.busy += 1
+        link.origin.send(self._request(call, link), HOP_SECONDS, max_body=MAX_ANSWER, exchange=hop)
+
+    def _send_many(self, calls: list[Call], link: Link) -> None:
+        body = batch.pack([(*call.signed.decode().split("/"), call.body) for call in calls])
+        signed = b"%bm%b%x" % (link.owner.encode(), self._ids.begin.encode(), next(self._numbers))
+        hop = ManyHop(loop=self._gateway.loop)
+        hop.relay = self
+        hop.calls = calls
+        hop.link = link
+        head = b"POST %b%b" % (self._seals.target(signed, body), link.head)
+        link.busy += 1
+        link.origin.send(EndpointRequest(head, body), HOP_SECONDS, max_body=MAX_ANSWER, exchange=hop)
+
+    def _request(self, call: Call, link: Link) -> EndpointRequest:
+        return EndpointRequest(b"POST %b%b" % (self._seals.target(call.signed), link.head), call.body)
 
     def landed(self, call: Call, link: Link, outcome: HttpResponse | Doubt) -> None:
         """The first try is over."""
+        if call.done():
+            return
         if link.failing or isinstance(outcome, Doubt):
             self._tell(link, outcome)
         if isinstance(outcome, HttpResponse):
@@ -231,7 +200,7 @@ class Relay:
     def _end(self, call: Call, response: HttpResponse) -> None:
         if not call.done():
             count(self._gateway.counters.relays, response.status)
-            call.set_result(call.finish(response))
+            call.tell(call.finish(response))
 
     def _doubtful(self, doubt: Doubt) -> HttpResponse:
         causes = self._gateway.counters.relay_doubts
@@ -326,52 +295,15 @@ class Relay:
         left = min(HOP_SECONDS, call.begun + until - self._gateway.loop.time())
         if left <= 0:
             return Doubt.SILENT
-        request = EndpointRequest(call.target + link.head, call.body)
         outcome: HttpResponse | Doubt
         try:
-            outcome = _read(link, await link.origin.send(request, left, max_body=MAX_ANSWER))
+            sent = link.origin.send(self._request(call, link), left, max_body=MAX_ANSWER)
+            outcome = read(link, await sent)
         except GatewayError as error:
-            outcome = _doubt(error)
+            outcome = doubt_of(error)
         self._tell(link, outcome)
         return outcome
 
 
 def _as_it_is(response: HttpResponse) -> HttpResponse:
     return response
-
-
-def _read(link: Link, response: EndpointResponse) -> HttpResponse | Doubt:
-    """What the owner did; a Doubt where it is not the owner who answers."""
-    for name, value in response.headers:
-        if name == SEAL_HEADER and value == link.seal:
-            break
-    else:
-        return Doubt.MOVED if response.status == 421 else Doubt.STRANGER
-    if response.status == 200 and not response.body:
-        return DONE
-    headers = tuple([header for header in response.headers if header[0] in _KEPT])
-    return HttpResponse(response.status, headers, response.body or b"")
-
-
-def _doubt(error: BaseException) -> Doubt:
-    """What a hop that failed means."""
-    match error:
-        case IntegrationFailure():
-            return Doubt.UNREACHABLE
-        case IntegrationTimeout():
-            return Doubt.SILENT
-        case BadGateway():
-            return Doubt.BROKEN
-        case _:
-            return Doubt.BUSY
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Both parts of HOST:PORT, an IPv6 address without its brackets. *Raises* ValueError."""
-    match = _address(address)
-    if match is None or not 0 < int(match[2]) < 65536:
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    return match[1].removeprefix("[").removesuffix("]"), int(match[2])
-
-
-_address = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})").fullmatch

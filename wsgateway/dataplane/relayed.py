@@ -6,11 +6,12 @@ import json
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.answers import GONE, JSON, delete, get, page, problem, push
+from wsgateway.dataplane import batch
+from wsgateway.dataplane.answers import DONE, GONE, JSON, delete, get, page, problem, push
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.once import Once
 from wsgateway.dataplane.reply import text_message
-from wsgateway.dataplane.seals import PREFIX, SEAL_HEADER
+from wsgateway.dataplane.seals import PREFIX, SEAL_HEADER, VERB_AT
 from wsgateway.messages import Handler, HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
@@ -46,18 +47,51 @@ class RelayedCalls:
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         if not request.target.startswith(PREFIX):
             return self._otherwise(request)
+        body = request.body
+        if request.target[VERB_AT : VERB_AT + 1] == "m":
+            return self._many(request, body) if isinstance(body, bytes) else self._many_later(request, body)
         owner = self._ids.begin
         read = self._seals.read(request.target, owner)
         if read is None:
-            self._tell(request)
-            return self._refused(_FORBIDDEN)
+            return self._unsealed(request)
         signed, seal = read
         if not signed.startswith(owner):
             return self._refused(_MISDIRECTED)
-        body = request.body
         if isinstance(body, bytes):
             return self._sealed(self._do(signed, body), seal)
         return self._do_later(signed, body, seal)
+
+    async def _many_later(self, request: HttpRequest, body: Body) -> HttpResponse:
+        try:
+            data = await collect(body, batch.MAX_BODY)
+        except ConnectionResetError:
+            return HttpResponse(400, close=True)  # nobody reads it
+        return self._unsealed(request) if data is None else self._many(request, data)
+
+    def _many(self, request: HttpRequest, body: bytes) -> HttpResponse:
+        """The pushes of one request, each with an answer of its own."""
+        owner = self._ids.begin
+        read = self._seals.read(request.target, owner, body)
+        if read is None:
+            return self._unsealed(request)
+        if not read[0].startswith(owner):
+            return self._refused(_MISDIRECTED)
+        pushes = batch.pushes(body)
+        if pushes is None:
+            return self._sealed(_BAD, read[1])
+        find = self._gateway.hub.get
+        counts = self._gateway.counters.relayed_in
+        statuses = []
+        done = True
+        for call, api_id, connection_id, data in pushes:
+            connection = find(connection_id)
+            if connection is not None and connection.client.api_id != api_id:
+                connection = None
+            answer = self._do_once(call, call[4:5], connection, data)
+            count(counts, answer.status)
+            statuses.append(answer.status)
+            done = done and answer is DONE
+        return self._answer(DONE if done else HttpResponse(200, body=batch.pack(statuses)), read[1])
 
     async def _do_later(self, signed: str, body: Body, seal: bytes) -> HttpResponse:
         try:
@@ -99,19 +133,23 @@ class RelayedCalls:
 
     def _sealed(self, answer: HttpResponse, seal: bytes) -> HttpResponse:
         count(self._gateway.counters.relayed_in, answer.status)
+        return self._answer(answer, seal)
+
+    def _answer(self, answer: HttpResponse, seal: bytes) -> HttpResponse:
         return HttpResponse(answer.status, answer.headers, answer.body, lines=b"%b: %b\r\n" % (SEAL_HEADER, seal))
 
     def _refused(self, answer: HttpResponse) -> HttpResponse:
         count(self._gateway.counters.relayed_in, answer.status)
         return answer
 
-    def _tell(self, request: HttpRequest) -> None:
+    def _unsealed(self, request: HttpRequest) -> HttpResponse:
         now = self._gateway.loop.time()
         if now - self._told >= TELL_SECONDS:
             self._told = now
             self._gateway.log(
                 "a relayed call is refused: not sealed with this installation's secret", peer=request.peer
             )
+        return self._refused(_FORBIDDEN)
 
 
 def _json(value: object) -> HttpResponse:

@@ -11,7 +11,7 @@ The answer is sealed too, the same for all answers of one owner: so whoever has 
 nothing of this, is not taken for it. No stage is hidden by it, for no stage's name holds `@`.
 
 A seal says that a node made the call, not that nobody read or repeats it: the network between nodes is trusted with
-the messages themselves. Bodies are not covered.
+the messages themselves. The body is sealed with it where it says what to do (MANY), else not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ SEAL_HEADER = b"X-Wsgateway-Relay"
 _SEAL_BYTES = 16
 _BEGIN = len(PREFIX)
 _SIGNED = _BEGIN + 2 * _SEAL_BYTES + 1
+VERB_AT = _SIGNED + 4
+"""Where the verb stands in a target."""
 
 
 class Verb(Enum):
@@ -40,6 +42,8 @@ class Verb(Enum):
     """A page of the API's connections: behind the apiId stand the page's size and the id it begins behind."""
     STATE = b"s"
     """How many connections there are; no apiId follows."""
+    MANY = b"m"
+    """The pushes that the body holds; nothing follows."""
 
 
 class Seals:
@@ -63,11 +67,12 @@ class Seals:
         self.previous, self.current = self.current, blake2s(key=key, digest_size=_SEAL_BYTES)
         return True
 
-    def target(self, signed: bytes) -> bytes:
-        """The sealed target of a call, `signed` being all that stands behind the seal."""
+    def target(self, signed: bytes, body: bytes = b"") -> bytes:
+        """The sealed target of a call, `signed` being all that stands behind the seal; `body` is what it seals too."""
         assert self.current is not None
         sealing = self.current.copy()
         sealing.update(signed)
+        sealing.update(body)
         return b"/@relay/%b/%b" % (sealing.hexdigest().encode(), signed)
 
     def answer(self, owner: str) -> bytes:
@@ -75,8 +80,11 @@ class Seals:
         assert self.current is not None
         return _answer(self.current, owner)
 
-    def read(self, target: str, owner: str) -> tuple[str, bytes] | None:
-        """What is signed in a call's target, and the seal of its answer; None for one that is not sealed right."""
+    def read(self, target: str, owner: str, body: bytes = b"") -> tuple[str, bytes] | None:
+        """What is signed in a call's target, and the seal of its answer; None for one that is not sealed right.
+
+        `body` is the one that is sealed with it.
+        """
         seal, signed = target[_BEGIN : _SIGNED - 1], target[_SIGNED:]
         if target[_SIGNED - 1 : _SIGNED] != "/" or not target.isascii():
             return None
@@ -84,6 +92,7 @@ class Seals:
             if key is not None:
                 sealing = key.copy()
                 sealing.update(signed.encode())
+                sealing.update(body)
                 if compare_digest(sealing.hexdigest(), seal):
                     return signed, _answer(key, owner)
         return None

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgateway import http1
-from wsgateway.messages import Body, HttpRequest, HttpResponse
+from wsgateway.messages import Body, HttpRequest, HttpResponse, PromptAnswer
 from wsgateway.transport import upgrade
 from wsgateway.transport.answers import INTERNAL_ERROR, INTERNAL_ERROR_BODY, JSON, MISDIRECTED, refused
 from wsgateway.transport.body import BodyStream
@@ -273,9 +273,17 @@ class HttpConnection(asyncio.Protocol):
         if type(answer) is HttpResponse:
             self.respond(incoming, answer)
         else:
-            # One that is a future already needs no task: what is only passed on costs a callback.
+            # One that is a future already needs no task: what is only passed on costs a callback, or not even that.
             later = self._task = asyncio.ensure_future(cast("Awaitable[HttpResponse]", answer))
-            later.add_done_callback(partial(self._answer_later, incoming))
+            if isinstance(later, PromptAnswer) and not later.done():
+                later.told = partial(self._answer_now, incoming)
+            else:
+                later.add_done_callback(partial(self._answer_later, incoming))
+
+    def _answer_now(self, incoming: Incoming, response: HttpResponse) -> None:
+        self._task = None
+        self.respond(incoming, response)
+        self._next()
 
     def _answer_later(self, incoming: Incoming, later: asyncio.Future[HttpResponse]) -> None:
         self._task = None

@@ -11,7 +11,7 @@ import pytest
 
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.websocket import Accepted
-from wsgateway.messages import Handler, HttpRequest, HttpResponse, collect
+from wsgateway.messages import Handler, HttpRequest, HttpResponse, PromptAnswer, collect
 from wsgateway.transport.http import TURN_ANSWERS, TURN_BYTES, HttpConnection
 from wsgateway.transport.listener import Entrance, Listener, Report, Upgrade
 from wsgateway.transport.requests import SLICE_BYTES, RequestReader
@@ -321,3 +321,29 @@ async def test_a_future_that_fails_is_an_internal_error_that_is_told() -> None:
 
     assert transport.written.startswith(b"HTTP/1.1 500 ")
     assert [str(error) for error in told] == ["odd"]
+
+
+async def test_a_prompt_answer_is_written_without_another_turn() -> None:
+    promised: PromptAnswer = PromptAnswer(loop=asyncio.get_running_loop())
+    promised.told = None
+    connection, transport = connected(lambda request: promised if request.target == "/0" else echo(request))
+    connection.data_received(pipelined(2))
+
+    promised.tell(HttpResponse(200, (), b"/0"))
+    connection.flush()
+
+    assert transport.answers() == targets(2)
+
+
+async def test_a_prompt_answer_may_be_there_before_anybody_waits() -> None:
+    def at_once(request: HttpRequest) -> PromptAnswer:
+        promised = PromptAnswer(loop=asyncio.get_running_loop())
+        promised.told = None
+        promised.tell(echo(request))
+        return promised
+
+    connection, transport = connected(at_once)
+    connection.data_received(pipelined(3))
+    await until(lambda: len(transport.answers()) == 3)
+
+    assert transport.answers() == targets(3)
