@@ -14,13 +14,13 @@ FAILING_NODES: tuple[Breakage, ...] = ("kill", "pause", "redis-cut")
 
 
 def silence(story: Story, excuses: Excuses) -> Iterator[Violation]:
-    """A message without call or error frame, though a later one of its connection was handled or the connection went
-    on. Those sent last before an end are told by the end itself."""
+    """A message without call or error frame, though a later one of its connection was replied to, or the close behind
+    it was answered: what is sent first is begun first. Those sent last before another end are told by the end."""
     for connection in story.connections.values():
         unheard = [
             (at, message)
             for message, at in connection.sent.items()
-            if message not in story.calls_of_message and at < connection.last_alive
+            if message not in story.calls_of_message and at < connection.last_heard
         ]
         errors = sum(not text.startswith(("push ", "reply ")) for _, text in connection.received)
         for at, message in unheard[errors:]:

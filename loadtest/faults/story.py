@@ -91,6 +91,8 @@ class Connection:
     last_alive: float = -inf
     """Until then it was live for certain: something begun at that time went over it, or its client closed it then and
     the gateway answered that with the same close code."""
+    last_heard: float = -inf
+    """What was sent until then was heard by the gateway for certain: something sent then was answered, in order."""
 
     @property
     def was_open(self) -> bool:
@@ -124,7 +126,8 @@ class Story:
             if call.kind == "MESSAGE":
                 self.calls_of_message[call.message].append(call)
         for connection in self.connections.values():
-            connection.last_alive = max(self._proofs(connection), default=-inf)
+            connection.last_heard = max(_heard(connection), default=-inf)
+            connection.last_alive = max(connection.last_heard, max(self._pushes_to(connection), default=-inf))
 
     def disconnects(self, connection_id: str) -> list[Call]:
         """The calls of a connection's $disconnect."""
@@ -134,15 +137,12 @@ class Story:
         """Of these kinds; of this node, where one is named."""
         return (fault for fault in self.faults.values() if fault.kind in kinds and (not node or fault.node == node))
 
-    def _proofs(self, connection: Connection) -> Iterator[float]:
+    def _pushes_to(self, connection: Connection) -> Iterator[float]:
+        """When those that arrived were begun."""
         for _, text in connection.received:
             match text.split(" "):
                 case ["push", name, *_] if name in self.pushes:
                     yield self.pushes[name].asked
-                case ["reply", message] if message in connection.sent:
-                    yield connection.sent[message]
-        if connection.code is not None and connection.code == connection.closing_code:
-            yield connection.closing
 
     def _tell(self, event: AnyEvent) -> None:
         match event:
@@ -207,3 +207,13 @@ class Story:
                 connection.dropped = connection.ended = at
             case happened.Closed(code=code):
                 connection.code, connection.ended = code, at
+
+
+def _heard(connection: Connection) -> Iterator[float]:
+    """When the messages that were replied to, and the close that was answered, were sent."""
+    for _, text in connection.received:
+        match text.split(" "):
+            case ["reply", message] if message in connection.sent:
+                yield connection.sent[message]
+    if connection.code is not None and connection.code == connection.closing_code:
+        yield connection.closing

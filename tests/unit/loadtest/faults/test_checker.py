@@ -418,6 +418,26 @@ def test_misdelivered(text: str) -> None:
 # -- calls
 
 
+def test_a_message_that_nobody_can_have_heard_before_the_end() -> None:
+    hand = Hand()
+    hand.opens()
+    hand.says("m1", at=19.9, called=False, replied=False)
+    hand.push("p", at=19.92, took=0.01)
+    hand.kills(at=19.95)
+    hand.ends(at=20, disconnect=30)
+
+    assert hand.broken() == []
+
+
+def test_a_message_before_an_answered_close() -> None:
+    hand = Hand()
+    hand.opens()
+    hand.says("m1", at=19.9, called=False, replied=False)
+    hand.leaves(at=20)
+
+    assert hand.broken() == ["NOT_IN_SILENCE"]
+
+
 @pytest.mark.parametrize(
     ("error_frame", "goes_on", "broken"),
     [
