@@ -92,6 +92,8 @@ class Lease:
         self._away_since: float | None = None
         self._known_secret = random_bytes(SECRET_BYTES)
         self._hurry = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._left = False
         self.held = False
         """Whether the slot is this node's: it was claimed."""
         self.claimed = asyncio.Event()
@@ -129,6 +131,11 @@ class Lease:
 
     async def tick(self) -> None:
         """One round; it doesn't raise."""
+        async with self._turn:
+            if not self._left:
+                await self._round()
+
+    async def _round(self) -> None:
         try:
             async with self._in_time():
                 await self._keep()
@@ -204,15 +211,19 @@ class Lease:
             self._holdings.compare()
 
     async def leave(self) -> None:
-        """The node ends and nothing of it is left to be finished: its connections are gone from here on."""
-        if not self.held:
-            return
-        self.held = False
-        try:
-            async with self._in_time():
-                await self._nodes.leave(self.slot)
-        except RegistryAway as error:
-            self._gateway.log("the lease is left to run out", error=str(error))
+        """The node ends and nothing of it is left to be finished: its connections are gone from here on, and no round
+        follows, which would find the lease lost and take another."""
+        async with self._turn:
+            self._left = True
+            self._gateway.check_at = inf
+            if not self.held:
+                return
+            self.held = False
+            try:
+                async with self._in_time():
+                    await self._nodes.leave(self.slot)
+            except RegistryAway as error:
+                self._gateway.log("the lease is left to run out", error=str(error))
 
     # Loss
 

@@ -417,6 +417,19 @@ async def test_a_node_that_left_is_known_to_have_ended() -> None:
     assert a.slot not in b.peers.nodes
 
 
+async def test_a_node_that_left_takes_no_other_slot_while_its_process_ends() -> None:
+    installation = Installation()
+    a, b = await installation.start("a", "b")
+    slot = a.slot
+
+    await a.lease.leave()
+    await installation.pass_time(20)
+
+    assert (a.slot, a.lease.held) == (slot, False)
+    assert set(b.peers.nodes) == {b.slot}
+    assert len(a.events("slot claimed")) == 1
+
+
 async def test_leaving_without_the_registry_is_told_and_goes_on() -> None:
     (a,) = await Installation().start("a")
     a.link.up = False
