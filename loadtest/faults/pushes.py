@@ -34,7 +34,7 @@ def false_gone(story: Story, excuses: Excuses) -> Iterator[Violation]:
     """410 for a connection that had been opened before the push was begun and was live after it was answered, unless
     its node had been given up by the others."""
     for push, connection in _of_connections(story):
-        if push.status != 410 or connection.opened > push.asked or connection.last_alive <= push.told:
+        if push.status != 410 or connection.opened >= push.asked or connection.last_alive <= push.told:
             continue
         if not excuses.given_up(connection, push.told):
             promise = Promise.ADDRESSABLE if push.during in ("open", "first") else Promise.NO_FALSE_GONE
