@@ -28,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     operation.cut,
     operation.kept_out,
     operation.bad_leaves,
+    operation.left_behind,
 )
 
 

@@ -163,9 +163,15 @@ class Told(Event, frozen=True, kw_only=True, tag=True, gc=False):
     status: int
 
 
+class Left(Event, frozen=True, kw_only=True, tag=True, gc=False):
+    """Something of a node or connection was in Redis when the last node had ended."""
+
+    what: str
+
+
 AnyEvent = (
     Ready | Exited | Broke | Mended | Handshake | Opened | Refused | Sent | Received | Closing | Dropped | Closed
-    | Called | Answered | Asked | Told
+    | Called | Answered | Asked | Told | Left
 )  # fmt: skip
 
 _decoder = msgspec.json.Decoder(AnyEvent)

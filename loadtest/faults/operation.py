@@ -74,3 +74,9 @@ def bad_leaves(story: Story, excuses: Excuses) -> Iterator[Violation]:
         elif node.status != 0 or node.exited > told + excuses.terms.drain_window + GRACE_SECONDS:
             ended = "never" if node.status is None else f"after {node.exited - told:.1f} s with {node.status}"
             yield Violation(Promise.DRAIN, min(node.exited, story.end), f"{name} was told to leave and ended {ended}")
+
+
+def left_behind(story: Story, excuses: Excuses) -> Iterator[Violation]:
+    """What was in Redis after the last node's orderly end."""
+    for left in story.left:
+        yield Violation(Promise.NOTHING_LEFT, left.at, left.what)

@@ -15,10 +15,14 @@ from loadtest.faults.backend import DEFINITION, Backend
 from loadtest.faults.checker import violations
 from loadtest.faults.crowd import Crowd, Load
 from loadtest.faults.excuses import Terms
+from loadtest.faults.history import Left
 from loadtest.faults.nodes import Node, Nodes
 from loadtest.faults.recorder import Recorder
 from loadtest.faults.verdict import Violation
 from tests.redis import RedisServer
+
+PREFIX = "wsgateway"
+"""The default of --redis-prefix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +192,17 @@ class Site:
         await self.crowd.finish()
         await self.until(lambda: not self.backend.undone, self.terms.orphaned + self.terms.takeover)
         await asyncio.gather(*(self.leave(position) for position, node in self.nodes.running.items() if node.up))
+        await self._look_back()
         return violations(self.recorder.history, self.terms)
+
+    async def _look_back(self) -> None:
+        """Write down what Redis still holds of nodes and connections."""
+        keys = [key for key in await self.redis.run("KEYS", f"{PREFIX}:*") if "{definitions}" not in key]
+        left = [f"{key} is there" for key in keys if key.endswith((":lease", ":records"))]
+        if nodes := await self.redis.run("HLEN", f"{PREFIX}:nodes"):
+            left.append(f"{nodes} nodes are in the directory")
+        for what in left:
+            self.recorder.add(Left(at=self.recorder.now(), what=what))
 
     async def until(self, good: Callable[[], bool], seconds: float) -> bool:
         """Wait for something, for so long at most; whether it came."""

@@ -113,6 +113,7 @@ class Story:
         self.connections: dict[str, Connection] = {}
         self.calls: dict[int, Call] = {}
         self.pushes: dict[str, Push] = {}
+        self.left: list[happened.Left] = []
         self.end = -inf
         for event in events:
             self.end = max(self.end, event.at)
@@ -175,6 +176,8 @@ class Story:
                 )
             case happened.Told(at=at, push=name, status=status):
                 self.pushes[name].told, self.pushes[name].status = at, status
+            case happened.Left():
+                self.left.append(event)
             case happened.Handshake(at=at, client=client, node=node):
                 self.connections[client] = Connection(client, node, at)
             case _:

@@ -22,6 +22,7 @@ class Promise(Enum):
     DISCONNECT = "a $disconnect for each yes, one where nothing fails, one requestId"
     DISCONNECT_IN_TIME = "$disconnect in time"
     DRAIN = "a node told to leave breaks nothing: 1001, never 1006, exit 0"
+    NOTHING_LEFT = "nothing of nodes that ended, or of refused handshakes, stays in Redis"
     STAYS = "connections stay, and handshakes succeed, whatever else breaks"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.faults.history import Exited, Handshake, Opened, Ready
+from loadtest.faults.history import Exited, Handshake, Left, Opened, Ready
 from tests.unit.loadtest.faults.hand import Hand
 
 Story = Callable[[Hand], None]
@@ -804,6 +804,13 @@ def ended_by_itself(hand: Hand) -> None:
 )
 def test_a_client_or_node_lost_without_a_cause(story: Story) -> None:
     assert judge(story) == ["STAYS"]
+
+
+def test_something_that_stays_in_redis() -> None:
+    hand = Hand()
+    hand.add(Left(at=50, what="wsgateway:{AAAA}:records is there"))
+
+    assert hand.broken() == ["NOTHING_LEFT"]
 
 
 def closed_after_a_long_pause(hand: Hand) -> None:
