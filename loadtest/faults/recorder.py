@@ -20,6 +20,8 @@ class Recorder:
         self.history = History()
         self.lag = 0.0
         """Seconds that this process was late at most: what it wrote down may have happened so much earlier."""
+        self.over = False
+        """The run is: what comes now, the judge's work, is not of it."""
 
     def now(self) -> float:
         """Seconds since the run began."""
@@ -42,8 +44,8 @@ class Recorder:
         self.add(Mended(at=self.now(), fault=fault))
 
     async def watch(self) -> None:
-        """Measure the lag; never returns."""
-        while True:
+        """Measure the lag until the run is over."""
+        while not self.over:
             due = perf_counter() + TICK
             await asyncio.sleep(TICK)
             self.lag = max(self.lag, perf_counter() - due)

@@ -69,14 +69,16 @@ def _facts(story: Story, terms: Terms, lag: float) -> list[tuple[str, str]]:
 
 
 def _after(story: Story, kind: str, window: float) -> Iterable[float]:
-    """How long after each fault of a kind 503 was said, within twice the time it may take."""
+    """How long after each fault of a kind 503 was said, within twice the time it may take and before the next fault."""
+    begins = sorted(fault.begun for fault in story.faults.values())
     for fault in story.faults.values():
         if fault.kind == kind:
             start = fault.ended if fault.ended < inf and kind == "redis-away" else fault.begun
+            until = min([start + 2 * window, *(begun for begun in begins if begun > start)])
             yield from (
                 push.told - start
                 for push in story.pushes.values()
-                if push.status == 503 and 0 <= push.asked - start <= 2 * window and _concerns(story, fault, push)
+                if push.status == 503 and start <= push.asked and push.told <= until and _concerns(story, fault, push)
             )
 
 

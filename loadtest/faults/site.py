@@ -193,6 +193,7 @@ class Site:
         await self.until(lambda: not self.backend.undone, self.terms.orphaned + self.terms.takeover)
         await asyncio.gather(*(self.leave(position) for position, node in self.nodes.running.items() if node.up))
         await self._look_back()
+        self.recorder.over = True
         return violations(self.recorder.history, self.terms)
 
     async def _look_back(self) -> None:
