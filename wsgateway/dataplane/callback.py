@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -65,14 +66,20 @@ class CallbackUrls:
     @property
     def node_address(self) -> str:
         """HOST:PORT at which backends, and other nodes, reach the internal listener."""
-        port = urlsplit(f"//{self.advertise or ''}").port
-        return self.address_at(port or self.internal.port)
+        return _address(self.advertise, self.internal_host, self.internal.port, of_own=True)
 
     def address_at(self, port: int) -> str:
         """HOST:PORT at which another port on the internal listener's host is reached."""
-        if self.advertise is not None:
-            return f"{in_url(urlsplit(f'//{self.advertise}').hostname or '')}:{port}"
-        return f"{socket.gethostname() if self.internal_host in WILDCARDS else in_url(self.internal_host)}:{port}"
+        return _address(self.advertise, self.internal_host, port, of_own=False)
+
+
+@lru_cache(maxsize=16)  # asked for with each connection, and the same for all
+def _address(advertised: str | None, bound: str, port: int, *, of_own: bool) -> str:
+    """`of_own`: an advertised port stands for this one."""
+    if advertised is None:
+        return f"{socket.gethostname() if bound in WILDCARDS else in_url(bound)}:{port}"
+    parts = urlsplit(f"//{advertised}")
+    return f"{in_url(parts.hostname or '')}:{parts.port or port if of_own else port}"
 
 
 def in_url(host: str) -> str:

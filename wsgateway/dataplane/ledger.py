@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.registry.base import Orphans
 
-ENTER_SECONDS = 1.0
-"""How long a handshake waits for its record to be acknowledged."""
 BATCH = 500
 """Records written at a time where many are."""
 
@@ -119,14 +117,13 @@ class Ledger:
         client = connection.client
         self._entered[client.connection_id] = connection
         write = self._write(self._orphans.add(self._slot, client.connection_id, record_of(client)))
-        await asyncio.wait((write,), timeout=ENTER_SECONDS)
-        error = RegistryAway("no answer in time") if not write.done() else write.exception()
-        if error is None:
-            return
-        self.compare()
-        if not self._accepting:
-            self._entered.pop(client.connection_id, None)
-            raise error
+        try:
+            await write
+        except RegistryAway:
+            self.compare()
+            if not self._accepting:
+                self._entered.pop(client.connection_id, None)
+                raise
 
     def opened(self, connection: Connection) -> None:
         """A connection opened. What was deployed during its $connect may want a record of it."""

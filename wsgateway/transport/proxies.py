@@ -29,6 +29,8 @@ class TrustedProxies:
         self.networks = tuple(networks)
 
     def trusts(self, address: str) -> bool:
+        if not self.networks:
+            return False
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:
@@ -39,7 +41,7 @@ class TrustedProxies:
 
     def origin_of(self, peer: str, headers: Sequence[Header]) -> Origin:
         """The origin of a request that `peer` sent."""
-        if not self.networks or not self.trusts(peer):
+        if not self.trusts(peer):
             return Origin(peer)
         source, scheme, authority, port = peer, "", "", 0
         chain = http1.list_items(value for name, value in headers if name.lower() == b"x-forwarded-for")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from tests.unit.dataplane.installation import Installation, Node, id_of, without_disconnect
 from tests.unit.dataplane.values import client, handshake
-from wsgateway.dataplane import ledger
 from wsgateway.dataplane.compile import Operation
 from wsgateway.dataplane.identity import slot_text
 from wsgateway.dataplane.ledger import client_of, record_of
@@ -162,17 +161,16 @@ async def test_a_handshake_whose_write_fails_is_503_and_calls_nobody() -> None:
     assert not a.gateway.admission._unfinished.count("203.0.113.9")
 
 
-async def test_a_write_that_is_never_acknowledged_is_given_up_and_then_removed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_write_that_is_not_acknowledged_in_time_is_given_up_and_then_removed() -> None:
     installation = Installation()
     (a,) = await installation.start("a")
-    monkeypatch.setattr(ledger, "ENTER_SECONDS", 0.01)
     add = a.orphans.add
 
     def silent(slot: bytes, connection_id: str, record: bytes) -> asyncio.Future[None]:
         add(slot, connection_id, record)  # done, and nobody is told
-        return asyncio.get_running_loop().create_future()
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(RegistryAway("no answer within 1 s"))
+        return answer
 
     a.orphans.add = silent  # type: ignore[method-assign]
     answer = await shake(a)
