@@ -6,7 +6,6 @@ from wsgateway import __version__
 from wsgateway.backends import Backends
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.gateway import Gateway
-from wsgateway.dataplane.membership import Membership
 from wsgateway.deploy import Deployments
 from wsgateway.installation import Installation
 from wsgateway.telemetry.base import MembershipFacts, NodeFacts
@@ -76,12 +75,13 @@ def node_facts(
         relays=_by_status(counters.relays),
         relay_doubts=dict(counters.relay_doubts),
         relayed_in=_by_status(counters.relayed_in),
-        membership=None if installation is None else _membership_facts(installation.membership),
+        membership=None if installation is None else _membership_facts(installation),
         admission_refused=dict(gateway.admission.refused),
     )
 
 
-def _membership_facts(membership: Membership) -> MembershipFacts:
+def _membership_facts(installation: Installation) -> MembershipFacts:
+    membership = installation.membership
     peers, counts = membership.peers, membership.lease.counts
     return MembershipFacts(
         registry_up=not peers.away,
@@ -89,7 +89,7 @@ def _membership_facts(membership: Membership) -> MembershipFacts:
         nodes=len(peers.leased),
         records=len(membership.ledger),
         records_mended=membership.ledger.mended,
-        bad_records=membership.takeover.bad_records,
+        bad_records=membership.takeover.bad_records + installation.unreadable,
         lease_misses=counts.missed,
         fenced=counts.fenced,
         taken_over=membership.takeover.connections,

@@ -36,6 +36,7 @@ class Installation:
     ) -> None:
         self._gateway: Gateway = node.gateway
         self._nodes = nodes
+        self._orphans = orphans
         self.membership = membership = Membership(
             self._gateway,
             nodes,
@@ -65,6 +66,11 @@ class Installation:
     async def wait_for_slot(self) -> None:
         """Until other nodes may hear of this one's connections."""
         await self.membership.lease.claimed.wait()
+
+    @property
+    def unreadable(self) -> int:
+        """What was met in the registry that no node of this version wrote."""
+        return self._nodes.unreadable + self._orphans.unreadable
 
     @property
     def has_slot(self) -> bool:

@@ -324,10 +324,10 @@ async def test_what_can_not_be_read_is_left_out_and_counted(server: RedisServer,
 
     assert dict((await registry.nodes.view(b"e", b"s")).nodes) == {B: TWO}
     assert (await registry.nodes.look_up(A, "x")).entry is None
-    assert registry.nodes.bad_entries == 8
+    assert registry.nodes.unreadable == 8
     assert await registry.orphans.ids(B) == {"x"}
     assert await registry.orphans.page(B, 10) == [("x", None)]
-    assert registry.orphans.bad_ids == 2
+    assert registry.orphans.unreadable == 2
     await raw("HSET", key(B, "claims"), "x", "no slot")
     assert await registry.orphans.page(B, 10) == [("x", b"no slot")]
     assert await registry.orphans.take(B, A, [("x", b"no slot")]) == {"x": b"x"}

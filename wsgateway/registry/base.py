@@ -76,6 +76,9 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
 class Nodes(Protocol):
     """Slots, leases and addresses."""
 
+    unreadable: int
+    """Entries that were left out, each time they were met: another version's, or another program's."""
+
     async def claim(self, entry: NodeEntry, ttl: float) -> bool:
         """Take a slot that nobody ever had, and announce it; False where somebody has. `ttl` is in seconds."""
 
@@ -113,6 +116,9 @@ class Orphans(Protocol):
 
     Records are under the slot of the node that holds the connection.
     """
+
+    unreadable: int
+    """Connections that were left out, each time they were met, because their ids are none."""
 
     def add(self, slot: bytes, connection_id: str, record: bytes) -> Awaitable[None]:
         """Keep a record. Calls of one turn of the loop travel together, and in order with `remove`."""

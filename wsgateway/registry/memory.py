@@ -39,6 +39,8 @@ class MemoryStore:
 class MemoryNodes:
     """Nodes of a MemoryStore."""
 
+    unreadable = 0
+
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
@@ -113,6 +115,8 @@ class MemoryNodes:
 
 class MemoryOrphans:
     """Orphans of a MemoryStore."""
+
+    unreadable = 0
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

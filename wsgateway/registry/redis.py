@@ -81,8 +81,7 @@ class RedisNodes:
         self._tokens: dict[bytes, bytes] = {}
         """By slot, that of the lease which is known to be held."""
         self._recent_enough = False
-        self.bad_entries = 0
-        """Entries that could not be read, each time they were met."""
+        self.unreadable = 0
 
     async def claim(self, entry: NodeEntry, ttl: float) -> bool:
         await self._check_version()
@@ -199,7 +198,7 @@ class RedisNodes:
             slot = _slot(name)
             entry = None if slot is None else self._entry(slot, value)
             if slot is None:
-                self.bad_entries += 1
+                self.unreadable += 1
             elif entry is not None:
                 yield slot, entry
 
@@ -212,7 +211,7 @@ class RedisNodes:
         except (msgspec.MsgspecError, RecursionError):
             found = None
         if found is None or found.slot != slot:
-            self.bad_entries += 1
+            self.unreadable += 1
             return None
         return NodeEntry(**{name: getattr(found, name) for name in NodeEntry.__struct_fields__})
 
@@ -224,8 +223,7 @@ class RedisOrphans:
         self._link = link
         self._batches = Batches(self._write)
         link.before_closing(self._batches.aclose)
-        self.bad_ids = 0
-        """Connections with a record whose id could not be read, each time they were met."""
+        self.unreadable = 0
 
     def add(self, slot: bytes, connection_id: str, record: bytes) -> Awaitable[None]:
         return self._batches.put((slot, connection_id), record)
@@ -291,7 +289,7 @@ class RedisOrphans:
 
     def _known(self, found: Collection[bytes]) -> list[str]:
         known = list(_ids(found))
-        self.bad_ids += len(found) - len(known)
+        self.unreadable += len(found) - len(known)
         return known
 
 

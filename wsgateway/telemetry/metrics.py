@@ -162,7 +162,7 @@ def _membership(facts: MembershipFacts) -> Iterator[Metric]:
     yield _gauge("nodes", "Nodes whose lease runs, this one included, as last read.", facts.nodes)
     yield _gauge("records", "Connections of this node whose $disconnect others would run.", facts.records)
     yield _counter("records_mended_total", "Records that Redis had lost, or kept for too long.", facts.records_mended)
-    yield _counter("bad_records_total", "Records of dead nodes that could not be read.", facts.bad_records)
+    yield _counter("bad_records_total", "What was met in Redis and could not be read.", facts.bad_records)
     yield _counter("lease_misses_total", "Times this node's lease had run out.", facts.lease_misses)
     yield _counter(
         "fenced_connections_total", "Connections closed because another node had taken them over.", facts.fenced
