@@ -7,11 +7,13 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 import pytest
 
 from tests.e2e.test_cli import wsgateway
+from tests.faults import LINGER_NOT
 from tests.harness import PATIENCE, Answer, http
 from tests.relays import Relaying, Stranger
 from tests.unit.dataplane.installation import Installation, Node
@@ -320,6 +322,30 @@ async def test_a_node_that_has_not_heard_of_a_new_secret_is_served(two: list[Rel
     await a.node.tick()
 
     assert (await push(b, connection_id)).status == 200
+
+
+async def test_a_caller_that_leaves_leaves_nothing_behind(two: list[Relaying]) -> None:
+    a, b = two
+    connection_id, held = await a.connect()
+    async with replaced(a, None) as stranger:
+        writers = []
+        for _ in range(5):
+            _, writer = await asyncio.open_connection("127.0.0.1", b.port)
+            writer.write(b"POST %b HTTP/1.1\r\nHost: b\r\nContent-Length: 1\r\n\r\nx" % path(connection_id).encode())
+            await writer.drain()
+            writers.append(writer)
+        async with asyncio.timeout(PATIENCE):
+            while len(stranger.asked) < 2:
+                await asyncio.sleep(0)
+            for writer in writers:
+                writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, LINGER_NOT)
+                writer.transport.abort()
+            (link,) = b.relay._links.values()
+            while link.busy or link.gathered:
+                await asyncio.sleep(0)
+        doubt(await push(b, connection_id))
+    assert b.gateway.counters.relays == {503: 1}
+    assert held.sent == []
 
 
 # Once
