@@ -1,7 +1,8 @@
 """Writes of records that travel together: what one turn of the loop asks for is one round trip.
 
 One round is under way at a time; what is asked for meanwhile is the next one. Of several writes about one record that
-wait together the last one counts, which is what doing them in order ends with.
+wait together the last one counts, which is what doing them in order ends with. A round that fails because Redis is silent
+takes with it what gathered meanwhile, so that nobody waits for one such round after the other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ ROUND_WRITES = 1000
 ROUND_BYTES = 1 << 20
 MOST_WRITES = 100_000
 """Writes that wait; one more is refused at once."""
+SILENT_SECONDS = 0.5
+"""A round that took longer and failed says that the next one would, too."""
 MOST_BYTES = 64 << 20
 """Bytes of records that wait; likewise."""
 
@@ -55,7 +58,7 @@ class Batches:
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait([self._sending])
-        self._settle(list(self._records), RegistryAway("the node ends"))
+        self._refuse_all(RegistryAway("the node ends"))
 
     async def _run(self) -> None:
         try:
@@ -72,11 +75,15 @@ class Batches:
             self._bytes -= len(record or b"")
         self._writes -= len(waiting)
         error: RegistryAway | None = RegistryAway("the node ends")
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
             await self._send(records)
             error = None
         except RegistryAway as away:
             error = away
+            if loop.time() - begun > SILENT_SECONDS:
+                self._refuse_all(away)
         except Exception as unexpected:
             error = RegistryAway(f"unexpected: {type(unexpected).__name__}")
             error.__cause__ = unexpected
@@ -94,10 +101,11 @@ class Batches:
             records[key] = record
         return records
 
-    def _settle(self, keys: list[Key], error: RegistryAway) -> None:
-        for key in keys:
-            del self._records[key]
-            _tell(self._waiting.pop(key), error)
+    def _refuse_all(self, error: RegistryAway) -> None:
+        for waiting in self._waiting.values():
+            _tell(waiting, error)
+        self._records.clear()
+        self._waiting.clear()
         self._bytes = self._writes = 0
 
 

@@ -74,6 +74,23 @@ async def test_a_round_that_fails_fails_for_its_callers_alone() -> None:
     await fine
 
 
+async def test_a_silent_redis_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SILENT_SECONDS", -1.0)
+    wire = Wire()
+    gathered = Batches(wire.send)
+    wire.open.clear()
+    wire.faults = [RegistryAway("no answer")]
+    first = gathered.put(key("first"), b"")
+    await asyncio.sleep(0)
+    meanwhile = [gathered.put(key(number), b"") for number in range(2 * ROUND_WRITES)]
+    wire.open.set()
+    outcomes = await asyncio.gather(first, *meanwhile, return_exceptions=True)
+
+    assert {str(outcome) for outcome in outcomes} == {"no answer"}
+    assert len(wire.rounds) == 1
+    await gathered.put(key("later"), b"")
+
+
 async def test_an_unexpected_error_is_the_callers_and_does_not_stop_the_next_round() -> None:
     wire = Wire()
     gathered = Batches(wire.send)
