@@ -121,8 +121,8 @@ class Orphans(Protocol):
     """Connections that were left out, each time they were met, because their ids are none."""
 
     def add(self, slot: bytes, connection_id: str, record: bytes) -> Awaitable[None]:
-        """Keep a record. Calls of one turn of the loop travel together, and in order with `remove`; the answer is there,
-        or known not to come, within 2 s."""
+        """Keep a record. Calls of one turn of the loop travel together, and in order with `remove`; the answer is
+        there, or known not to come, within 2 s."""
 
     def remove(self, slot: bytes, connection_id: str) -> Awaitable[None]:
         """Its $disconnect has been answered. A claim outlives the record, by a day after the slot's last."""

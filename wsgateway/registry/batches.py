@@ -1,8 +1,8 @@
 """Writes of records that travel together: what one turn of the loop asks for is one round trip.
 
 One round is under way at a time; what is asked for meanwhile is the next one. Of several writes about one record that
-wait together the last one counts, which is what doing them in order ends with. A round that fails because Redis is silent
-takes with it what gathered meanwhile, so that nobody waits for one such round after the other.
+wait together the last one counts, which is what doing them in order ends with. A round that fails because Redis is
+silent takes with it what gathered meanwhile, so that nobody waits for one such round after the other.
 """
 
 from __future__ import annotations
