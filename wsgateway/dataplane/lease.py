@@ -13,6 +13,8 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from wsgateway.dataplane.identity import new_slot, slot_text
 from wsgateway.invocation import random_bytes
 from wsgateway.registry.base import NodeEntry, Nodes, RegistryAway
@@ -210,9 +212,9 @@ class Lease:
             self._gateway.log("the registry was emptied, or is another one: this node's connections are entered anew")
             self._holdings.compare()
 
-    async def leave(self) -> None:
-        """The node ends and nothing of it is left to be finished: its connections are gone from here on, and no round
-        follows, which would find the lease lost and take another."""
+    async def leave(self, *, unfinished: bool = False) -> None:
+        """The node ends: its connections are gone from here on, and no round follows, which would find the lease lost
+        and take another. `unfinished`: others take over what is recorded of it, at once."""
         async with self._turn:
             self._left = True
             self._gateway.check_at = inf
@@ -221,6 +223,8 @@ class Lease:
             self.held = False
             try:
                 async with self._in_time():
+                    if unfinished:
+                        await self._nodes.renew(replace(self._announce(), ended=True), self._ttl)
                     await self._nodes.leave(self.slot)
             except RegistryAway as error:
                 self._gateway.log("the lease is left to run out", error=str(error))

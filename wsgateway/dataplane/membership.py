@@ -72,8 +72,8 @@ class Membership:
         self.lease.announce_now()
 
     async def leave(self) -> None:
-        """The node has drained. If nothing is left to be finished its slot ends with it, else others finish that once
-        the lease has run out. A registry that is away is waited for a little."""
+        """The node has drained. Its slot ends with it; what is left to be finished others take over at once. A registry
+        that is away is waited for a little, then the lease is left to run out."""
         log = self._gateway.log
         with anyio.move_on_after(LEAVE_SECONDS) as scope:
             try:
@@ -81,8 +81,7 @@ class Membership:
                 given_back = await self.takeover.leave()
                 if given_back or len(self.ledger):
                     log("left to other nodes", own=len(self.ledger), of_dead_nodes=given_back)
-                if not len(self.ledger):
-                    await self.lease.leave()
+                await self.lease.leave(unfinished=len(self.ledger) > 0)
             except RegistryAway as error:
                 log("the lease is left to run out", error=str(error))
         if scope.cancelled_caught:

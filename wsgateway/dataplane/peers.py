@@ -23,7 +23,7 @@ class Standing(Enum):
     DOUBTFUL = "doubtful"
     """Its lease is missing, but not for long enough, or the store is away."""
     DEAD = "dead"
-    """Its lease has been missing for long enough."""
+    """Its lease has been missing for long enough, or it said that it ended."""
     UNKNOWN = "unknown"
     """It has not been seen in the directory."""
 
@@ -116,10 +116,16 @@ class Peers:
             return Standing.LIVE
         if slot not in self.nodes and slot not in self._gone:
             return Standing.UNKNOWN
+        if not self.away and self._ended(slot):
+            return Standing.DEAD
         missing = self._missing.get(slot)
         if self.away or missing is None or self._read_at - missing < self._patience:
             return Standing.DOUBTFUL
         return Standing.DEAD
+
+    def _ended(self, slot: bytes) -> bool:
+        entry = self.nodes.get(slot) or self._gone.get(slot)
+        return entry is not None and entry.ended
 
     def _remember(self, view: View) -> None:
         """Keep the addresses of nodes that left the directory: where the store was emptied they may live."""

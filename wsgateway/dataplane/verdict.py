@@ -84,9 +84,9 @@ def looked_up(peers: Peers, slot: bytes, found: LookUp | None) -> Verdict:
         return _ask(known, Doubt.REGISTRY_AWAY)
     if found.epoch is None:
         return _ask(known, Doubt.UNKNOWN_NODE)
-    if found.retired:
-        return GONE
     entry = found.entry
+    if found.retired or (entry is not None and entry.ended):
+        return GONE
     address = known if entry is None else entry.address
     if found.leased:
         return _ask(address, Doubt.UNREACHABLE)

@@ -42,6 +42,8 @@ class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
     file_digest: str = ""
     """Of what its definition file says, which is not what it executes where that was rolled back."""
     draining: bool = False
+    ended: bool = False
+    """It has no connection any more and never will; others finish what is recorded of it."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +104,7 @@ class Nodes(Protocol):
     async def look_up(self, slot: bytes, connection_id: str) -> LookUp: ...
 
     async def leave(self, slot: bytes) -> None:
-        """End the lease at once, and `retire` the slot."""
+        """End the lease at once, and `retire` the slot if nothing is recorded of it."""
 
     async def retire(self, slot: bytes) -> bool:
         """Forget a node whose lease has run out and that left no record; it is known as retired for a day. False, and

@@ -430,6 +430,22 @@ async def test_a_node_that_left_takes_no_other_slot_while_its_process_ends() -> 
     assert len(a.events("slot claimed")) == 1
 
 
+async def test_what_a_node_that_left_had_not_finished_is_taken_over_at_once() -> None:
+    installation = Installation()
+    a, b = await installation.start("a", "b")
+    a.finisher.at_once = False
+    connection_id = id_of(await a.connect())
+    a.gateway.hub.get(connection_id).socket.close(1001, "Going away")
+
+    await a.lease.leave(unfinished=True)
+    a.runs = False
+    await installation.pass_time(1)
+
+    assert [begun[:2] for begun in b.finisher.begun] == [(connection_id, a.slot)]
+    await installation.pass_time(2)
+    assert a.slot in installation.store.retired
+
+
 async def test_leaving_without_the_registry_is_told_and_goes_on() -> None:
     (a,) = await Installation().start("a")
     a.link.up = False

@@ -57,6 +57,25 @@ def test_before_the_first_reading_the_store_is_away() -> None:
     assert peers.address(A) is None
 
 
+def test_a_node_that_said_it_ended_is_dead_at_once() -> None:
+    reader = Reader()
+    reader.read(view({A, B}), 20)
+    ended = View(
+        epoch=b"first",
+        secret=b"",
+        nodes={A: NodeEntry(slot=A, address="aaa:9090", ended=True), B: entry(B)},
+        leased=frozenset({B}),
+    )
+    reader.read(ended)
+
+    assert reader.peers.standing(A) is Standing.DEAD
+    assert [entry.slot for entry in reader.peers.dead] == [A]
+    reader.read(None)
+    assert reader.peers.standing(A) is Standing.DOUBTFUL
+    reader.read(view({B}, known=[B], epoch=b"second"))
+    assert reader.peers.standing(A) is Standing.DEAD, "whatever the store has lost since"
+
+
 def test_a_leased_node_is_live() -> None:
     reader = Reader()
     reader.read(view([A, B]))

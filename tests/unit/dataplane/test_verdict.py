@@ -48,6 +48,16 @@ def peers(standing: Standing, *, away: bool = False, settled: bool = True) -> Pe
     return found
 
 
+ENDED = LookUp(
+    epoch=EPOCH,
+    entry=NodeEntry(slot=SLOT, address=THERE, ended=True),
+    leased=False,
+    retired=False,
+    recorded=True,
+    claimed=False,
+)
+
+
 def found(
     *,
     epoch: bytes | None = EPOCH,
@@ -101,6 +111,7 @@ LIVE, DOUBTFUL, DEAD, UNKNOWN = Standing.LIVE, Standing.DOUBTFUL, Standing.DEAD,
         pytest.param(UNKNOWN, found(epoch=None, there=False), Doubt.UNKNOWN_NODE, id="an empty store, nobody known"),
         pytest.param(UNKNOWN, found(there=False, retired=True), GONE, id="retired"),
         pytest.param(DOUBTFUL, found(there=False, retired=True), GONE, id="retired a moment ago"),
+        pytest.param(LIVE, ENDED, GONE, id="it said that it ended, with something left to be finished"),
         pytest.param(LIVE, found(leased=True), Ask(THERE, Doubt.UNREACHABLE), id="leased, at another address"),
         pytest.param(DEAD, found(leased=True), Ask(THERE, Doubt.UNREACHABLE), id="it came back"),
         pytest.param(UNKNOWN, found(leased=True), Ask(THERE, Doubt.UNREACHABLE), id="leased, not read yet"),
