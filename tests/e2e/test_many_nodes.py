@@ -308,7 +308,8 @@ async def test_an_outage_refuses_new_clients_and_spares_the_others(site: Site, d
     a, b = await site.node(), await site.node()
     clients = [await site.client(node) for node in (a, b)]
     await site.redis.kill()
-    await a.logged("registry away")
+    for node in (a, b):
+        await node.logged("registry away")
 
     error = await refused(a)
 
