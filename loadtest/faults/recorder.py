@@ -48,4 +48,5 @@ class Recorder:
         while not self.over:
             due = perf_counter() + TICK
             await asyncio.sleep(TICK)
-            self.lag = max(self.lag, perf_counter() - due)
+            if not self.over:
+                self.lag = max(self.lag, perf_counter() - due)
