@@ -47,7 +47,8 @@ class Link:
         """Connections that came, in all."""
         self.delay = 0.0
         """Seconds that each piece waits, in each direction."""
-        self._target = target
+        self.target = target
+        """The server's port; may be told later than the link's own is known."""
         self._tls = tls
         self._requests = asyncio.Event()
         self._answers = asyncio.Event()
@@ -110,7 +111,7 @@ class Link:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError), _closing(self._writers, writer):
             await self._requests.wait()
-            there, server = await asyncio.open_connection(HOST, self._target)
+            there, server = await asyncio.open_connection(HOST, self.target)
             with _closing(self._writers, server):
                 ways = [
                     asyncio.ensure_future(self._pump(reader, server, self._requests)),

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from loadtest.errors import LoadTestError
 from loadtest.faults.history import Exited, Ready
 from loadtest.faults.recorder import Recorder
-from tests.faults import Link, free_port
+from tests.faults import Link
 
 START_SECONDS = 60.0
 HOST = "127.0.0.1"
@@ -73,35 +73,36 @@ class Nodes:
         *Raises* LoadTestError where it is not in time.
         """
         name = f"{position}{next(self._generations[position])}"
-        redis, internal_port = Link(self._redis_port), free_port()
-        peers = Link(internal_port)
+        redis, peers = Link(self._redis_port), Link(0)
         await redis.heal()
         await peers.heal()
         ready, log = self._folder / f"{name}.ready", self._folder / f"{name}.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(*self._command, "serve", str(self._folder / "routes.yaml")),
-                *("--port", "0", "--internal-port", str(internal_port), "--advertise", f"{HOST}:{peers.port}"),
+                *("--port", "0", "--internal-port", "0", "--advertise", f"{HOST}:{peers.port}"),
                 *("--redis-url", f"redis://{HOST}:{redis.port}", "--ready-file", str(ready), *self._flags),
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=output,
                 env=_environment(self._folder),
                 start_new_session=True,  # Ctrl-C is for us; we end them in order
             )
-        node = Node(name, process, 0, internal_port, redis, peers, log)
+        node = Node(name, process, 0, 0, redis, peers, log)
         self._all.append(node)
-        node.port = await self._wait_ready(node, ready)
+        facts = await self._wait_ready(node, ready)
+        node.port, node.internal_port = (urlsplit(facts[name]).port or 0 for name in ("public", "internal"))
+        peers.target = node.internal_port
         self._recorder.add(Ready(at=self._recorder.now(), node=name))
         node.watcher = asyncio.ensure_future(self._watch(node))
         self.running[position] = node
         return node
 
-    async def _wait_ready(self, node: Node, ready: Path) -> int:
+    async def _wait_ready(self, node: Node, ready: Path) -> dict[str, Any]:
         with suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
                 while node.process.returncode is None:
                     if facts := _read(ready):
-                        return urlsplit(facts["public"]).port or 0
+                        return facts
                     await asyncio.sleep(0.02)
         raise LoadTestError(f"node {node.name} did not get ready:\n{tail(node.log)}")
 

@@ -62,7 +62,7 @@ async def silent_peer(site: Site) -> None:
 
 async def slow_redis(site: Site) -> None:
     """Redis' answers are 200 ms late, or what of that a node has the time for between two renewals of a short lease."""
-    async with site.redis_slow(min(SLOW_SECONDS, site.plan.lease_ttl / 15)):
+    async with site.redis_slow(min(SLOW_SECONDS, site.plan.lease_ttl / 30)):
         await site.hold(*site.outage)
 
 
