@@ -34,6 +34,9 @@ AWAKE_SECONDS = 1.0
 class Holdings(Protocol):
     """The records of this node's connections, as its lease sees them."""
 
+    def claimed(self) -> None:
+        """The slot is this node's from now on: until then nothing may be written under it."""
+
     def lost(self, claimed: Collection[str]) -> int:
         """Other nodes have claimed these connections: let go of them. Gives how many were here."""
 
@@ -185,7 +188,7 @@ class Lease:
         self._extend(start)
         self.held = True
         self._gateway.log("slot claimed", slot=slot_text(self.slot), address=entry.address)
-        self._holdings.compare()
+        self._holdings.claimed()
 
     async def _renew(self) -> None:
         start = self._clock()

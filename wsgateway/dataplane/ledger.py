@@ -7,6 +7,7 @@ registry holds is compared with it, and mended, whenever it may have lost someth
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Collection
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -44,6 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _decoder = msgspec.msgpack.Decoder(Record)
 _encode = msgspec.msgpack.Encoder().encode
+_whole_lines = re.compile(rb"(?:X-Forwarded-(?:For|Proto|Port): [^\r\n\0]*\r\n)*").fullmatch
 
 
 def record_of(client: Client) -> bytes:
@@ -69,6 +71,8 @@ def client_of(connection_id: str, data: bytes) -> Client:
         record = _decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from error
+    if _whole_lines(record.forwarded) is None:
+        raise ValueError("`forwarded`, which is sent to backends as it is, holds other lines than it may")
     return Client(
         api_id=record.api,
         stage=record.stage,
@@ -93,6 +97,8 @@ class Ledger:
         self._orphans = orphans
         self._accepting = accepting
         self._entered: dict[str, Connection] = {}
+        self._held = False
+        """The slot is this node's. A record under any other would be nobody's, and keep the slot from being claimed."""
         self._claimed: frozenset[str] = frozenset()
         """Connections of this node's slot that others have claimed. Their records are not this node's any more."""
         self._changes = self._open_writes = 0
@@ -115,7 +121,11 @@ class Ledger:
         *Raises* RegistryAway where that is not known to have been done, and connections are not taken then.
         """
         client = connection.client
+        if not self._held and not self._accepting:
+            raise RegistryAway("this node has no slot yet")
         self._entered[client.connection_id] = connection
+        if not self._held:
+            return  # `claimed` has it written
         write = self._write(self._orphans.add(self._slot, client.connection_id, record_of(client)))
         try:
             await write
@@ -133,7 +143,7 @@ class Ledger:
 
     def leave(self, connection_id: str) -> None:
         """Nothing is left to be finished: it was refused, or its $disconnect has been answered or given up."""
-        if self._entered.pop(connection_id, None) is not None:
+        if self._entered.pop(connection_id, None) is not None and self._held:
             self._write(self._orphans.remove(self._slot, connection_id))
 
     def lost(self, claimed: Collection[str]) -> int:
@@ -162,6 +172,11 @@ class Ledger:
 
     # Compared and mended
 
+    def claimed(self) -> None:
+        """The slot is this node's: what came before can be entered."""
+        self._held = True
+        self.compare()
+
     def renewed(self) -> None:
         """See soon whether the registry has as many records as there are."""
         self._to_count = True
@@ -188,6 +203,8 @@ class Ledger:
 
     async def mend(self) -> None:
         """Do what was asked for. *Raises* RegistryAway."""
+        if not self._held:
+            return
         if self._to_count and not self._to_compare:
             self._to_count = False
             self._to_compare = not await self._agrees()

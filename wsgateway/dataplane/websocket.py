@@ -93,6 +93,10 @@ class WebSocketApis:
         finally:
             self._gateway.opening -= 1
             admission.end(client.source_ip)
+        if self._gateway.clock() > self._gateway.check_at:
+            self._gateway.awoken()
+        if connection.taken:
+            return self._ended_elsewhere(connection)
         asked = self._ask(connection, operation, invocation)
         answer = asked if isinstance(asked, HttpResponse | Accepted) else await asked
         if isinstance(answer, HttpResponse):
@@ -160,9 +164,7 @@ class WebSocketApis:
         if self._gateway.clock() > self._gateway.check_at:
             self._gateway.awoken()
         if connection.taken:
-            # This process slept so long that another node has ended the connection, with a $disconnect.
-            connection.give_up_place()
-            return self._turn_away(connection.api_id, Cause.REGISTRY_AWAY, connection.client.source_ip)
+            return self._ended_elsewhere(connection)
         if 200 <= answer.status <= 299:
             subprotocol = None
             for name, value in answer.headers:
@@ -172,6 +174,11 @@ class WebSocketApis:
         connection.give_up_place()
         count(self._gateway.counters.connects, answer.status)
         return handshake_answer(answer, invocation.request_id)
+
+    def _ended_elsewhere(self, connection: Connection) -> HttpResponse:
+        """This process slept so long that another node has ended the connection, with a $disconnect."""
+        connection.give_up_place()
+        return self._turn_away(connection.api_id, Cause.REGISTRY_AWAY, connection.client.source_ip)
 
     def _accept(self, connection: Connection, subprotocol: bytes | None) -> Accepted:
         # It is opening, and counts, until transport says what became of it.

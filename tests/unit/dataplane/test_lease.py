@@ -6,6 +6,7 @@ import asyncio
 import copy
 from dataclasses import replace
 from typing import cast
+from unittest import mock
 
 import pytest
 
@@ -106,6 +107,25 @@ async def test_a_node_that_accepts_meanwhile_enters_its_connections_once_it_has_
     await installation.pass_time(1)
 
     assert installation.records(a) == {id_of(socket)}
+
+
+async def test_a_client_that_comes_when_the_registry_is_back_costs_a_node_without_a_slot_nothing() -> None:
+    """Nothing may be written under a slot that is not claimed: it could not be claimed any more."""
+    installation = Installation()
+    a = Node(installation, "a", accepting=True)
+    installation.nodes.append(a)
+    a.link.up = False
+    await installation.pass_time(3)
+    slot, early = a.slot, await a.connect()
+    a.link.up = True
+    late, gone = await a.connect(), await a.connect()
+    gone.close(1000, "")
+    assert installation.store.records == {}
+
+    await installation.pass_time(1)
+
+    assert (a.slot, early.closed, late.closed) == (slot, None, None)
+    assert installation.store.records == {slot: {id_of(one): mock.ANY for one in (early, late)}}
 
 
 async def test_connections_whose_ids_name_anothers_slot_are_closed() -> None:
@@ -393,6 +413,36 @@ async def test_a_handshake_whose_record_was_claimed_during_a_sleep_is_refused() 
     assert len(b.finisher.begun) == 1
 
     answered.set_result(EndpointResponse(200))
+    answer = await waiting
+
+    assert isinstance(answer, HttpResponse)
+    assert answer.status == 503
+    assert not a.finisher.begun
+    assert not len(a.ledger)
+    assert a.gateway.opening == 0
+
+
+async def test_connect_is_not_called_behind_the_disconnect_that_another_node_ran_during_a_sleep() -> None:
+    installation = Installation()
+    a, b = await installation.start("a", "b")
+    a.stage.current = replace(
+        a.stage.current, connect=Operation("$connect", (), lambda invocation: pytest.fail("called"), False)
+    )
+    add, recorded, slept = a.orphans.add, asyncio.Event(), asyncio.Event()
+
+    async def written(slot: bytes, connection_id: str, record: bytes) -> None:
+        await add(slot, connection_id, record)
+        recorded.set()
+        await slept.wait()  # the answer comes when the process runs again
+
+    a.orphans.add = written  # type: ignore[method-assign]
+    waiting = asyncio.ensure_future(WebSocketApis(a.gateway).connect(handshake()))  # type: ignore[arg-type]
+    await recorded.wait()
+    a.sleeps = True
+    await installation.pass_time(30)
+    assert len(b.finisher.begun) == 1
+
+    slept.set()
     answer = await waiting
 
     assert isinstance(answer, HttpResponse)

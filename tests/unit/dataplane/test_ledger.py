@@ -59,6 +59,10 @@ def test_a_record_of_a_later_version_with_more_in_it_can_be_read() -> None:
         pytest.param({"v": 2}, id="another version"),
         pytest.param({"stage": None}, id="a wrong type"),
         pytest.param({"connected_at": "now"}, id="a text for a time"),
+        pytest.param({"forwarded": b"X-Forwarded-For: 1\r\nHost: evil\r\n"}, id="a line of its own"),
+        pytest.param({"forwarded": b"X-Forwarded-For: 1\n\r\n"}, id="a line end within a line"),
+        pytest.param({"forwarded": b"X-Forwarded-For: 1\r\n\r\n"}, id="the end of a head"),
+        pytest.param({"forwarded": b"X-Forwarded-For: 1"}, id="no whole line"),
     ],
 )
 def test_what_is_no_record_is_refused(change: dict[str, object]) -> None:
