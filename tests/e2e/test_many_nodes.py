@@ -394,7 +394,7 @@ async def test_a_node_cut_off_serves_on_and_ends_what_was_taken_over(site: Site)
         way.hole()
         await site.backend.saw("/disconnect")
         assert await talks(client)
-        await b.logged("a dead node is finished")
+        await b.logged("a node without a lease answers, and is not given up")
 
         way.cut()
         await way.heal()

@@ -16,14 +16,16 @@ from tests.e2e.test_cli import wsgateway
 from tests.faults import LINGER_NOT
 from tests.harness import PATIENCE, Answer, http
 from tests.relays import Relaying, Stranger
-from tests.unit.dataplane.installation import Installation, Node
+from tests.unit.dataplane.installation import Installation, Node, without_disconnect
 from wsgateway.dataplane.batch import MAX_BODY, pack
 from wsgateway.dataplane.hub import Sent
+from wsgateway.dataplane.peers import Standing
 from wsgateway.dataplane.relay import CALL_SECONDS, HOP_SECONDS
 from wsgateway.dataplane.relayed import RelayedCalls
 from wsgateway.dataplane.seals import PREFIX, Verb
 from wsgateway.errors import IntegrationFailure
 from wsgateway.messages import HttpRequest, HttpResponse, Message
+from wsgateway.registry.base import NodeEntry
 from wsgateway.transport.head import Incoming
 from wsgateway.transport.http import HttpConnection
 
@@ -219,6 +221,31 @@ async def test_a_killed_owner_is_503_until_it_is_known_to_be_dead_and_then_410(t
     assert 15 + 10 - 2 <= seen.count(503) <= 15 + 15
     assert b.gateway.counters.relay_doubts["unreachable"] > 0
     assert len(b.node.events("node can't be relayed to")) >= 1
+
+
+async def test_a_node_that_is_only_cut_off_from_the_registry_is_not_given_up(two: list[Relaying]) -> None:
+    """No record tells of a connection whose stage has no $disconnect: its node alone knows."""
+    a, b = two
+    a.node.stage.current = without_disconnect(a.node.stage.current)
+    connection_id, socket = await a.connect()
+    gone, closed = await a.connect()
+    closed.close(1000, "")
+    a.node.link.up = False
+
+    await b.node.installation.pass_time(40)
+
+    assert b.node.peers.standing(a.node.slot) is Standing.DEAD
+    assert (await push(b, connection_id)).status == 200
+    assert socket.sent == [Message(b"hi")]
+    assert (await push(b, gone)).status == 410
+    assert a.node.slot not in b.node.installation.store.retired
+    assert len(b.node.events("a node without a lease answers, and is not given up")) == 1
+
+    await a.stop()
+    await b.node.installation.pass_time(1)
+
+    assert a.node.slot in b.node.installation.store.retired
+    assert (await push(b, connection_id)).status == 410
 
 
 async def test_a_node_that_has_left_in_order_is_gone_at_once(two: list[Relaying]) -> None:
@@ -693,6 +720,43 @@ async def test_integrations_can_not_call_other_nodes(two: list[Relaying]) -> Non
         b.egress.check("x", "127.0.0.1", a.port, trusted=True)
 
     b.egress.check("x", "127.0.0.1", a.port ^ 1, trusted=True)
+
+
+async def test_a_name_that_cant_be_looked_up_lets_no_other_node_be_called(
+    two: list[Relaying], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    found: dict[str, str] = {}
+    asked: list[str] = []
+
+    async def getaddrinfo(host: str, port: object, **_: object) -> list[Any]:
+        asked.append(host)
+        if host not in found:
+            raise OSError("no such name")
+        return [(0, 0, 0, "", (found[host], 0))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    store = b.node.installation.store
+    store.nodes[b"xyz"] = NodeEntry(slot=b"xyz", address="c.example:9090", name="c")
+
+    def refused(address: str, port: int) -> bool:
+        try:
+            b.egress.check("x", address, port, trusted=True)
+        except IntegrationFailure:
+            return True
+        return False
+
+    for _ in range(3):
+        await b.node.lease.tick()
+        await asyncio.sleep(0)
+        assert refused("127.0.0.1", a.port)
+    assert asked[:2] == ["c.example"] * 2, "it is tried again"
+    found["c.example"] = "10.9.9.9"
+    await b.node.lease.tick()
+    await asyncio.sleep(0)
+
+    assert refused("10.9.9.9", 9090)
+    assert refused("127.0.0.1", a.port)
 
 
 def test_the_limits_keep_the_promise_of_three_seconds() -> None:

@@ -42,6 +42,8 @@ class Neighbours:
         self._addresses: frozenset[str] = frozenset()
         self._resolved: dict[str, list[str]] = {}
         self._looking_up: asyncio.Task[None] | None = None
+        self._unresolved = False
+        """A name is still to be looked up, at the next reading."""
         peers.heard = self.heard
 
     def relayed(self, otherwise: Handler) -> Handler:
@@ -52,15 +54,18 @@ class Neighbours:
         """The directory was read."""
         self.seals.use(self._secret())
         addresses = frozenset(entry.address for entry in self._peers.known)
-        if addresses == self._addresses:
+        if addresses != self._addresses:
+            self._addresses = addresses
+            self.relay.tidy()
+            self._deny()
+        elif not self._unresolved:
             return
-        self._addresses = addresses
-        self.relay.tidy()
-        self._deny()
         names = {host for host, _ in self._places() if not _is_address(host)}
         self._resolved = {name: found for name, found in self._resolved.items() if name in names}
-        if names - self._resolved.keys() and (self._looking_up is None or self._looking_up.done()):
-            self._looking_up = asyncio.get_running_loop().create_task(self._look_up(names - self._resolved.keys()))
+        new = names - self._resolved.keys()
+        self._unresolved = bool(new)
+        if new and (self._looking_up is None or self._looking_up.done()):
+            self._looking_up = asyncio.get_running_loop().create_task(self._look_up(new))
 
     async def aclose(self) -> None:
         """End every call under way."""
@@ -91,7 +96,6 @@ class Neighbours:
             try:
                 found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError):
-                self._addresses = frozenset()  # so that the next reading tries again
                 continue
             self._resolved[name] = [str(info[4][0]) for info in found]
         self._deny()

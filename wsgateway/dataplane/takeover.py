@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from wsgateway.dataplane.identity import slot_text
 from wsgateway.dataplane.ledger import BATCH, client_of
 from wsgateway.dataplane.peers import Standing
+from wsgateway.dataplane.seals import Verb
 from wsgateway.errors import RegistryAway
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ AT_ONCE = 64
 """$disconnects that run on this node, its own included, up to which others' are begun."""
 MOST_TAKEN = 10_000
 """Others' connections a node holds for another attempt: the rest stays for whoever has room."""
+CALLED_AT_ONCE = 16
+"""Nodes that are called before they are retired, in one step."""
 CODE, REASON = 1006, "Connection closed abnormally"
 
 
@@ -54,6 +57,8 @@ class TakeOver:
         """Finished, and the record may still be there."""
         self._wake = asyncio.Event()
         self._begun: set[bytes] = set()
+        self._answering: set[bytes] = set()
+        """Nodes that are dead as the registry has it, and answer."""
         self.connections = 0
         """Connections taken over since the process started."""
         self.bad_records = 0
@@ -84,8 +89,11 @@ class TakeOver:
         await self._remove_done()
         if self._gateway.draining or self._gateway.clock() > self._gateway.check_at:
             return
-        for entry in self._peers.dead:
-            await self._take(entry)
+        dead = self._peers.dead
+        self._answering &= {entry.slot for entry in dead}
+        finished = [entry for entry in dead if not await self._take(entry)]
+        # Together, for one that is silent takes its time.
+        await asyncio.gather(*(self._retire(entry) for entry in finished[:CALLED_AT_ONCE]))
 
     def finished(self, owner: bytes, connection_id: str) -> None:
         """A $disconnect was answered or given up: its record goes."""
@@ -116,16 +124,15 @@ class TakeOver:
             elif not isinstance(outcome, RegistryAway):
                 raise outcome
 
-    async def _take(self, entry: NodeEntry) -> None:
-        """Claim some of a dead node's connections, and begin their $disconnects; retire it if there are none."""
+    async def _take(self, entry: NodeEntry) -> bool:
+        """Claim some of a dead node's connections, and begin their $disconnects; False if it left none."""
         room = min(AT_ONCE - self._finisher.running, MOST_TAKEN - len(self._taken))
         if room <= 0:
-            return
+            return True
         owner, me = entry.slot, self._gateway.ids.slot
         found = await self._orphans.page(owner, 2 * AT_ONCE)
         if not found:
-            await self._retire(entry)
-            return
+            return False
         if owner not in self._begun:
             self._begun.add(owner)
             self._gateway.log(
@@ -133,12 +140,13 @@ class TakeOver:
             )
         free = [(connection_id, claim) for connection_id, claim in found if self._is_free(owner, connection_id, claim)]
         if not free:
-            return
+            return True
         records = await self._orphans.take(owner, me, free[:room])
         for connection_id, record in records.items():
             self._begin(owner, connection_id, record)
         if len(free) > room:
             self._wake.set()
+        return True
 
     def _is_free(self, owner: bytes, connection_id: str, claim: bytes | None) -> bool:
         """Whether nobody who lives finishes it; a claim of this node's whose answer was lost is nobody's."""
@@ -164,8 +172,26 @@ class TakeOver:
         self._finisher.begin(client, ref, CODE, REASON, owner=owner)
 
     async def _retire(self, entry: NodeEntry) -> None:
-        if await self._nodes.retire(entry.slot):
+        """Have it known that a node has ended, unless it answers: one that is only cut off from the registry holds its
+        connections yet. Those that no record is of are nobody's but its own, and it says itself which are gone."""
+        if not entry.ended and await self._answers(entry):
+            if entry.slot not in self._answering:
+                self._answering.add(entry.slot)
+                self._gateway.log(
+                    "a node without a lease answers, and is not given up",
+                    slot=slot_text(entry.slot), name=entry.name, address=entry.address,
+                )  # fmt: skip
+        elif await self._nodes.retire(entry.slot):
             self._begun.discard(entry.slot)
             self._gateway.log(
                 "a dead node is finished", slot=slot_text(entry.slot), name=entry.name, address=entry.address
             )
+
+    async def _answers(self, entry: NodeEntry) -> bool:
+        relay = self._gateway.relay
+        if relay is None or not relay.able:
+            return False
+        try:
+            return (await relay.ask(entry.slot, entry.address, Verb.STATE)).status == 200
+        except ValueError:  # no address
+            return False
