@@ -399,3 +399,19 @@ async def test_connections_without_a_gateway() -> None:
 
     assert ended.code == 1
     assert "is the gateway running?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "default"),
+    [
+        ("serve", "(default: WSGATEWAY_INSTALLATION_SECRET, else one made in Redis)"),
+        ("serve", "(default: what the file limit of each process allows)"),
+        ("serve", "(default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's)"),
+        ("dev", "(default: 8443, or any if that is taken)"),
+        ("connect", "(default: pretty at a terminal, else raw)"),
+    ],
+)
+async def test_help_tells_defaults_that_are_no_values(verb: str, default: str) -> None:
+    shown = await wsgateway(verb, "--help", COLUMNS="600")
+
+    assert default in shown.out

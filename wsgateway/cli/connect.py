@@ -51,7 +51,7 @@ def connect(
         Form | None,
         typer.Option(
             help="pretty: JSON indented; raw: each message as it came, and a line break; json: each event as a JSON "
-            "line [default: pretty at a terminal, else raw]."
+            "line (default: pretty at a terminal, else raw)."
         ),
     ] = None,
     verbose: Annotated[
@@ -62,7 +62,7 @@ def connect(
         typer.Option(
             min=0,
             help="Seconds to stay after the input has ended, counted from the last message received "
-            "[default: 1, at a terminal 0].",
+            "(default: 1, at a terminal 0).",
         ),
     ] = None,
 ) -> None:

@@ -24,7 +24,7 @@ Digest = Annotated[str, typer.Argument(help="The deployment's digest, or what it
 SecretFile = Annotated[
     Path | None,
     typer.Option(
-        help="The installation secret, where it is asked for [default: WSGATEWAY_INSTALLATION_SECRET].",
+        help="The installation secret, where it is asked for (default: WSGATEWAY_INSTALLATION_SECRET).",
         envvar="WSGATEWAY_INSTALLATION_SECRET_FILE",
     ),
 ]

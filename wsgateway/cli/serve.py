@@ -44,7 +44,7 @@ TlsPort = Annotated[
 DevTlsPort = Annotated[
     int | None,
     typer.Option(
-        help="Port of the public listener that speaks TLS; 0 = any [default: 8443, or any if that is taken].",
+        help="Port of the public listener that speaks TLS; 0 = any (default: 8443, or any if that is taken).",
         envvar="WSGATEWAY_TLS_PORT",
         min=0,
         max=65535,
@@ -73,8 +73,8 @@ Advertise = Annotated[
 MaxConnections = Annotated[
     int | None,
     typer.Option(
-        help="Connections at which new handshakes get 503, shared out evenly among workers [default: what the file "
-        "limit of each process allows].",
+        help="Connections at which new handshakes get 503, shared out evenly among workers (default: what the file "
+        "limit of each process allows).",
         envvar="WSGATEWAY_MAX_CONNECTIONS",
         min=1,
     ),
@@ -142,7 +142,7 @@ RedisAway = Annotated[
 SecretFile = Annotated[
     Path | None,
     typer.Option(
-        help="What the nodes know one another by [default: WSGATEWAY_INSTALLATION_SECRET, else one made in Redis].",
+        help="What the nodes know one another by (default: WSGATEWAY_INSTALLATION_SECRET, else one made in Redis).",
         envvar="WSGATEWAY_INSTALLATION_SECRET_FILE",
     ),
 ]
