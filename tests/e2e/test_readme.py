@@ -15,6 +15,7 @@ import pytest
 from tests.chat import visiting
 from tests.e2e.test_chat import python_chat
 from tests.harness import PATIENCE
+from tests.redis import redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +39,8 @@ TOUR = [
     '.venv/bin/wsgateway connections close "$ID"',
     ".venv/bin/wsgateway deployments ls",
     '.venv/bin/wsgateway deployments use "$DIGEST"',
+    ".venv/bin/wsgateway serve --redis-url redis://localhost:6379",
+    ".venv/bin/wsgateway nodes",
 ]
 
 
@@ -188,3 +191,29 @@ async def test_the_rest_of_the_tour(tmp_path: Path) -> None:
         used = await asyncio.to_thread(lambda: shell(TOUR[10], ROOT, DIGEST=digest, **env))
         assert used.returncode == 0, used.stderr
         assert re.search(r'push +200  16 B  {"hello": "you"}\n.* close +1000', seen.stdout)
+
+
+async def test_a_node_with_redis_is_listed(tmp_path: Path) -> None:
+    async with redis_server(tmp_path) as redis:
+        serve = TOUR[11].replace("redis://localhost:6379", redis.url).replace(".venv/bin", str(BIN))
+        process = await asyncio.create_subprocess_shell(
+            f"exec {serve} --port 0 --internal-port 0",
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=os.environ | {"CHAT_DATABASE": str(tmp_path / "chat.sqlite3")},
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                ready = (await process.stdout.readline()).decode()
+            internal = re.search(r"internal=(\S+)", ready)
+            assert internal is not None
+            listed = await asyncio.to_thread(lambda: shell(TOUR[12], ROOT, WSGATEWAY_INTERNAL_URL=internal[1]))
+        finally:
+            process.terminate()
+            await process.wait()
+
+    _, row = listed.stdout.splitlines()
+    assert f":{process.pid} " in row
+    assert " live " in row
