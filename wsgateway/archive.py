@@ -19,12 +19,10 @@ import msgspec
 from wsgateway.errors import RegistryAway
 from wsgateway.model.document import MAX_BYTES
 from wsgateway.model.loader import Loaded
-from wsgateway.registry.base import DefinitionStore, Stored
+from wsgateway.registry.base import DefinitionStore, Millis, Stored
 
 MAC_BYTES = 32
 T = TypeVar("T")
-Millis = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
-"""Since the epoch, before the year 10000."""
 NodeName = Annotated[str, msgspec.Meta(max_length=512)]
 is_digest = re.compile(r"[0-9a-f]{64}").fullmatch
 

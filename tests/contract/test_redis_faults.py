@@ -7,7 +7,9 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from tests.certificates import Authority, server_context
@@ -303,6 +305,25 @@ async def test_a_full_redis_is_away(server: RedisServer, registry: Registry) -> 
 
     assert "its memory is full (maxmemory)" in await refused(lambda: registry.nodes.claim(ONE, LONG))
     assert "its memory is full (maxmemory)" in await refused(lambda: registry.orphans.add(A, "x", b""))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"name": "b\x1b[2J"}, id="a name that clears the terminal it is shown on"),
+        pytest.param({"name": "n" * 100_000}, id="a name without an end"),
+        pytest.param({"address": "127.0.0.1:1\n"}, id="an address of two lines"),
+        pytest.param({"started": 2**62}, id="a time that no calendar has"),
+        pytest.param({"started": -1}, id="a time before all times"),
+    ],
+)
+async def test_an_entry_that_nobody_could_be_shown_is_left_out(registry: Registry, said: dict[str, Any]) -> None:
+    """One node's nonsense must not spoil the list of all."""
+    await registry.nodes.claim(ONE, LONG)
+    await registry.nodes.claim(msgspec.structs.replace(TWO, **said), LONG)
+
+    assert set((await registry.nodes.view(b"e", b"s")).nodes) == {A}
+    assert registry.nodes.unreadable == 1
 
 
 async def test_what_can_not_be_read_is_left_out_and_counted(server: RedisServer, registry: Registry) -> None:

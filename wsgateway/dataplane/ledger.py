@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.registry.base import Orphans
 
+MAX_RECORD_BYTES = 65_536
+"""No record is larger: it repeats some of a request's head, which is bounded, each part twice at most."""
 BATCH = 500
 """Records written at a time where many are."""
 
@@ -67,6 +69,8 @@ def record_of(client: Client) -> bytes:
 
 def client_of(connection_id: str, data: bytes) -> Client:
     """The client that a record is about. *Raises* ValueError where it is no record."""
+    if len(data) > MAX_RECORD_BYTES:
+        raise ValueError(f"it has {len(data)} bytes; {MAX_RECORD_BYTES} are the most")
     try:
         record = _decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -14,7 +14,7 @@ that takes writes. Nothing is known then: a write may or may not have been done.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -25,21 +25,26 @@ __all__ = ["DefinitionStore", "LookUp", "NodeEntry", "Nodes", "Orphans", "Regist
 KEPT = 10
 """Deployments that are kept."""
 
+_LINE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
+Line = Annotated[str, msgspec.Meta(max_length=512, pattern=_LINE)]
+"""Text that people are shown as it is: nothing in it moves a terminal's cursor."""
+Millis = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]
+"""Since the epoch, before the year 10000."""
+
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node tells the others of itself."""
+    """What a node tells the others of itself. A store leaves out an entry that does not hold to these types."""
 
     slot: bytes
-    address: str
+    address: Line
     """HOST:PORT of its internal listener, as other nodes reach it."""
-    name: str = ""
+    name: Line = ""
     """For people: the machine's name and the process id."""
-    version: str = ""
-    started: int = 0
-    """Milliseconds since the epoch."""
-    digest: str = ""
+    version: Line = ""
+    started: Millis = 0
+    digest: Line = ""
     """Of the definitions it executes."""
-    file_digest: str = ""
+    file_digest: Line = ""
     """Of what its definition file says, which is not what it executes where that was rolled back."""
     draining: bool = False
     ended: bool = False

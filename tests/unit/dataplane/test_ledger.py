@@ -63,6 +63,7 @@ def test_a_record_of_a_later_version_with_more_in_it_can_be_read() -> None:
         pytest.param({"forwarded": b"X-Forwarded-For: 1\n\r\n"}, id="a line end within a line"),
         pytest.param({"forwarded": b"X-Forwarded-For: 1\r\n\r\n"}, id="the end of a head"),
         pytest.param({"forwarded": b"X-Forwarded-For: 1"}, id="no whole line"),
+        pytest.param({"user_agent": "x" * 65_536}, id="more than any handshake says"),
     ],
 )
 def test_what_is_no_record_is_refused(change: dict[str, object]) -> None:
