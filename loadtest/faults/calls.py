@@ -44,7 +44,7 @@ def repeated(story: Story, excuses: Excuses) -> Iterator[Violation]:
 
 def unbidden(story: Story, excuses: Excuses) -> Iterator[Violation]:
     """A 101 before $connect's yes; a message's call before it; a $disconnect of a handshake that had none, unless its
-    node died in it."""
+    node died in it, or may have been unable to take the record of a refused handshake back."""
     for connection in story.connections.values():
         if connection.was_open and connection.accepted > connection.opened:
             yield Violation(Promise.CONNECT_FIRST, connection.opened, f"101 for {connection.client} without a yes")
@@ -56,6 +56,8 @@ def unbidden(story: Story, excuses: Excuses) -> Iterator[Violation]:
             continue
         if call.kind == "DISCONNECT" and any(_unfinished(story, excuses, connect) for connect in connections):
             continue
+        if call.kind == "DISCONNECT" and not connections and _left_behind(story, call):
+            continue
         yield Violation(Promise.CONNECT_FIRST, call.at, f"{call.kind} of {call.connection}, whose $connect said no yes")
 
 
@@ -66,6 +68,11 @@ def _unfinished(story: Story, excuses: Excuses, connect: Call) -> bool:
         connect.at - excuses.terms.slack <= fault.begun <= connect.answered + excuses.terms.slack
         for fault in story.faults_of("kill", "pause", node=connection.node)
     )
+
+
+def _left_behind(story: Story, call: Call) -> bool:
+    """Whether a record may have been written, and its node not have heard of it: then no $connect was called."""
+    return any(fault.begun < call.at for fault in story.faults_of("kill", "pause", "redis-away", "redis-cut"))
 
 
 def unfinished(story: Story, excuses: Excuses) -> Iterator[Violation]:

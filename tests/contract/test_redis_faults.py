@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.certificates import Authority, server_context
-from tests.faults import HOST, Link, link
+from tests.faults import HOST, Link, free_port, link
 from tests.harness import PATIENCE
 from tests.redis import RedisServer, cluster, redis_server, sentinels
 from wsgateway.errors import RegistryAway
@@ -465,3 +465,10 @@ async def test_a_cluster_that_lost_a_node_is_away_and_then_back(tmp_path: Path) 
         await back(registry)
         assert (await registry.nodes.view(b"e", b"s")).leased == set(slots)
         assert [await registry.orphans.count(slot) for slot in slots] == [1] * 12
+
+
+async def test_sentinels_that_are_not_there_are_told_of_in_a_sentence() -> None:
+    registry = open_registry(f"redis+sentinel://127.0.0.1:{free_port()}/gateway", "p")
+    with pytest.raises(RegistryAway, match=r"no Sentinel that can be reached knows a master by this name$"):
+        await registry.nodes.view(b"e", b"s")
+    await registry.nodes.aclose()

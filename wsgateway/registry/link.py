@@ -68,6 +68,7 @@ REASONS: tuple[tuple[type[RedisError], str, str], ...] = (
     (NoPermissionError, "NOPERM", "the user may not do this: docs/operations.md lists what it needs"),
     (OutOfMemoryError, "OOM ", "its memory is full (maxmemory)"),
     (MaxConnectionsError, "max number of clients reached", "it has as many clients as it takes (maxclients)"),
+    (_Never, "No master found", "no Sentinel that can be reached knows a master by this name"),
     (_Never, "NOAUTH", "it asks for a password"),
     (_Never, "Authentication required", "it asks for a password"),
     (AuthenticationError, "WRONGPASS", "it refuses the user and password"),

@@ -522,6 +522,17 @@ def test_a_disconnect_of_a_handshake_whose_node_was_killed(killed: float, broken
     assert hand.broken() == broken
 
 
+@pytest.mark.parametrize(
+    ("cut", "broken"), [pytest.param(9, [], id="cut off before"), pytest.param(31, ["CONNECT_FIRST"], id="later")]
+)
+def test_a_disconnect_without_any_connect(cut: float, broken: list[str]) -> None:
+    hand = Hand()
+    hand.breaks("redis-cut", at=cut, until=40, node="a")
+    hand.call("DISCONNECT", 30, code=1006)
+
+    assert hand.broken() == broken
+
+
 def never(hand: Hand) -> None:
     hand.opens()
     hand.leaves(at=20, answered=False)
