@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 SHOWN = 80
+PATH_SHOWN = 1000
 """At most this many characters of a value are repeated in a problem."""
 
 
@@ -19,7 +20,12 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def shown(value: object) -> str:
+def shown_path(path: object) -> str:
+    """A path as a problem repeats it: whole, for it says which file to mend."""
+    return shown(str(path), PATH_SHOWN)
+
+
+def shown(value: object, most: int = SHOWN) -> str:
     """A value as a problem repeats it: one line, escaped and clipped."""
     match value:
         case None:
@@ -29,7 +35,7 @@ def shown(value: object) -> str:
         case int() if abs(value) >= 10**SHOWN:
             return "a huge number"
         case str():
-            text = escaped(value[: SHOWN + 1])
+            text = escaped(value[: most + 1])
             text = text if re.fullmatch(r"[^\s'\"]+", text) else f'"{text}"'
         case Mapping():
             return "a mapping"
@@ -37,7 +43,7 @@ def shown(value: object) -> str:
             return "a list"
         case _:
             text = escaped(str(value))
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def wrong_kind(expected: str, value: object) -> str:

@@ -13,7 +13,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import with_info_plain_validator_function
 
-from wsgateway.model.explain import fault, shown, wrong_kind
+from wsgateway.model.explain import fault, shown, shown_path, wrong_kind
 
 PREFIX = "file:"
 MAX_BYTES = 1 << 20
@@ -52,7 +52,7 @@ def _read(value: object, info: ValidationInfo) -> File:
     try:
         content = read_file(path)
     except OSError as error:
-        raise fault(f"{shown(value)} can't be read: {error.strerror} ({shown(str(path.absolute()))})") from error
+        raise fault(f"{shown(value)} can't be read: {error.strerror} ({shown_path(path.absolute())})") from error
     except ValueError as error:
         raise fault(f"{shown(value)} {error}") from error
     digest = sha256(content).hexdigest()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Definition, Matches
-from wsgateway.model.explain import shown
+from wsgateway.model.explain import shown_path
 from wsgateway.model.file import File
 
 ServerName = Annotated[
@@ -51,7 +51,7 @@ def _authorities_fault(file: File) -> str | None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file.path)
     except (ssl.SSLError, OSError) as error:
-        return f"{shown(str(file.path))} holds no usable PEM certificate{_detail(error)}"
+        return f"{shown_path(file.path)} holds no usable PEM certificate{_detail(error)}"
     return None
 
 
@@ -65,13 +65,13 @@ def _password() -> str:
 
 def _check_pair(certificate: File, key: File | None) -> Iterator[Problem]:
     """The certificate can be read, and its key is the right one."""
-    name, place = shown(str(certificate.path)), "clientKey" if key is not None else "clientCertificate"
+    name, place = shown_path(certificate.path), "clientKey" if key is not None else "clientCertificate"
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate.path)
     except (ssl.SSLError, OSError) as error:
         yield Problem(("clientCertificate",), f"{name} holds no usable PEM certificate{_detail(error)}")
         return
-    holder = shown(str(key.path)) if key is not None else name
+    holder = shown_path(key.path) if key is not None else name
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
             certificate.path, key.path if key is not None else None, _password
