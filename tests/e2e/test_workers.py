@@ -502,12 +502,11 @@ async def test_ctrl_c_twice_leaves_at_once(asked: Backend, tmp_path: Path, redis
     async with terminal(DEFINITION.format(port=asked.port), tmp_path, redis_url) as (running, ctrl_c):
         clients = await one_on_each(running)
         ctrl_c()
-        await asked.saw("/disconnect", 2)
+        # Two signals at once may be delivered as one: the second comes when the first was heard.
+        assert [await closed(client) for client in clients.values()] == [(1001, "Going away")] * 2
         ctrl_c()
 
         assert await running.wait() == 1
-        for client in clients.values():
-            client.transport.abort()
 
 
 # Starts that fail
