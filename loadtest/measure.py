@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,11 @@ def drive(
     if not sample.completed and not may_starve:
         raise failure(server, f"nothing was answered; {sample.errors} errors, the first: {sample.first_error}".encode())
     return sample
+
+
+def flags(values: Mapping[str, object]) -> list[str]:
+    """Options of the driver as words of its command line."""
+    return [str(word) for pair in values.items() for word in pair]
 
 
 def common_arguments(server: Server) -> list[str]:

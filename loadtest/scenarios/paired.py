@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from loadtest.bench import Bench, Options
 from loadtest.lab import Lab, Server
-from loadtest.measure import Sample, drive
+from loadtest.measure import Sample, drive, flags
 from loadtest.quartiles import Quartiles
 from loadtest.results import Row, row_of_samples
 
@@ -90,7 +90,7 @@ class Paired:
             "--seconds": options.seconds,
             "--warmup": options.warmup,
         }
-        words = [str(word) for pair in common.items() for word in pair]
+        words = flags(common)
         limit = 120 + options.warmup + options.seconds * (30 if self.mode == "connect" else 1)
         sample = drive(lab, server, self.mode, [*words, *arguments], limit)
         bench.keep(self.name, label, sample)

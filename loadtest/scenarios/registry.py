@@ -2,24 +2,12 @@
 
 from loadtest.bench import Bench, Options
 from loadtest.lab import Lab, Server
-from loadtest.measure import Sample, drive
+from loadtest.measure import Sample, drive, flags
 from loadtest.quartiles import Quartiles
 from loadtest.results import Row, row_of_samples
+from loadtest.scenarios.connect import DEFINITION as HANDSHAKES
 
-DEFINITION = """\
-apis:
-  bench:
-    protocolType: WEBSOCKET
-    routeSelectionExpression: $request.body.action
-    stages: {dev: {}}
-    integrations:
-      accept:
-        integrationType: MOCK
-        requestTemplates: {$default: '{"statusCode":200}'}
-    routes:
-      $connect: {integration: accept}
-      $disconnect: {integration: accept}
-"""
+DEFINITION = f"{HANDSHAKES}      $disconnect: {{integration: accept}}\n"
 MEMORY = "memory://"
 REDIS = "redis://"
 THRESHOLD = 0.7
@@ -78,7 +66,7 @@ def connect(bench: Bench, lab: Lab, server: Server) -> Sample:
         "--seconds": options.seconds,
         "--warmup": options.warmup,
     }
-    words = [str(word) for pair in common.items() for word in pair]
+    words = flags(common)
     return drive(lab, server, "connect", words, 120 + options.warmup + 30 * options.seconds)
 
 
