@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 from hashlib import blake2s
 from os import urandom
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from wsgateway.messages import HttpRequest, Message
@@ -106,6 +106,13 @@ def iso_time(epoch_millis: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03}Z"
 
 
+class Trace(Protocol):
+    """Hears what each step made of one event, where somebody wants to know: `wsgateway explain`, the data trace."""
+
+    def note(self, step: str, value: object) -> None:
+        """`value` is what the step called `step` gave; it is not kept alive longer than the trace."""
+
+
 class Client:
     """What is pinned to a connection when it opens: who it is, where it came in, how to reach it.
 
@@ -167,6 +174,7 @@ class Invocation:
         "route_key",
         "stage_variables",
         "status_code",
+        "trace",
     )
 
     def __init__(
@@ -191,6 +199,8 @@ class Invocation:
         self.reason = reason
         self.document: Any = None
         """The parsed body, kept by whoever parsed it first; None before."""
+        self.trace: Trace | None = None
+        """Where steps note what they made; None where nobody asks."""
         self._request_id = ""
         self._message_id = ""
         self._epoch = 0
