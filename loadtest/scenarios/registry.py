@@ -1,11 +1,13 @@
 """Connect rate with Redis, where each connection whose $disconnect must be run leaves a record, beside `memory://`."""
 
+from functools import partial
+
 from loadtest.bench import Bench, Options
 from loadtest.lab import Lab, Server
 from loadtest.measure import Sample, drive, flags
-from loadtest.quartiles import Quartiles
-from loadtest.results import Row, row_of_samples
+from loadtest.results import Row
 from loadtest.scenarios.connect import DEFINITION as HANDSHAKES
+from loadtest.scenarios.versus import versus
 
 DEFINITION = f"{HANDSHAKES}      $disconnect: {{integration: accept}}\n"
 MEMORY = "memory://"
@@ -26,36 +28,11 @@ class Registry:
 
     def run(self, bench: Bench) -> list[Row]:
         """Measure all pairs."""
-        kept: dict[str, list[Sample]] = {MEMORY: [], REDIS: []}
         with bench.lab() as lab:
-            servers = {
-                MEMORY: lab.gateway(DEFINITION),
-                REDIS: lab.gateway(DEFINITION, "--redis-url", lab.redis()),
-            }
-            for number in range(bench.options.pairs):
-                for label in (MEMORY, REDIS) if number % 2 == 0 else (REDIS, MEMORY):
-                    with bench.step(f"{self.name} {number + 1}/{bench.options.pairs}: {label}"):
-                        kept[label].append(connect(bench, lab, servers[label]))
-                        bench.keep(self.name, label, kept[label][-1])
-        ratio = Quartiles.of(
-            [
-                ours.per_cpu_second / theirs.per_cpu_second
-                for ours, theirs in zip(kept[REDIS], kept[MEMORY], strict=True)
-            ]
-        )
-        return [
-            row_of_samples(
-                samples,
-                scenario=self.name,
-                server=label,
-                measure="handshakes per server CPU-second",
-                values=[sample.per_cpu_second for sample in samples],
-                ratio=ratio if label == REDIS else None,
-                target=f"≥ {THRESHOLD:g} times memory://" if label == REDIS else "",
-                met=ratio.median >= THRESHOLD and not any(s.errors for s in samples) if label == REDIS else None,
-            )
-            for label, samples in kept.items()
-        ]
+            memory = lab.gateway(DEFINITION)
+            redis = lab.gateway(DEFINITION, "--redis-url", lab.redis())
+            ways = {MEMORY: partial(connect, bench, lab, memory), REDIS: partial(connect, bench, lab, redis)}
+            return versus(bench, self.name, ways, unit="handshakes", threshold=THRESHOLD)
 
 
 def connect(bench: Bench, lab: Lab, server: Server) -> Sample:
