@@ -30,11 +30,10 @@ class DisconnectEvent:
 
     __slots__ = ("attempts", "began", "error", "invocation", "operation", "over", "owner")
 
-    operation: Operation
-    """What the last attempt ran."""
-
     def __init__(self, invocation: Invocation, owner: bytes, began: float) -> None:
         self.invocation = invocation
+        self.operation: Operation | None = None
+        """What the last attempt ran; None where it found no stage."""
         self.owner = owner
         """The slot of the node that held the connection."""
         self.began = began
@@ -44,6 +43,11 @@ class DisconnectEvent:
         """Why the last attempt failed."""
         self.over = False
         """Answered or given up."""
+
+    @property
+    def at_least_once(self) -> bool:
+        """Whether it is tried again. What a stage says that isn't here is not known, and the usual is assumed."""
+        return self.operation is None or self.operation.at_least_once
 
 
 class Backlog:

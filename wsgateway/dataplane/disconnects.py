@@ -24,7 +24,7 @@ from wsgateway.messages import EndpointResponse
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from wsgateway.dataplane.compile import CompiledStage, StageRef
+    from wsgateway.dataplane.compile import StageRef
     from wsgateway.dataplane.gateway import Gateway
 
 RETRIED = frozenset({429, 502, 503, 504})
@@ -91,14 +91,10 @@ class Disconnects:
         return bool(self._running or (self._waiting and not self._stopped))
 
     def begin(self, client: Client, ref: StageRef | None, code: int, reason: str, *, owner: bytes) -> None:
-        """Run $disconnect for a connection that is over; `ref` is None where its stage is not deployed (any more)."""
+        """Run $disconnect for a connection that is over; `ref` is None where its stage is not deployed, or not yet."""
         variables = {} if ref is None else ref.current.variables
         invocation = Invocation(client, EventType.DISCONNECT, "$disconnect", variables, status_code=code, reason=reason)
-        event = DisconnectEvent(invocation, owner, self._gateway.loop.time())
-        if ref is None:
-            self._give_up(event, "its stage is not deployed")
-        else:
-            self._attempt(event, ref.current)
+        self._attempt(DisconnectEvent(invocation, owner, self._gateway.loop.time()), ref)
 
     def look_again(self) -> None:
         """The definitions have changed: what failed may work now."""
@@ -144,7 +140,7 @@ class Disconnects:
         if self.durable:
             return
         for number, event in enumerate([*self._waiting, *(self._running - self._waiting.keys())], 1):
-            if event.operation.at_least_once:
+            if event.at_least_once:
                 self._give_up(event, "the node ended")
             else:
                 self._tell_failed(event, "the node ended")
@@ -160,9 +156,16 @@ class Disconnects:
 
     # Attempts
 
-    def _attempt(self, event: DisconnectEvent, stage: CompiledStage) -> None:
+    def _attempt(self, event: DisconnectEvent, ref: StageRef | None) -> None:
+        """Make an attempt, with what the stage is now."""
         event.attempts += 1
-        operation = stage.disconnect
+        if ref is None:
+            # A deployment may bring it back, or not have reached this node yet.
+            event.operation = None
+            self._failed(event, ServiceUnavailable("its stage is not deployed here"))
+            return
+        event.invocation.stage_variables = ref.current.variables
+        operation = ref.current.disconnect
         if operation is None:
             self._answered(event)
             return
@@ -207,7 +210,7 @@ class Disconnects:
         fault = gateway.fault_of(error, invocation)
         event.error = fault.reason or fault.message
         final = not fault.transient
-        if final or not event.operation.at_least_once:
+        if final or not event.at_least_once:
             self._tell_failed(event, event.error)
             self._finish(event)
         elif gateway.loop.time() >= event.began + self._retry_seconds:
@@ -271,20 +274,13 @@ class Disconnects:
                 event = backlog.next(now)
                 if event is None:
                     break
-                self._again(event, backlog)
+                self._again(event)
         self._schedule()
 
-    def _again(self, event: DisconnectEvent, backlog: Backlog) -> None:
-        """Make another attempt, with what the stage is now."""
-        invocation = event.invocation
-        ref = self._gateway.stages.get((invocation.client.api_id, invocation.client.stage))
-        if ref is None:
-            backlog.in_flight -= 1
-            self._give_up(event, "its stage is not deployed any more")
-            return
+    def _again(self, event: DisconnectEvent) -> None:
+        client = event.invocation.client
         self._gateway.counters.disconnect_retries += 1
-        invocation.stage_variables = ref.current.variables
-        self._attempt(event, ref.current)
+        self._attempt(event, self._gateway.stages.get((client.api_id, client.stage)))
 
     def _expire(self, now: float) -> None:
         """Give up what has been tried for long enough. An event in flight has its last chance."""

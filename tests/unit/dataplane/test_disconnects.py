@@ -464,26 +464,53 @@ async def test_a_route_that_is_gone_has_nobody_to_tell() -> None:
     assert (world.letters, world.disconnects.holding) == ([], False)
 
 
-async def test_a_stage_that_is_gone_leaves_dead_letters() -> None:
+async def test_a_stage_that_is_gone_is_waited_for() -> None:
+    world = World()
+    world.backend.answer = refused()
+    await world.ends("one", "two")
+    stages, world.gateway.stages = world.gateway.stages, {}
+    await world.loop.move(100)
+    world.backend.calls.clear()
+
+    world.gateway.stages = stages
+    world.backend.answer = 200
+    world.disconnects.look_again()
+    await world.loop.move(61)
+
+    assert len(world.backend.calls) == 2
+    assert sorted(connection_id for _, connection_id in world.finished) == ["one", "two"]
+    assert not world.letters
+
+
+async def test_a_stage_that_stays_away_leaves_dead_letters() -> None:
     world = World()
     world.backend.answer = refused()
     await world.ends("one", "two")
 
     world.gateway.stages = {}
-    await world.loop.move(5)
+    await world.loop.move(700)
 
-    assert [letter["cause"] for letter in world.letters] == ["its stage is not deployed any more"] * 2
+    assert [(letter["cause"], letter["error"]) for letter in world.letters] == [
+        ("its time is over", "its stage is not deployed here")
+    ] * 2
     assert len(world.finished) == 2
     assert not world.disconnects.holding
 
 
-async def test_a_connection_of_another_node_whose_stage_is_not_here_is_a_dead_letter() -> None:
+async def test_a_connection_of_another_node_whose_stage_is_not_here_yet_waits_for_it() -> None:
     world = World()
-
+    stages, world.gateway.stages = world.gateway.stages, {}
     world.disconnects.begin(client(), None, 1006, "Connection closed abnormally", owner=b"xyz")
+    await world.loop.move(10)
+    assert not world.finished
 
-    assert [(letter["cause"], letter["attempts"]) for letter in world.letters] == [("its stage is not deployed", 0)]
+    world.gateway.stages = stages
+    world.backend.answer = 200
+    await world.loop.move(61)
+
     assert [owner for owner, _ in world.finished] == [b"xyz"]
+    assert [call.status_code for call in world.backend.calls] == [1006]
+    assert not world.letters
 
 
 async def test_a_node_that_slept_asks_what_others_finish_before_it_tries_again() -> None:
