@@ -4,6 +4,7 @@ GatewayError                        a client sees it, in AWS's words
 ├── ClientFault                     the caller can fix it
 │   ├── BadRequest                  400  BAD_REQUEST_PARAMETERS
 │   ├── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
+│   ├── UnsupportedMediaType        415  UNSUPPORTED_MEDIA_TYPE: no template for it, and it may not be passed on
 │   └── Throttled                   429  THROTTLED: more than a limit lets in
 ├── BackendFault                    the integration failed
 │   ├── IntegrationFailure          500  unreachable: refused, DNS, TLS, egress policy
@@ -68,6 +69,14 @@ class AccessDenied(ClientFault):
     response_type = "ACCESS_DENIED"
 
 
+class UnsupportedMediaType(ClientFault):
+    """No request template applies, and the integration's passthroughBehavior refuses what none applies to."""
+
+    status = 415
+    message = "Unsupported Media Type"
+    response_type = "UNSUPPORTED_MEDIA_TYPE"
+
+
 class Throttled(ClientFault):
     """More than a limit lets in."""
 
@@ -120,6 +129,7 @@ class Problem:
     """One thing wrong with a definition: where, and what would be right.
 
     `path` is the key path from the file's root (`("apis", "chat", "routes")`); `line` counts from 1, 0 when unknown.
+    The first line of `text` says all; more of them show the place, and are printed indented below it.
     """
 
     path: tuple[str | int, ...]
@@ -130,7 +140,8 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         path = ".".join(str(part) for part in self.path)
-        return f"{where}{path}: {self.text}" if path else f"{where}{self.text}"
+        text = self.text.replace("\n", "\n    ")
+        return f"{where}{path}: {text}" if path else f"{where}{text}"
 
 
 class DefinitionError(Exception):

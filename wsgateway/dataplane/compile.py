@@ -126,8 +126,10 @@ def _check(
         for name, stage in api.stages.items():
             site = _site(api_id, api, key, route, stage, functions)
             for problem in types[integration.integration_type].check(integration, site):
-                text = problem.text if len(api.stages) == 1 else f"{problem.text} (in stage {name})"
-                yield Problem((*path, *problem.path), text)
+                said, *place = problem.text.split("\n")
+                if len(api.stages) > 1:
+                    said += f" (in stage {name})"
+                yield Problem((*path, *problem.path), "\n".join([said, *place]))
 
 
 def _uses(api_id: str, api: WebSocketApi, functions: frozenset[str]) -> Iterator[tuple[Integration, Site]]:
