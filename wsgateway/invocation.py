@@ -174,6 +174,7 @@ class Invocation:
         "route_key",
         "stage_variables",
         "status_code",
+        "template_context",
         "trace",
     )
 
@@ -199,6 +200,8 @@ class Invocation:
         self.reason = reason
         self.document: Any = None
         """The parsed body, kept by whoever parsed it first; None before."""
+        self.template_context: Any = None
+        """What templates see as `$context`, from the request's to the response's; None before the first template."""
         self.trace: Trace | None = None
         """Where steps note what they made; None where nobody asks."""
         self._request_id = ""
@@ -264,14 +267,16 @@ class Invocation:
 
     def querystring(self, name: str) -> list[str]:
         """All values of a query parameter of the handshake, in order, decoded."""
-        if self.request is None:
-            return []
+        return [] if self.request is None else self.query().get(name, [])
+
+    def query(self) -> dict[str, list[str]]:
+        """All query parameters of the handshake, decoded, each with its values in order."""
         if self._query is None:
-            _, _, text = self.request.target.partition("?")
+            _, _, text = ("", "", "") if self.request is None else self.request.target.partition("?")
             self._query = {}
             for key, value in parse_qsl(text, keep_blank_values=True):
                 self._query.setdefault(key, []).append(value)
-        return self._query.get(name, [])
+        return self._query
 
 
 CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {

@@ -1,0 +1,1 @@
+"""Mapping templates: the Velocity template language, compiled."""
