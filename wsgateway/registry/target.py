@@ -15,14 +15,11 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 from urllib.parse import parse_qsl, unquote
 
 from wsgateway.errors import SettingError
-
-Kind = Literal["single", "sentinel", "cluster"]
-Host = tuple[str, int]
+from wsgateway.redis.target import Host, Kind, Target, Tls
 
 KINDS: Mapping[str, Kind] = {"": "single", "sentinel": "sentinel", "cluster": "cluster"}
 PORTS: Mapping[Kind, int] = {"single": 6379, "sentinel": 26379, "cluster": 6379}
@@ -30,40 +27,6 @@ TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "
 SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 MAX_HOSTS = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """How a server's certificate is checked, and what this node shows of its own."""
-
-    ca_file: str | None = None
-    """None: what the system trusts."""
-    cert_file: str | None = None
-    key_file: str | None = None
-    verify: bool = True
-    check_hostname: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A place where Redis is. As text it shows neither password."""
-
-    kind: Kind = "single"
-    addresses: tuple[Host, ...] = ()
-    """Host and port of each server that the URL names."""
-    path: str = ""
-    """Of the socket, where there is no host."""
-    service: str = ""
-    db: int = 0
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    sentinel_username: str | None = None
-    sentinel_password: str | None = field(default=None, repr=False)
-    tls: Tls | None = None
-
-    def __str__(self) -> str:
-        hosts = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses)
-        return f"{self.service} of {hosts}" if self.service else hosts or self.path
 
 
 def target(url: str) -> Target:

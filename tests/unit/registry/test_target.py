@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.certificates import Authority
 from wsgateway.errors import SettingError
-from wsgateway.registry.target import Target, Tls, target
+from wsgateway.redis.target import Target, Tls
+from wsgateway.registry.target import target
 
 
 @pytest.mark.parametrize(
