@@ -1,0 +1,158 @@
+"""`$input`: a body, what JSONPath finds in it, and the parameters of the request.
+
+API Gateway developer guide, "API Gateway mapping template and access logging variable reference". An empty body is
+`{}`. What `path()` gives is live: a change of it is seen by later `path()` and `json()` of the same template, and by
+nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, cast
+
+from wsgateway.invocation import Invocation, header_text
+from wsgateway.templates import jsonpath
+from wsgateway.templates.document import MISSING, Format, Json, Missing, to_json
+from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.steps import Path
+from wsgateway.templates.vtl.values import NoMethod, RenderError, Tool, Value, Work, json_text
+
+_EMPTY: Final = "{}"
+_LONGEST_KEPT: Final = 256
+"""Longer paths are compiled each time: what is kept must not grow by what clients send."""
+
+
+class Input(Tool):
+    """`$input` over the body of a request, or over that of an answer to it."""
+
+    __slots__ = ("_body", "_document", "_format", "_invocation", "_live", "_of_request", "_parameters")
+
+    def __init__(self, invocation: Invocation, body: bytes, format: Format, *, of_request: bool) -> None:
+        self._invocation = invocation
+        self._body = body
+        self._format = format
+        self._of_request = of_request
+        self._document: Json | Missing = None
+        self._live = False
+        """Whether the document is this template's own, since it has got hold of parts of it."""
+        self._parameters: dict[str, dict[str, Value]] | None = None
+
+    def member(self, name: str) -> Value:
+        return self._text() if name == "body" else None
+
+    def call(self, name: str, arguments: list[Value], work: Work) -> Value:
+        match arguments:
+            case [str(argument)] if name == "json":
+                return self._json(argument, work)
+            case [str(argument)] if name == "path":
+                return self._path(argument, work)
+            case [str(argument)] if name == "params":
+                return self._parameter(argument)
+            case [] if name == "params":
+                return cast("Value", self._all_parameters())
+            case _:
+                raise NoMethod(name)
+
+    def _text(self) -> str:
+        try:
+            return self._body.decode() or _EMPTY
+        except UnicodeDecodeError as error:
+            raise RenderError(f"the body is not UTF-8: {error.reason} at byte {error.start + 1}") from None
+
+    def _json(self, path: str, work: Work) -> str:
+        """The result as JSON; a missing one is an empty JSON string."""
+        found = self._found(path, work)
+        if found is MISSING:
+            return '""'
+        if self._live:
+            return json_text(cast("Value", found), work)
+        written = to_json(found)
+        work.characters(len(written))
+        return written
+
+    def _path(self, path: str, work: Work) -> Value:
+        found = self._found(path, work)
+        if found is MISSING:
+            return None
+        if isinstance(found, dict | list) and not self._live:
+            work.characters(len(self._body))
+            self._document = _copy(self._read())
+            self._live = True
+            found = self._found(path, work)
+        return cast("Value", found)
+
+    def _found(self, path: str, work: Work) -> Json | Missing:
+        document = self._read()
+        if document is MISSING:
+            return MISSING
+        try:
+            return compiled_path(path, work)(document)
+        except RecursionError:  # a template can make a document as deep as it likes
+            raise RenderError(f"what {path} looks at is nested too deep") from None
+
+    def _read(self) -> Json | Missing:
+        document = self._document
+        if document is None:
+            if not self._body:
+                document = {}
+            elif self._of_request:
+                document = self._invocation.document
+                if document is None:
+                    document = self._invocation.document = self._format.decode(self._body)
+            else:
+                document = self._format.decode(self._body)
+            self._document = document
+        return document
+
+    def _parameter(self, name: str) -> Value:
+        for place in self._all_parameters().values():
+            if name in place:
+                return place[name]
+        return ""
+
+    def _all_parameters(self) -> dict[str, dict[str, Value]]:
+        """By place, in the order in which a name is looked for; the last of several values counts."""
+        if self._parameters is None:
+            request = self._invocation.request
+            headers = () if request is None else request.headers
+            self._parameters = {
+                "path": {},
+                "querystring": {name: values[-1] for name, values in self._invocation.query().items()},
+                "header": {name.decode("latin-1"): header_text(value) for name, value in headers},
+            }
+        return self._parameters
+
+
+def compiled_path(path: str, work: Work) -> Path:
+    """`path`, compiled. Raises RenderError, for what isn't JSONPath too."""
+    work.characters(len(path))
+    try:
+        return _kept(path) if len(path) <= _LONGEST_KEPT else jsonpath.compile(path)
+    except ExpressionError as error:
+        raise RenderError(f"not a JSONPath: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def _kept(path: str) -> Path:
+    return jsonpath.compile(path)
+
+
+def _copy(document: Json | Missing) -> Json | Missing:
+    """A copy down to the leaves, however deep."""
+    if not isinstance(document, dict | list):
+        return document
+    root = document.copy()
+    waiting: list[dict[str, Json] | list[Json]] = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            for key, item in node.items():
+                if isinstance(item, dict | list):
+                    node[key] = copy = item.copy()
+                    waiting.append(copy)
+        else:
+            for at, item in enumerate(node):
+                if isinstance(item, dict | list):
+                    node[at] = copy = item.copy()
+                    waiting.append(copy)
+    return root
