@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from enum import Enum
 from itertools import accumulate
+from json.scanner import make_scanner
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
@@ -57,17 +58,18 @@ class Number:
         return f"Number({self.text!r})"
 
 
+Scan: TypeAlias = Callable[[str, int], tuple[Any, int]]
 Json: TypeAlias = None | bool | str | Number | list["Json"] | dict[str, "Json"]
 
 
 def decode(data: bytes) -> Json | Missing:
     """The document in `data`, or MISSING where that is not JSON. Never raises."""
-    return _decode(data, _DECODER)
+    return _decode(data, _SCAN)
 
 
 def decode_with(data: bytes, number: Callable[[str], object]) -> Any | Missing:
     """As `decode`, each number being what `number` makes of its text."""
-    return _decode(data, _decoder(number))
+    return _decode(data, _scanner(number))
 
 
 class Format(NamedTuple):
@@ -146,20 +148,24 @@ def _print(value: Any, out: Callable[[str], None], number: Callable[[Any], str])
             out(number(value))
 
 
-def _decode(data: bytes, decoder: json.JSONDecoder) -> Any | Missing:
+def _decode(data: bytes, scan: Scan) -> Any | Missing:
     if too_deep(data):
         return MISSING
     try:
-        text = data.decode()
+        text = data.decode().strip(_BLANKS)
         if "\\ud" in text or "\\uD" in text:
             text = _ESCAPE.sub(_whole, text)
-        return decoder.decode(text)
-    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        value, end = scan(text, 0)
+    # UnicodeDecodeError and JSONDecodeError are ValueErrors; where no value begins at all it is StopIteration.
+    except (ValueError, StopIteration, RecursionError):
         return MISSING
+    return value if end == len(text) else MISSING
 
 
-def _decoder(number: Callable[[str], Any]) -> json.JSONDecoder:
-    return json.JSONDecoder(parse_int=number, parse_float=number, parse_constant=_refuse)
+def _scanner(number: Callable[[str], Any]) -> Scan:
+    # Without JSONDecoder.decode around it, which costs as much as a small document.
+    decoder = json.JSONDecoder(parse_int=number, parse_float=number, parse_constant=_refuse)
+    return make_scanner(decoder)  # type: ignore[arg-type]  # typeshed takes the context for a scanner
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -176,7 +182,8 @@ def _raw_number(number: object) -> msgspec.Raw:
     raise TypeError(f"{type(number).__name__} is not JSON")
 
 
-_DECODER = _decoder(Number)
+_BLANKS: Final = " \t\r\n"
+_SCAN = _scanner(Number)
 _ENCODER = msgspec.json.Encoder(enc_hook=_raw_number)
 # Any escape, so that `\\ud800` is seen as a backslash and letters; only half a pair is captured.
 _ESCAPE = re.compile(

@@ -7,6 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, cast
 
@@ -41,17 +42,12 @@ class Input(Tool):
         return self._text() if name == "body" else None
 
     def call(self, name: str, arguments: list[Value], work: Work) -> Value:
-        match arguments:
-            case [str(argument)] if name == "json":
-                return self._json(argument, work)
-            case [str(argument)] if name == "path":
-                return self._path(argument, work)
-            case [str(argument)] if name == "params":
-                return self._parameter(argument)
-            case [] if name == "params":
-                return cast("Value", self._all_parameters())
-            case _:
-                raise NoMethod(name)
+        method = _METHODS.get(name)
+        if method is not None and len(arguments) == 1 and isinstance(arguments[0], str):
+            return method(self, arguments[0], work)
+        if name == "params" and not arguments:
+            return cast("Value", self._all_parameters())
+        raise NoMethod(name)
 
     def _text(self) -> str:
         try:
@@ -83,8 +79,8 @@ class Input(Tool):
 
     def _found(self, path: str, work: Work) -> Json | Missing:
         document = self._read()
-        if document is MISSING:
-            return MISSING
+        if document is MISSING or path == "$":
+            return document
         try:
             return compiled_path(path, work)(document)
         except RecursionError:  # a template can make a document as deep as it likes
@@ -104,7 +100,7 @@ class Input(Tool):
             self._document = document
         return document
 
-    def _parameter(self, name: str) -> Value:
+    def _parameter(self, name: str, work: Work) -> Value:
         for place in self._all_parameters().values():
             if name in place:
                 return place[name]
@@ -123,11 +119,20 @@ class Input(Tool):
         return self._parameters
 
 
+_METHODS: Final[dict[str, Callable[[Input, str, Work], Value]]] = {
+    "json": Input._json,
+    "path": Input._path,
+    "params": Input._parameter,
+}
+
+
 def compiled_path(path: str, work: Work) -> Path:
     """`path`, compiled. Raises RenderError, for what isn't JSONPath too."""
-    work.characters(len(path))
     try:
-        return _kept(path) if len(path) <= _LONGEST_KEPT else jsonpath.compile(path)
+        if len(path) <= _LONGEST_KEPT:
+            return _kept(path)
+        work.characters(len(path))
+        return jsonpath.compile(path)
     except ExpressionError as error:
         raise RenderError(f"not a JSONPath: {error}") from error
 
