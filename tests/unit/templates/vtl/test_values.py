@@ -449,7 +449,9 @@ def test_no_operation_raises_anything_else(left: Value, right: Value, new: Value
 
 
 @pytest.mark.parametrize("name", ["getClass", "__len__", "format_map", "encode", "append", "__init__", "wait"])
-@pytest.mark.parametrize("value", ["x", 1, 1.5, True, None, [], {}, Number("1"), Tool()], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["x", 1, 1.5, True, None, [], {}, Number("1"), Tool()], ids=lambda value: str(type(value))
+)
 def test_nothing_of_python_or_of_reflection_can_be_called(value: Value, name: str) -> None:
     for arguments in ([], ["x"], ["x", "y"]):
         with pytest.raises(NoMethod):
