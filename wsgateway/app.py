@@ -19,7 +19,7 @@ import uvloop
 from wsgateway import __version__
 from wsgateway.announce import announce
 from wsgateway.archive import Archive
-from wsgateway.aws import Credentials, NoEndpoint, ServiceEndpoints
+from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.callback import CallbackUrls
@@ -31,6 +31,7 @@ from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.endpoint import Endpoints, Place
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
+from wsgateway.dataplane.gateway import Log as Logged
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.node import Node
@@ -41,6 +42,7 @@ from wsgateway.errors import Problem, StartError
 from wsgateway.facts import node_facts
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
 from wsgateway.installation import Installation
+from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http_proxy import HttpProxy
@@ -70,22 +72,25 @@ from wsgateway.workers import Worker
 DEFAULT_REGION = "us-east-1"
 
 
-def integration_types(
-    upstream: Upstream, functions: Functions, endpoints: ServiceEndpoints, credentials: Credentials
-) -> dict[str, IntegrationType]:
+def integration_types(upstream: Upstream, functions: Functions, aws: AwsAccess) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
     return {
-        "AWS_PROXY": AwsProxy(functions, upstream, endpoints, credentials),
+        "AWS_PROXY": AwsProxy(functions, aws),
         "HTTP_PROXY": HttpProxy(upstream, frozenset(CONTEXT)),
         "MOCK": Mock(),
     }
 
 
+def aws_access(upstream: Upstream, endpoints: ServiceEndpoints, log: Logged, environ: Mapping[str, str]) -> AwsAccess:
+    """How integrations reach AWS, with the credentials of the process and of roles."""
+    return AwsAccess(upstream, endpoints, CredentialSets(Credentials(log), log, endpoints, environ))
+
+
 def _backends(
-    upstream: Upstream, functions: Functions, endpoints: ServiceEndpoints, credentials: Credentials
+    upstream: Upstream, functions: Functions, endpoints: ServiceEndpoints, log: Logged, environ: Mapping[str, str]
 ) -> Backends:
-    types = integration_types(upstream, functions, endpoints, credentials)
-    return Backends(types=types, upstream=upstream, functions=functions, credentials=credentials)
+    aws = aws_access(upstream, endpoints, log, environ)
+    return Backends(types=integration_types(upstream, functions, aws), upstream=upstream, functions=functions, aws=aws)
 
 
 async def check_definitions(
@@ -97,7 +102,7 @@ async def check_definitions(
     """
     upstream = Upstream(egress=Egress())
     functions = Functions(Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ))
-    backends = _backends(upstream, functions, ServiceEndpoints(environ, region), Credentials(_no_log))
+    backends = _backends(upstream, functions, ServiceEndpoints(environ, region), _no_log, environ)
     try:
         checked = check(loaded, backends, Keyring())
         return checked.deployment, list(remarks(checked.certificates, loaded.source))
@@ -179,7 +184,7 @@ class _App:
                 extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
             )
         )
-        backends = _backends(upstream, functions, endpoints, Credentials(self._log))
+        backends = _backends(upstream, functions, endpoints, self._log, self._environ)
         checked = check(loaded, backends, keyring)
         self._certificates = Certificates(checked.certificates)
         self._files = files = share_out_here(settings.max_connections)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wsgateway.aws import Credentials
+from wsgateway.aws import Credentials, CredentialSets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.errors import DefinitionError
 from wsgateway.functions import Functions
+from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.model.loader import Loaded
@@ -25,7 +26,7 @@ class Backends:
     types: Mapping[str, IntegrationType]
     upstream: Upstream
     functions: Functions
-    credentials: Credentials
+    aws: AwsAccess
 
     @property
     def lambdas(self) -> AwsProxy:
@@ -36,8 +37,7 @@ class Backends:
     def look_again(self) -> None:
         """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
         self.upstream.look_again()
-        self.lambdas.look_again()
-        self.credentials.look_again()
+        self.aws.look_again()
 
     def origins(self, deployment: Deployment) -> frozenset[Origin]:
         """The backends that a deployment calls."""
@@ -50,6 +50,15 @@ class Backends:
         for name, kind in self.types.items():
             kind.keep_only(deployment.uses_of(name))
         self.upstream.keep_only(origins)
+        self.aws.keep_only(self.signers(deployment))
+
+    @property
+    def credentials(self) -> CredentialSets:
+        return self.aws.sets
+
+    def signers(self, deployment: Deployment) -> frozenset[Credentials]:
+        """Who signs the calls of AWS that a deployment makes."""
+        return frozenset(self.lambdas.credentials(deployment.uses_of("AWS_PROXY")))
 
     async def aclose(self) -> None:
         self.credentials.close()
@@ -68,6 +77,8 @@ class Checked:
     """The backends that the deployment calls."""
     elsewhere: Mapping[str, str]
     """The functions that don't run here, each with the URL of its endpoint."""
+    signers: frozenset[Credentials]
+    """Who signs the calls of AWS."""
 
 
 def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
@@ -90,4 +101,5 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
     if problems:
         raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
     elsewhere = backends.lambdas.elsewhere(deployment.uses_of("AWS_PROXY"))
-    return Checked(loaded, deployment, certificates, backends.origins(deployment), elsewhere)
+    origins, signers = backends.origins(deployment), backends.signers(deployment)
+    return Checked(loaded, deployment, certificates, origins, elsewhere, signers)

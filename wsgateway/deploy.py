@@ -230,7 +230,7 @@ class Deployments:
         """
         loaded = checked.loaded
         seen = await anyio.to_thread.run_sync(fingerprint, loaded, self._secret)
-        await self._sign_in(checked.elsewhere)
+        await self._sign_in(checked)
         # Functions first: a stage that is swapped in finds them there.
         self._backends.functions.reload(loaded.definitions.functions, loaded.source.directory)
         self._node.deploy(checked.deployment)
@@ -247,14 +247,15 @@ class Deployments:
         self.redeployed.set()
         self._limit(checked.deployment)
 
-    async def _sign_in(self, elsewhere: Mapping[str, str]) -> None:
-        """Have credentials at hand, if there are any, before the first message for a function that is not here."""
-        for function, endpoint in sorted(elsewhere.items() - self._elsewhere.items()):
+    async def _sign_in(self, checked: Checked) -> None:
+        """Have credentials at hand, if there are any, before the first message for a service of AWS."""
+        for function, endpoint in sorted(checked.elsewhere.items() - self._elsewhere.items()):
             self._log("function elsewhere", function=function, endpoint=endpoint)
-        self._elsewhere = elsewhere
-        if elsewhere:
-            self._backends.credentials.start()
-            await self._backends.credentials.first()
+        self._elsewhere = checked.elsewhere
+        for credentials in checked.signers:
+            credentials.start()
+        for credentials in checked.signers:  # each looks by itself, so this takes as long as the slowest
+            await credentials.first()
 
     def _show(self, checked: Checked) -> None:
         """Show these certificates in handshakes from now on."""

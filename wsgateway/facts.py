@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wsgateway import __version__
+from wsgateway.aws import Credentials
 from wsgateway.backends import Backends
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.gateway import Gateway
@@ -48,7 +51,7 @@ def node_facts(
         message_errors=dict(counters.route_errors),
         failures=backends.upstream.failures() | {"refused": sum(kind.refused for kind in backends.types.values())},
         lambda_calls=dict(backends.lambdas.counts),
-        credentials_valid=not backends.credentials.fault if backends.credentials.wanted else None,
+        credentials_valid=_all_found(backends.credentials.wanted),
         invocations={name: pool.invocations for name, pool in pools.items()},
         cold_starts={name: pool.cold_starts for name, pool in pools.items()},
         throttles={name: pool.throttles for name, pool in pools.items()},
@@ -78,6 +81,11 @@ def node_facts(
         membership=None if installation is None else _membership_facts(installation),
         admission_refused=dict(gateway.admission.refused),
     )
+
+
+def _all_found(wanted: Sequence[Credentials]) -> bool | None:
+    """Whether there are all credentials that are asked for; None where none are."""
+    return not any(credentials.fault for credentials in wanted) if wanted else None
 
 
 def _membership_facts(installation: Installation) -> MembershipFacts:

@@ -98,7 +98,7 @@ def refusal(status: int, kind: str, text: str) -> tuple[int, dict[str, str], byt
     return status, headers, json.dumps({"Type": "User", "Message": text}).encode()
 
 
-def signed_by(request: Request, *, secret: str = SECRET, region: str = "eu-central-1") -> bool:
+def signed_by(request: Request, *, key: str = KEY, secret: str = SECRET, region: str = "eu-central-1") -> bool:
     """Whether botocore gives the same signature to the same request."""
     said = request.header("authorization") or ""
     names = said.partition("SignedHeaders=")[2].partition(",")[0].split(";")
@@ -107,9 +107,9 @@ def signed_by(request: Request, *, secret: str = SECRET, region: str = "eu-centr
     headers = {name: request.header(name) for name in names}
     again = AWSRequest("POST", f"http://{headers['host']}{request.target}", headers=headers, data=request.body)
     again.context["timestamp"] = headers["x-amz-date"]
-    signer = SigV4Auth(Credentials(KEY, secret), "lambda", region)
+    signer = SigV4Auth(Credentials(key, secret), "lambda", region)
     signature = signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again)
-    return said.endswith(f"Signature={signature}")
+    return said.endswith(f"Signature={signature}") and f"Credential={key}/" in said
 
 
 # What Lambda is asked
@@ -413,6 +413,51 @@ async def test_keys_that_are_over_are_looked_for_again(tmp_path: Path) -> None:
         await client.send("hello")
 
         assert await heard(client) == "HELLO"
+
+
+ROLE = "arn:aws:iam::123456789012:role/chat"
+ASSUMED = f"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>of the role</SecretAccessKey><SessionToken>{TOKEN}</SessionToken>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+
+
+async def test_a_role_signs_with_its_own_keys(tmp_path: Path) -> None:
+    """Those of a file, those STS gives for it; a role that is not listed has the process's."""
+    (tmp_path / "secret").write_text("in a file\n")
+    roles = f"""
+roles:
+  {ROLE}: {{assumeRole: true, environmentPrefix: CHAT_, externalId: ours}}
+  {ROLE}/file: {{accessKeyId: AKIAFILE, secretAccessKey: file:secret}}
+"""
+    other = "{integrationType: AWS_PROXY, integrationUri: function:chat, credentialsArn: %s%s}, routeResponse: true}"
+    routes = "".join(
+        f"      {name}: {{integration: {other % (ROLE, path)}\n"
+        for name, path in [("file", "/file"), ("own", "/other")]
+    )
+    definition = defined(routes=routes, more=", credentialsArn: 'arn:aws:iam::123456789012:role/${stageVariables.fn}'")
+    async with backend() as server:
+        server.answers("/", lambda request: (200, {"Content-Type": "text/xml"}, ASSUMED.encode()))
+        server.answers(CHAT, lambda request: result("HELLO"))
+        sts = {"AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{server.port}"}
+        keys = {"CHAT_AWS_ACCESS_KEY_ID": "AKIASOURCE", "CHAT_AWS_SECRET_ACCESS_KEY": "source"}
+        env = environment(server, tmp_path, **sts, **keys)
+        async with gateway(definition + roles, tmp_path, env=env) as running, connect(running.ws()) as client:
+            for action in ("hello", "file", "own"):
+                await client.send(json.dumps({"action": action}))
+                assert await heard(client) == "HELLO"
+            found = {json.loads(line).get("role"): line for line in running.log if "AWS credentials found" in line}
+
+    asked = await server.saw("/")
+    assert b"Action=AssumeRole" in asked.body
+    assert b"ExternalId=ours" in asked.body
+    assert "Credential=AKIASOURCE/" in (asked.header("authorization") or "")
+    assumed, file, own = [request for request in server.requests if request.target == CHAT]
+    assert signed_by(assumed, key="ASIAROLE", secret="of the role")
+    assert assumed.header("x-amz-security-token") == TOKEN
+    assert signed_by(file, key="AKIAFILE", secret="in a file")
+    assert signed_by(own)
+    assert set(found) == {None, ROLE, f"{ROLE}/file"}
+    assert "secret" not in "".join(found.values())
 
 
 WITHOUT = """

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from wsgateway.app import integration_types
+from wsgateway.app import aws_access, integration_types
 from wsgateway.archive import Archive
-from wsgateway.aws import Credentials, ServiceEndpoints
+from wsgateway.aws import ServiceEndpoints
 from wsgateway.backends import Backends, check
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.counters import Counters
@@ -91,9 +91,9 @@ class Running:
     async def start(self, stack: AsyncExitStack) -> None:
         upstream = Upstream(egress=Egress())
         functions = Functions(Surroundings(serve=_no_listener, log=self._log, environ=self.environ))
-        credentials = Credentials(self._log)
-        types = integration_types(upstream, functions, ServiceEndpoints(self.environ, None), credentials)
-        backends = Backends(types=types, upstream=upstream, functions=functions, credentials=credentials)
+        aws = aws_access(upstream, ServiceEndpoints(self.environ, None), self._log, self.environ)
+        types = integration_types(upstream, functions, aws)
+        backends = Backends(types=types, upstream=upstream, functions=functions, aws=aws)
         stack.push_async_callback(backends.aclose)
         gateway = SimpleNamespace(counters=Counters())
         checked = check(load(self.file, self.environ), backends, Keyring())

@@ -6,6 +6,7 @@ is asked for each message is our own: an attribute to read, and a signature.
 
 from wsgateway.aws.credentials import Credentials, Keys
 from wsgateway.aws.endpoints import Endpoint, NoEndpoint, ServiceEndpoints
+from wsgateway.aws.roles import CredentialSets
 from wsgateway.aws.signature import Signer
 
-__all__ = ["Credentials", "Endpoint", "Keys", "NoEndpoint", "ServiceEndpoints", "Signer"]
+__all__ = ["CredentialSets", "Credentials", "Endpoint", "Keys", "NoEndpoint", "ServiceEndpoints", "Signer"]

@@ -56,12 +56,14 @@ def by_botocore() -> Source | None:
 
 
 class Credentials:
-    """Who this process is to AWS. `keys` is all that whoever signs looks at; `fault` says why it is None.
+    """Who this process is to AWS, or who stands for a `role` (its ARN).
 
-    Made inside the event loop. Nothing is looked for before `start`.
+    `keys` is all that whoever signs looks at; `fault` says why it is None. Made inside the event loop. Nothing is
+    looked for before `start`.
     """
 
-    def __init__(self, log: Log, find: Find = by_botocore) -> None:
+    def __init__(self, log: Log, find: Find = by_botocore, role: str = "") -> None:
+        self.role = role
         self.keys: Keys | None = None
         self.fault = "they have not been looked for yet"
         self._log = log
@@ -75,6 +77,11 @@ class Credentials:
         self._source: Source | None = None
         self._anew = threading.Event()
         self._wake = threading.Event()
+
+    @property
+    def missing(self) -> str:
+        """That there are none, and why, in words."""
+        return f"no AWS credentials{f' for {self.role}' if self.role else ''}: {self.fault}"
 
     @property
     def wanted(self) -> bool:
@@ -95,7 +102,7 @@ class Credentials:
             async with asyncio.timeout(seconds):
                 await self._first.wait()
         except TimeoutError:
-            self._log("no AWS credentials", error=self.fault)
+            self._tell("no AWS credentials", error=self.fault)
 
     def look_again(self) -> None:
         """Look for them anew, and not only renew them: a file may hold others now. What is there stays until then."""
@@ -134,7 +141,9 @@ class Credentials:
                 return None, "none were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role"
             frozen = self._source.get_frozen_credentials()
         except Exception as error:  # whatever a provider raises, it must not end the thread
-            return None, f"{type(error).__name__}: {error}"
+            first = str(error).partition("\n")[0]
+            # Of a wrong signature AWS repeats the request behind the first line, token and all.
+            return None, f"{type(error).__name__}: {first[:300]}"
         keys = Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token or "")
         if not _usable(keys):
             return None, "what was found is empty, or holds characters that no header can"
@@ -154,7 +163,10 @@ class Credentials:
         self._first.set()
         if event:
             known = self.keys.access_key if self.keys is not None else None
-            self._log(event, access_key_id=known, **({"error": fault} if fault else {}))
+            self._tell(event, access_key_id=known, **({"error": fault} if fault else {}))
+
+    def _tell(self, event: str, **facts: object) -> None:
+        self._log(event, **({"role": self.role} if self.role else {}), **facts)
 
 
 def _usable(keys: Keys) -> bool:

@@ -21,7 +21,8 @@ class NoEndpoint(Exception):
 class Endpoint:
     """Where requests for a service go, and the region they are signed for.
 
-    `path` is what stands before the service's own paths: empty, or without a slash at its end.
+    `path` is what stands before the service's own paths: empty, or without a slash at its end. `configured` says that
+    an operator named it, so that it is not AWS's own.
     """
 
     scheme: str
@@ -29,6 +30,7 @@ class Endpoint:
     port: int | None
     path: str
     region: str
+    configured: bool = False
 
     @property
     def authority(self) -> str:
@@ -75,27 +77,31 @@ class ServiceEndpoints:
         """The certificate authorities SDKs trust instead of the machine's: AWS_CA_BUNDLE, or `ca_bundle`."""
         return self._environ.get("AWS_CA_BUNDLE") or self._profile().get("ca_bundle")
 
-    def of(self, service: str, *, region: str = "", partition: str = "") -> Endpoint:
+    def of(self, service: str, *, region: str = "", partition: str = "", service_id: str = "") -> Endpoint:
         """The endpoint of a service (by its endpoint prefix, such as `lambda`). *Raises* NoEndpoint.
 
-        An ARN knows region and partition; what is empty is the process's own.
+        An ARN knows region and partition; what is empty is the process's own. `service_id` is what SDKs call it, where
+        that differs from the prefix: `SFN` is `states`.
         """
         region = region or self.region or ""
         if region and not _region(region):
             raise NoEndpoint(f"{region[:80]!r} is no region")
-        name, url = self._configured(service)
+        known = re.sub("[ -]", "_", service_id or service)
+        name, url = self._configured(known)
         if url:
             return _parsed(name, url, region or "us-east-1")  # an emulator's; it only has to be signed for some region
         if not region:
             raise NoEndpoint(
                 f"no region is known to find {service} in; name it (--region, AWS_REGION, or an ARN that has it), "
-                f"or set AWS_ENDPOINT_URL_{service.upper()}"
+                f"or set AWS_ENDPOINT_URL_{known.upper()}"
             )
         found = self._aws(service, region, partition)
         if found is None:
             where = f"partition {partition}" if partition else "any partition"
             raise NoEndpoint(f"AWS has no region {region} in {where}")
-        return Endpoint("https", found, None, "", region)
+        # Services that are the same in all regions, such as IAM, are signed for one of them.
+        scope = found.get("credentialScope", {}).get("region", region)
+        return Endpoint("https", str(found["hostname"]), None, "", scope)
 
     def _configured(self, service: str) -> tuple[str, str | None]:
         """`(what said so, URL)` of an endpoint that is not AWS's."""
@@ -109,12 +115,12 @@ class ServiceEndpoints:
             if self._environ.get(name):
                 return name, self._environ[name]
         services = self._load().full_config.get("services", {}) if "services" in profile else {}
-        own = services.get(profile.get("services"), {}).get(service)
+        own = services.get(profile.get("services"), {}).get(service.lower())
         url = own.get("endpoint_url") if isinstance(own, dict) else None
         return "endpoint_url of the AWS profile", url or profile.get("endpoint_url")
 
-    def _aws(self, service: str, region: str, partition: str) -> str | None:
-        """AWS's host name, of botocore's data; AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT are honoured."""
+    def _aws(self, service: str, region: str, partition: str) -> Mapping[str, Any] | None:
+        """AWS's own, of botocore's data; AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT are honoured."""
         if self._resolver is None:
             from botocore.regions import EndpointResolver
 
@@ -122,7 +128,7 @@ class ServiceEndpoints:
         from botocore.exceptions import BotoCoreError
 
         try:
-            found = self._resolver.construct_endpoint(
+            found: Mapping[str, Any] | None = self._resolver.construct_endpoint(
                 service,
                 region,
                 partition_name=partition or None,
@@ -133,7 +139,7 @@ class ServiceEndpoints:
             raise NoEndpoint(str(error)) from error
         if not found or (partition and not self._in_partition(region, partition)):
             return None
-        return str(found["hostname"])
+        return found
 
     def _in_partition(self, region: str, partition: str) -> bool:
         """Whether the region is, or by its name could be, one of the partition's."""
@@ -184,4 +190,4 @@ def _parsed(name: str, url: str, region: str) -> Endpoint:
         raise NoEndpoint(f"{name} names no host that can be called")
     if re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path) is None or "//" in parts.path or "/." in parts.path:
         raise NoEndpoint(f"the path of {name} may hold letters, digits and -._~/ alone")
-    return Endpoint(parts.scheme, parts.hostname, port, parts.path.rstrip("/"), region)
+    return Endpoint(parts.scheme, parts.hostname, port, parts.path.rstrip("/"), region, configured=True)

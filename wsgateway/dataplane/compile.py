@@ -10,6 +10,7 @@ from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, De
 from wsgateway.integrations.base import Call, IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse
+from wsgateway.model.definitions import Definitions
 from wsgateway.model.integration import Integration
 from wsgateway.model.loader import Loaded
 from wsgateway.model.quotas import Quotas
@@ -85,17 +86,16 @@ class Deployment:
 def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> Deployment:
     """Compile every API and stage. *Raises* DefinitionError with every problem, each with its line."""
     definitions = loaded.definitions
-    functions = frozenset(definitions.functions)
     problems: list[Problem] = []
     stages: dict[tuple[str, str], CompiledStage] = {}
     uses: list[tuple[Integration, Site]] = []
     for api_id, api in definitions.apis.items():
-        found = list(_check(api_id, api, types, functions))
+        found = list(_check(api_id, api, types, definitions))
         problems.extend(found)
         if not found:
-            uses.extend(_uses(api_id, api, functions))
+            uses.extend(_uses(api_id, api, definitions))
             for name, stage in api.stages.items():
-                stages[api_id, name] = _compile(api_id, api, name, stage, types, functions)
+                stages[api_id, name] = _compile(api_id, api, name, stage, types, definitions)
     if problems:
         unique = {(problem.path, problem.text): problem for problem in problems}
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
@@ -111,7 +111,7 @@ def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> 
 
 
 def _check(
-    api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType], functions: frozenset[str]
+    api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType], definitions: Definitions
 ) -> Iterator[Problem]:
     root = ("apis", api_id)
     try:
@@ -124,7 +124,7 @@ def _check(
             continue
         path = (*root, *api.integration_path(key))
         for name, stage in api.stages.items():
-            site = _site(api_id, api, key, route, stage, functions)
+            site = _site(api_id, api, key, route, stage, definitions)
             for problem in types[integration.integration_type].check(integration, site):
                 said, *place = problem.text.split("\n")
                 if len(api.stages) > 1:
@@ -132,12 +132,12 @@ def _check(
                 yield Problem((*path, *problem.path), "\n".join([said, *place]))
 
 
-def _uses(api_id: str, api: WebSocketApi, functions: frozenset[str]) -> Iterator[tuple[Integration, Site]]:
+def _uses(api_id: str, api: WebSocketApi, definitions: Definitions) -> Iterator[tuple[Integration, Site]]:
     for key, route in api.routes.items():
         integration = api.integration_of(route)
         if integration is not None:
             for stage in api.stages.values():
-                yield integration, _site(api_id, api, key, route, stage, functions)
+                yield integration, _site(api_id, api, key, route, stage, definitions)
 
 
 def _compile(
@@ -146,12 +146,12 @@ def _compile(
     name: str,
     stage: Stage,
     types: Mapping[str, IntegrationType],
-    functions: frozenset[str],
+    definitions: Definitions,
 ) -> CompiledStage:
     operations: dict[str, Operation] = {}
     for key, route in api.routes.items():
         integration = api.integration_of(route)
-        site = _site(api_id, api, key, route, stage, functions)
+        site = _site(api_id, api, key, route, stage, definitions)
         if integration is not None:
             call = types[integration.integration_type].compile(integration, site)
         elif key in EVENT_TYPES:
@@ -185,7 +185,7 @@ def _compile(
     )
 
 
-def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, functions: frozenset[str]) -> Site:
+def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, definitions: Definitions) -> Site:
     event_type = EVENT_TYPES.get(key, EventType.MESSAGE)
     return Site(
         api_id=api_id,
@@ -196,7 +196,8 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, 
         quotas=api.quotas,
         two_way=route.two_way and event_type is EventType.MESSAGE,
         binary_format=api.binary_message_format,
-        functions=functions,
+        functions=frozenset(definitions.functions),
+        roles=definitions.roles,
     )
 
 

@@ -22,20 +22,19 @@ from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointResponse
 from wsgateway.model.explain import did_you_mean
 from wsgateway.model.uri import expand, variables
-from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context, file_version, machine_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wsgateway.aws import Credentials, Endpoint, ServiceEndpoints
+    from wsgateway.aws import Credentials, Endpoint
     from wsgateway.functions.base import FunctionResult
     from wsgateway.functions.functions import Functions
+    from wsgateway.integrations.aws_access import AwsAccess
     from wsgateway.integrations.base import Call, Site
     from wsgateway.invocation import Invocation
     from wsgateway.model.integration import Integration
     from wsgateway.upstream.exchange import Gate
     from wsgateway.upstream.origin import Origin
-    from wsgateway.upstream.pool import Upstream
 
     Invoker = Callable[[Invocation], Future[EndpointResponse]]
 
@@ -43,19 +42,15 @@ if TYPE_CHECKING:
 class AwsProxy:
     """The IntegrationType of AWS_PROXY."""
 
-    def __init__(
-        self, functions: Functions, upstream: Upstream, endpoints: ServiceEndpoints, credentials: Credentials
-    ) -> None:
+    def __init__(self, functions: Functions, access: AwsAccess) -> None:
         self._functions = functions
-        self._upstream = upstream
-        self._endpoints = endpoints
-        self._credentials = credentials
+        self._access = access
         self._gates = Gates()
-        self._tls: TlsSettings | None = None
         self.counts: Counts = Counts()
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI, with this stage's variables, names a function here or at an endpoint there is."""
+        yield from self._access.check_credentials(integration, site)
         uri = integration.integration_uri or ""
         missing = sorted({name for name in variables(uri) if name not in site.stage_variables})
         for name in missing:
@@ -70,7 +65,7 @@ class AwsProxy:
         if target.name in site.functions:
             return
         try:
-            fault = self._tls_fault(self._endpoint(target))
+            fault = self._access.tls_fault(self._endpoint(target))
         except NoEndpoint as error:
             here = ", ".join(sorted(site.functions)) or "none"
             near = did_you_mean(target.name, site.functions)
@@ -95,7 +90,7 @@ class AwsProxy:
                 origin=self._origin(integration, site),
                 gate=gate,
                 seconds=seconds,
-                credentials=self._credentials,
+                credentials=self._access.credentials(integration, site),
                 counts=self.counts,
                 meaning=partial(_meaning, name=target.shown, site=site),
             )
@@ -107,9 +102,9 @@ class AwsProxy:
     def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
         self._gates.keep_only(uses)
 
-    def look_again(self) -> None:
-        """What is compiled from now on trusts the authorities that AWS_CA_BUNDLE holds at the next look."""
-        self._tls = None
+    def credentials(self, uses: Sequence[tuple[Integration, Site]]) -> set[Credentials]:
+        """Who signs the calls of `uses`."""
+        return {self._access.credentials(*use) for use in uses if _is_remote(*use)}
 
     def elsewhere(self, uses: Sequence[tuple[Integration, Site]]) -> dict[str, str]:
         """The functions that don't run here, each with the URL of its endpoint."""
@@ -121,38 +116,10 @@ class AwsProxy:
         return self._gates.refused
 
     def _endpoint(self, target: Target) -> Endpoint:
-        return self._endpoints.of("lambda", region=target.region, partition=target.partition)
+        return self._access.endpoints.of("lambda", region=target.region, partition=target.partition)
 
     def _origin(self, integration: Integration, site: Site) -> Origin:
-        """Connections of one integration, as HTTP_PROXY has them."""
-        endpoint = self._endpoint(_target(integration, site))
-        return self._upstream.origin(
-            endpoint.scheme,
-            endpoint.host,
-            endpoint.real_port,
-            share=(site.api_id, site.definition),
-            tls=self._trusted(),
-        )
-
-    def _trusted(self) -> TlsSettings:
-        """The same for all that is compiled between two `look_again`, whatever becomes of the file meanwhile."""
-        if self._tls is None:
-            ca_file = self._endpoints.ca_file
-            self._tls = DEFAULT_TLS if ca_file is None else TlsSettings(ca_file=ca_file, version=file_version(ca_file))
-        return self._tls
-
-    def _tls_fault(self, endpoint: Endpoint) -> str | None:
-        """Why nobody at the endpoint could be trusted."""
-        if endpoint.scheme != "https":
-            return None
-        tls = self._trusted()
-        if tls.ca_file is None:
-            return machine_fault()
-        try:
-            context(tls)
-        except OSError as error:  # ssl.SSLError is one
-            return f"AWS_CA_BUNDLE names {tls.ca_file}, which can't be used: {error.strerror or error}"
-        return None
+        return self._access.origin(self._endpoint(_target(integration, site)), site)
 
 
 def _target(integration: Integration, site: Site) -> Target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from wsgateway.errors import Problem
@@ -12,6 +12,7 @@ from wsgateway.messages import EndpointResponse
 from wsgateway.model.base import Path
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Quotas
+from wsgateway.model.role import Role
 from wsgateway.model.websocket import BinaryMessageFormat
 from wsgateway.upstream.origin import Origin
 
@@ -37,6 +38,8 @@ class Site:
     """How binary messages are written."""
     functions: frozenset[str] = frozenset()
     """The local functions of the same definitions."""
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    """Whose keys stand for roles, by ARN; of the same definitions."""
 
     @property
     def max_answer_bytes(self) -> int:

@@ -63,7 +63,8 @@ class RemoteFunction:
     ) -> None:
         path = endpoint.path + target.path
         self.name = target.shown
-        self._signer = Signer("lambda", endpoint.region, endpoint.authority, path, SIGNED)
+        self._signer = Signer("lambda", endpoint.region)
+        self._shape = self._signer.shape("POST", path, {"host": endpoint.authority, **SIGNED})
         self._head = b"".join(
             [
                 request_line(b"POST", path.encode()),
@@ -89,7 +90,7 @@ class RemoteFunction:
         keys = self._credentials.keys
         if keys is None:
             self.count("unsigned")
-            raise IntegrationFailure(f"function {self.name}: no AWS credentials: {self._credentials.fault}")
+            raise IntegrationFailure(f"function {self.name}: {self._credentials.missing}")
         payload = event(invocation, ours=self._ours)
         if len(payload) > MAX_PAYLOAD:
             self.count("error")
@@ -98,7 +99,7 @@ class RemoteFunction:
             self._head,
             invocation.request_id.encode(),
             new_trace_id(),
-            self._signer.sign(keys, payload),
+            self._signer.sign(keys, self._shape, payload),
         )
         exchange = RemoteInvoke(loop=self._loop)
         exchange.function = self

@@ -13,6 +13,7 @@ from wsgateway.model.base import Definition, Matches
 from wsgateway.model.domain import Domain, DomainName
 from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
+from wsgateway.model.role import Role, RoleArn
 from wsgateway.model.websocket import WebSocketApi
 
 ApiId = Annotated[
@@ -30,6 +31,8 @@ class Definitions(Definition):
     """The APIs by apiId."""
     functions: Mapping[FunctionName, Function] = Field(default_factory=dict)
     """Local Lambda functions by name; an integration names one as `function:NAME`."""
+    roles: Mapping[RoleArn, Role] = Field(default_factory=dict)
+    """Whose keys sign for the roles that integrations name as `credentialsArn`, by ARN. (Ours.)"""
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
 

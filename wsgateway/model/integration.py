@@ -25,6 +25,12 @@ Method = Annotated[
     str, Matches(r"(?!CONNECT$)[A-Z][A-Z0-9_-]{0,63}", "an HTTP method in capitals, such as POST, or ANY; not CONNECT")
 ]
 
+CredentialsArn = Annotated[
+    str,
+    # The caller of a WebSocket API has no credentials of AWS's that could be passed on.
+    Matches(r"(?!.*:user/).{1,2048}", "calls are signed for a role, never for their caller; write a role's ARN"),
+]
+
 MappedValue = Annotated[str, Matches(r"[\s\S]{1,512}", "a mapped value has 1 to 512 characters")]
 
 Template = Annotated[str, MaxLen(300 * 1024)]  # AWS quotas: mapping template size
@@ -64,6 +70,8 @@ class Integration(Definition):
     """How the backend is reached: INTERNET, that is directly."""
     request_parameters: Mapping[str, MappedValue] = Field(default_factory=dict)
     """What the backend is sent beside the body: `integration.request.header.NAME: context.connectionId`."""
+    credentials_arn: CredentialsArn | None = None
+    """Of AWS and AWS_PROXY: the role whose keys sign the calls, as `roles` says; the process's own."""
     timeout_in_millis: IntegrationMillis | None = None
     """How long the backend may take; 50 to 29000, in the open profile to 300000; 29000."""
     tls_config: TlsConfig | None = None
@@ -85,7 +93,6 @@ class Integration(Definition):
         {
             "connectionId",
             "contentHandlingStrategy",
-            "credentialsArn",
             "integrationSubtype",
             "responseParameters",
             "templateSelectionExpression",
@@ -100,6 +107,10 @@ class Integration(Definition):
                 yield from _check_http_proxy(self)
             case "MOCK":
                 yield from _check_mock(self)
+
+
+def _without_credentials(integration: Integration) -> Iterator[Problem]:
+    yield from _without("only calls to AWS are signed", credentialsArn=integration.credentials_arn)
 
 
 def _check_aws_proxy(integration: Integration) -> Iterator[Problem]:
@@ -128,6 +139,7 @@ def _check_http_proxy(integration: Integration) -> Iterator[Problem]:
             yield Problem(("integrationUri",), f"{shown(uri)}: {fault}")
         elif integration.tls_config is not None and not uri.startswith("https:"):
             yield Problem(("tlsConfig",), "has no effect: integrationUri is not https; remove it, or write https://")
+    yield from _without_credentials(integration)
     yield from _without(
         "HTTP_PROXY passes messages and answers on as they came",
         requestTemplates=integration.request_templates,
@@ -136,6 +148,7 @@ def _check_http_proxy(integration: Integration) -> Iterator[Problem]:
 
 
 def _check_mock(integration: Integration) -> Iterator[Problem]:
+    yield from _without_credentials(integration)
     yield from _without(
         "MOCK calls no backend",
         integrationUri=integration.integration_uri,

@@ -19,6 +19,7 @@ TITLES = {
     "TlsConfig": "An HTTPS backend",
     "IntegrationResponse": "An integration response",
     "Function": "A function",
+    "Role": "A role",
     "Domain": "A domain",
     "ApiMapping": "An API mapping",
 }

@@ -126,3 +126,30 @@ def test_any_url_is_an_endpoint_or_refused(url: str) -> None:
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_there_is_no_profile() -> None:
     assert ServiceEndpoints({}).region is None
+
+
+@pytest.mark.parametrize(
+    ("service", "service_id", "more", "url", "region"),
+    [
+        pytest.param("states", "SFN", {}, "https://states.eu-west-1.amazonaws.com", "eu-west-1", id="by its prefix"),
+        pytest.param(
+            "states", "SFN", {"AWS_ENDPOINT_URL_SFN": "http://sfn"}, "http://sfn", "eu-west-1", id="by its id"
+        ),
+        pytest.param(
+            "runtime.sagemaker",
+            "SageMaker Runtime",
+            {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "http://sm"},
+            "http://sm",
+            "eu-west-1",
+            id="an id of two words",
+        ),
+        pytest.param("iam", "IAM", {}, "https://iam.amazonaws.com", "us-east-1", id="one for all regions"),
+        pytest.param("s3", "S3", {}, "https://s3.eu-west-1.amazonaws.com", "eu-west-1", id="S3"),
+    ],
+)
+def test_the_endpoint_of_any_service(
+    service: str, service_id: str, more: dict[str, str], url: str, region: str, files: dict[str, str]
+) -> None:
+    found = ServiceEndpoints(REGION | files | more).of(service, region="eu-west-1", service_id=service_id)
+
+    assert (found.url, found.region, found.configured) == (url, region, bool(more))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.dataplane.values import connecting, disconnecting, message, quotas
-from wsgateway.app import integration_types
-from wsgateway.aws import Credentials, ServiceEndpoints
+from wsgateway.app import aws_access, integration_types
+from wsgateway.aws import ServiceEndpoints
 from wsgateway.dataplane.compile import CompiledStage, Deployment, compile_deployment
 from wsgateway.dataplane.node import CALM_TICK, FASTEST_TICK, tick_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError
@@ -33,8 +33,8 @@ MOCK = "integration: {integrationType: MOCK, requestTemplates: {$default: '{\"st
 def compiled(text: str) -> Deployment:
     upstream = Upstream(egress=Egress())
     functions = Functions(Surroundings(serve=no_runtime_api, log=lambda event, **facts: None))
-    credentials = Credentials(lambda event, **facts: None)
-    types = integration_types(upstream, functions, ServiceEndpoints({}), credentials)
+    aws = aws_access(upstream, ServiceEndpoints({}), lambda event, **facts: None, {})
+    types = integration_types(upstream, functions, aws)
     return compile_deployment(parse(text, "routes.yaml", {}, Path()), types)
 
 

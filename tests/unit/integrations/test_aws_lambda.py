@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.dataplane.values import disconnecting, quotas
-from wsgateway.aws import Credentials, ServiceEndpoints
+from wsgateway.app import aws_access
+from wsgateway.aws import ServiceEndpoints
 from wsgateway.errors import GatewayError, IntegrationTimeout
 from wsgateway.functions import Functions
 from wsgateway.functions.base import FunctionNotFound, FunctionResult, PayloadTooLarge, TooManyInvocations
@@ -57,7 +58,7 @@ async def test_whether_a_failure_may_go_well_another_time(
 ) -> None:
     functions = cast("Functions", Ended(outcome, at_once))
     upstream = Upstream(egress=Egress())
-    proxy = AwsProxy(functions, upstream, ServiceEndpoints({}, "eu-central-1"), Credentials(lambda *a, **k: None))
+    proxy = AwsProxy(functions, aws_access(upstream, ServiceEndpoints({}, "eu-central-1"), lambda *a, **k: None, {}))
     integration = Integration.model_validate({"integrationType": "AWS_PROXY", "integrationUri": "function:ended"})
     site = Site(
         api_id="chat",

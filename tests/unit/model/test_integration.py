@@ -157,7 +157,11 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         pytest.param(
             PROXY % "payloadFormatVersion: '2.0'", "payloadFormatVersion: 2.0 is none of 1.0", id="HTTP APIs' version"
         ),
-        pytest.param(PROXY % "credentialsArn: arn:aws:iam::1:role/x", "credentialsArn: not supported yet", id="a role"),
+        pytest.param(
+            PROXY % "credentialsArn: arn:aws:iam::123456789012:role/x",
+            "credentialsArn: has no effect: only calls to AWS are signed; remove it",
+            id="a role",
+        ),
         pytest.param(
             "integrations: {x: {integrationType: AWS_PROXY, integrationUri: 'function:a', integrationMethod: GET}}",
             "integrationMethod: Lambda functions are invoked by POST; write POST, or remove it",
