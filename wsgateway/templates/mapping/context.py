@@ -66,7 +66,7 @@ class Context(Tool):
             raise NoMethod(name)
         return method(self.whole(), work, *arguments)
 
-    def items(self) -> list[Value]:
+    def elements(self) -> list[Value]:
         return list(self.whole().values())
 
     def printed(self) -> Value:

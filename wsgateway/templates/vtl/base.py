@@ -86,7 +86,7 @@ class Tool:
         """`$tool.name(…)`. Raises NoMethod and RenderError."""
         raise NoMethod(name)
 
-    def items(self) -> list[Value]:
+    def elements(self) -> list[Value]:
         """What `#foreach` goes through."""
         return []
 

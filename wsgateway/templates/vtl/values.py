@@ -120,7 +120,7 @@ def iterate(value: Value, work: Work) -> list[Value]:
     if isinstance(value, dict):
         work.items(len(value))
         return list(value.values())
-    return value.items() if isinstance(value, Tool) else []
+    return value.elements() if isinstance(value, Tool) else []
 
 
 _METHODS: Final[dict[type, Methods]] = {
