@@ -47,15 +47,15 @@ class Work:
 
     def characters(self, count: int) -> None:
         """Account for looking at, or making, a string of `count` characters. Raises RenderError."""
-        self.spend(1 + count // _CHARACTERS_PER_STEP)
+        self._left -= 1 + count // _CHARACTERS_PER_STEP
+        if self._left < 0:
+            self._next_block()
 
     def items(self, count: int) -> None:
         """Account for visiting, or copying, `count` elements of a list or map. Raises RenderError."""
-        self.spend(1 + count // _ITEMS_PER_STEP)
-
-    def longest(self) -> int:
-        """How many characters can still be accounted for."""
-        return (self._left + self._rest) * _CHARACTERS_PER_STEP
+        self._left -= 1 + count // _ITEMS_PER_STEP
+        if self._left < 0:
+            self._next_block()
 
     def _next_block(self) -> None:
         total = self._left + self._rest
