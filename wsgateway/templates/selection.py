@@ -9,8 +9,9 @@ brackets hold anything. Ours beside it: `jmespath:body.type || body.action`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -29,8 +30,21 @@ JMESPATH: Final = "jmespath:"
 _IN_PATH: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.[]'\"*?@()")
 _BODY = re.compile(r"request\.body(?![^.\[])")
 _VARIABLE = re.compile(r"[A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9_.$-]+")
 _NESTED: Final = (b"{", b"[")
 _JSON_WORD = re.compile(r"true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable that is not of the message: `context.connectionId` is `connectionId` of the root `context`."""
+
+    root: str
+    name: str
+
+
+Part: TypeAlias = str | Path | Variable
+"""A literal, or what is put in its place."""
 
 
 def compile_selection(expression: str, format: Format = JSON) -> Callable[[bytes], str | None]:
@@ -40,7 +54,7 @@ def compile_selection(expression: str, format: Format = JSON) -> Callable[[bytes
     """
     if expression.startswith(JMESPATH):
         return _shifted(lambda text: jmes.compile(text, format), expression, len(JMESPATH))
-    parts = parse(expression)
+    parts = [part for part in parse(expression) if not isinstance(part, Variable)]
 
     def select(data: bytes) -> str | None:
         document = format.decode(data)
@@ -81,11 +95,14 @@ def static(expression: str) -> str | None:
     return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
 
 
-def parse(expression: str) -> tuple[str | Path, ...]:
-    """The literals and variables of `expression`, no two literals in a row. Raises ExpressionError."""
+def parse(expression: str, roots: Collection[str] = ()) -> tuple[Part, ...]:
+    """The literals and variables of `expression`, no two literals in a row.
+
+    `roots` are the roots of variables that may stand in it besides `request.body`. Raises ExpressionError.
+    """
     if not expression:
         raise ExpressionError("a selection expression may not be empty; use $request.body.action", expression)
-    parts: list[str | Path] = []
+    parts: list[Part] = []
     literal = ""
     position = 0
     while position < len(expression):
@@ -96,8 +113,8 @@ def parse(expression: str) -> tuple[str | Path, ...]:
             if literal:
                 parts.append(literal)
             literal = ""
-            path, position = _variable(expression, position)
-            parts.append(path)
+            variable, position = _variable(expression, position, roots)
+            parts.append(variable)
         else:
             literal += expression[position]
             position += 1
@@ -106,7 +123,7 @@ def parse(expression: str) -> tuple[str | Path, ...]:
     return tuple(parts)
 
 
-def _variable(expression: str, position: int) -> tuple[Path, int]:
+def _variable(expression: str, position: int, roots: Collection[str]) -> tuple[Path | Variable, int]:
     """The variable at the dollar sign at `position`, and where the rest begins."""
     wrapped = expression.startswith("${", position)
     start = position + (2 if wrapped else 1)
@@ -114,22 +131,40 @@ def _variable(expression: str, position: int) -> tuple[Path, int]:
     if wrapped and end == len(expression):
         raise ExpressionError("this ${ has no closing }", expression, position)
     text = expression[start:end]
+    after = end + (1 if wrapped else 0)
     body = _BODY.match(text)
     if body is None:
-        name = _VARIABLE.match(expression, start)
-        raise ExpressionError(
-            f"${name[0] if name else ''} is not allowed in a route selection expression: "
-            "only $request.body is, and \\$ for a dollar sign",
-            expression,
-            position,
-        )
+        for root in roots:
+            if text == root or text.startswith(f"{root}."):
+                return _named(root, expression, start, end), after
+        raise _not_allowed(expression, position, start, roots)
     tail = start + body.end()
     try:
         path = jsonpath.compile("$" + text[body.end() :])
     except ExpressionError as error:
         hint = "" if wrapped else "; text right behind a variable needs braces around it, ${request.body…}"
         raise ExpressionError(error.problem + hint, expression, tail + error.position - 1) from error
-    return path, end + (1 if wrapped else 0)
+    return path, after
+
+
+def _named(root: str, expression: str, start: int, end: int) -> Variable:
+    """The variable of `root` that stands between `start` and `end`; `integration.response.statuscode` has no name."""
+    name = expression[start + len(root) + 1 : end]
+    if root.endswith(".statuscode") is bool(name):
+        problem = f"${root} is a number, and has nothing behind it" if name else f"expected .NAME behind ${root}"
+        raise ExpressionError(problem, expression, start + len(root))
+    if name and _NAME.fullmatch(name) is None:
+        raise ExpressionError(f"a name of ${root} has letters, digits and _.-$", expression, start + len(root) + 1)
+    return Variable(root, name)
+
+
+def _not_allowed(expression: str, position: int, start: int, roots: Collection[str]) -> ExpressionError:
+    name = _VARIABLE.match(expression, start)
+    here = f"only {', '.join(f'${root}' for root in ('request.body', *roots))}" if roots else "only $request.body"
+    where = "in this selection expression" if roots else "in a route selection expression"
+    verb = "are" if roots else "is"
+    problem = f"${name[0] if name else ''} is not allowed {where}: {here} {verb}, and \\$ for a dollar sign"
+    return ExpressionError(problem, expression, position)
 
 
 def _end_of_variable(expression: str, start: int, wrapped: bool) -> int:
