@@ -10,7 +10,9 @@ from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, De
 from wsgateway.integrations.base import Call, IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse
+from wsgateway.model.base import Path
 from wsgateway.model.definitions import Definitions
+from wsgateway.model.explain import in_words
 from wsgateway.model.integration import Integration
 from wsgateway.model.loader import Loaded
 from wsgateway.model.quotas import Quotas
@@ -123,13 +125,20 @@ def _check(
         if integration is None:
             continue
         path = (*root, *api.integration_path(key))
+        found: dict[tuple[Path, str], dict[str, None]] = {}
         for name, stage in api.stages.items():
             site = _site(api_id, api, key, route, stage, definitions)
             for problem in types[integration.integration_type].check(integration, site):
-                said, *place = problem.text.split("\n")
-                if len(api.stages) > 1:
-                    said += f" (in stage {name})"
-                yield Problem((*path, *problem.path), "\n".join([said, *place]))
+                found.setdefault((problem.path, problem.text), {})[name] = None
+        for (at, text), stages in found.items():
+            yield Problem((*path, *at), text if len(stages) == len(api.stages) else _in_stages(text, list(stages)))
+
+
+def _in_stages(text: str, names: list[str]) -> str:
+    """A problem's text that also says in which stages it is one."""
+    said, *place = text.split("\n")
+    where = f"in stage {names[0]}" if len(names) == 1 else f"in stages {in_words(names)}"
+    return "\n".join([f"{said} ({where})", *place])
 
 
 def _uses(api_id: str, api: WebSocketApi, definitions: Definitions) -> Iterator[tuple[Integration, Site]]:
