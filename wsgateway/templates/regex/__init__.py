@@ -1,0 +1,1 @@
+"""Java's regular expressions, read and written again for RE2."""
