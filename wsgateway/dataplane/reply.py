@@ -6,28 +6,11 @@ import json
 import random
 from typing import TYPE_CHECKING
 
-from wsgateway.http1 import strip_hop_by_hop
+from wsgateway.headers import returned
 from wsgateway.messages import EndpointResponse, HttpResponse, Message
 
 if TYPE_CHECKING:
     from wsgateway.messages import Header
-
-REMAPPED = frozenset(
-    {
-        b"authorization",
-        b"content-md5",
-        b"date",
-        b"expect",
-        b"host",
-        b"max-forwards",
-        b"server",
-        b"user-agent",
-        b"www-authenticate",
-    }
-)
-"""Answer headers that API Gateway renames to `x-amzn-Remapped-*` (developer guide, "Important notes")."""
-
-DROPPED = frozenset({b"via", b"sec-websocket-accept", b"sec-websocket-protocol", b"sec-websocket-extensions"})
 
 
 def message_of(answer: EndpointResponse, message: Message, binary_allowed: bool) -> Message | None:
@@ -84,15 +67,8 @@ def retry_after() -> Header:
 
 def handshake_answer(answer: EndpointResponse, request_id: str) -> HttpResponse:
     """The backend's refusal, given to the client as it is but for headers that belong to another hop."""
-    headers: list[Header] = []
-    typed = False
-    for name, value in strip_hop_by_hop(answer.headers):
-        key = name.lower()
-        if key in DROPPED:
-            continue
-        typed = typed or key == b"content-type"
-        headers.append((b"x-amzn-Remapped-" + name if key in REMAPPED else name, value))
-    if not typed:
+    headers = returned(answer.headers)
+    if all(name.lower() != b"content-type" for name, _ in headers):
         headers.append((b"Content-Type", b"application/json"))
     headers.append((b"x-amz-apigw-id", request_id.encode()))
     return HttpResponse(answer.status, tuple(headers), answer.body or b"", close=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from wsgateway.http1 import UnsafeHeader, field, request_line, strip_hop_by_hop
+from wsgateway.headers import proxied
+from wsgateway.http1 import UnsafeHeader, field, request_line
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers, header_lines
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each
@@ -25,25 +26,6 @@ if TYPE_CHECKING:
     from wsgateway.messages import EndpointResponse, Header
     from wsgateway.model.integration import Integration
     from wsgateway.templates.parameters import Target
-
-NOT_FORWARDED = frozenset(
-    {
-        b"content-encoding",
-        b"content-md5",
-        b"expect",
-        b"host",
-        b"max-forwards",
-        b"server",
-        b"via",
-        b"www-authenticate",
-        b"x-amzn-apigateway-api-id",
-        b"x-amzn-trace-id",
-        b"x-forwarded-for",
-        b"x-forwarded-port",
-        b"x-forwarded-proto",
-    }
-)
-"""Headers of a handshake that don't reach the backend as the client wrote them, besides those of one hop."""
 
 
 class HttpProxy(HttpBackend):
@@ -151,13 +133,7 @@ def _connect_head(
     def build(invocation: Invocation) -> bytes:
         request = invocation.request
         assert request is not None  # a CONNECT event is a request
-        forwarded = [
-            (name, value)
-            for name, value in strip_hop_by_hop(request.headers)
-            if (key := name.lower()) not in NOT_FORWARDED
-            and key not in names
-            and not (key == b"authorization" and value.startswith(b"AWS4-HMAC-SHA256"))
-        ]
+        forwarded = [(name, value) for name, value in proxied(request.headers) if name.lower() not in names]
         present = names.union([name.lower() for name, _ in forwarded])
         parts = [request_line(method, target.render(invocation, request.target.partition("?")[2]))]
         parts.append(field(b"Host", host))

@@ -17,14 +17,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from wsgateway.errors import BadGateway
+from wsgateway.headers import REMOVED_FROM_EVENTS, RESTATED
 from wsgateway.http1 import is_token
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.messages import EndpointResponse, Header, HttpRequest
-
-REMOVED = frozenset({b"connection", b"upgrade", b"content-length"})
-"""Headers of the handshake that an integration's event is without."""
-
-RESTATED = frozenset({b"x-amzn-trace-id", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto"})
 
 
 def event(invocation: Invocation, *, ours: bool) -> bytes:
@@ -93,7 +89,7 @@ def _handshake(invocation: Invocation, request: HttpRequest) -> Iterator[tuple[s
     headers = [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in request.headers
-        if name.lower() not in REMOVED and name.lower() not in RESTATED
+        if name.lower() not in REMOVED_FROM_EVENTS and name.lower() not in RESTATED
     ]
     trace = request.header(b"x-amzn-trace-id") or new_trace_id()
     headers.append(("X-Amzn-Trace-Id", trace.decode("latin-1")))

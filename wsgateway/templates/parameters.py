@@ -11,25 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
+from wsgateway.headers import Backend, target_fault
 from wsgateway.templates import jsonpath
 from wsgateway.templates.document import JSON, MISSING, Format, Json, Missing, to_json, to_text
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.steps import Path
 
 Place = Literal["header", "querystring", "path"]
-
-ILLEGAL_HEADERS: Final = frozenset(
-    {"content-length", "transfer-encoding", "x-amzn-trace-id", "x-amzn-apigateway-api-id"}
-)
-"""Set by the gateway alone; AWS answers 500 when a mapping names one."""
-
-ILLEGAL_HEADERS_TO_AWS: Final = frozenset({"authorization"})
-"""Illegal too where an AWS service is called, besides those of the connection."""
-
-_of_connection = re.compile(
-    r"connection|expect|http2-settings|keep-alive|proxy-.*|te|trailer|upgrade", re.IGNORECASE
-).fullmatch
-"""Headers of one hop (RFC 9110 §7.6.1, §10.1.1). AWS refuses some of them for AWS services only; we do for all."""
 
 _NAME = re.compile(r"[a-zA-Z0-9._$-]+")
 _TARGET = re.compile(r"integration\.request\.(header|querystring|path)\.")
@@ -134,17 +122,11 @@ def parse_target(key: str, *, aws: bool = False) -> Target:
     if match is None:
         raise ExpressionError("expected integration.request.header, .querystring or .path and a name", key)
     name = _name(key, match.end())
-    illegal = ILLEGAL_HEADERS | ILLEGAL_HEADERS_TO_AWS if aws else ILLEGAL_HEADERS
     match match[1]:
-        case "header" if name.lower() in illegal:
-            raise ExpressionError(f"the header {name} is the gateway's own; no mapping may set it", key, match.end())
-        case "header" if _of_connection(name) is not None:
-            raise ExpressionError(
-                f"the header {name} is about the gateway's own connection to the backend; no mapping may set it",
-                key,
-                match.end(),
-            )
         case "header":
+            fault = target_fault(name, Backend.AWS if aws else Backend.HTTP)
+            if fault is not None:
+                raise ExpressionError(fault, key, match.end())
             return Target("header", name)
         case "querystring":
             return Target("querystring", name)
