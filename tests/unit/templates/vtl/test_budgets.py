@@ -1,0 +1,107 @@
+"""What a rendering may cost: each budget is kept, whatever the template. RenderError is all that ends one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.templates.vtl.rendered import render, variables
+from wsgateway.templates.vtl import RenderError, TemplateError, compile
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        pytest.param("#foreach($i in [1..1001])#end", "goes through 1001 elements", id="iterations"),
+        pytest.param("#foreach($i in [1..999999999999])#end", "more steps", id="a huge range"),
+        pytest.param("#foreach($i in [1..1000])" * 2 + "$i" + "#end" * 2, "more steps", id="loops in loops"),
+        pytest.param(
+            "#foreach($i in [1..1000])#foreach($j in [1..1000])#foreach($k in [1..1000])#end#end#end",
+            "more steps",
+            id="empty loops in loops",
+        ),
+        pytest.param("#set($s='0123456789')#foreach($i in [1..40])#set($s=\"$s$s\")#end", ".", id="a doubling string"),
+        pytest.param("#set($s='0123456789')#foreach($i in [1..40])#set($s=$s+$s)#end", ".", id="a doubling sum"),
+        pytest.param("#set($l=[1])#foreach($i in [1..40])#set($l=[$l,$l])#end$l", ".", id="a doubling list"),
+        pytest.param("#set($l=[1])#set($_=$l.add($l))$l", ".", id="a list in itself"),
+        pytest.param(
+            "#set($s='0123456789')#foreach($i in [1..16])#set($s=\"$s$s\")#end#foreach($i in [1..9])$s#end",
+            "writes more than 1048576 bytes",
+            id="output",
+        ),
+        pytest.param(
+            "#set($s='éééééééééé')#foreach($i in [1..15])#set($s=\"$s$s\")#end$s$s$s",
+            "writes more than 1048576 bytes",
+            id="output is counted in bytes",
+        ),
+        pytest.param("#macro(m)#m()#end#m()", "#m is inside more than 20 macros", id="a macro calls itself"),
+        pytest.param("#macro(m)#n()#end#macro(n)#m()#end#m()", "inside more than 20 macros", id="macros in turn"),
+        pytest.param("#macro(m $a)#m(\"$a$a\")$a#end#m('x')", ".", id="arguments of arguments"),
+        pytest.param("#macro(m $a)$bodyContent#end#@m()#@m()$bodyContent#end#end", "more than 20", id="a body"),
+        pytest.param("#define($d)$d#end$d", "more than 20 macros", id="a block uses itself"),
+        pytest.param("#set($t='#evaluate($t)')#evaluate($t)", "#evaluate is inside more than 20", id="evaluated"),
+        pytest.param(
+            "#set($t='$x#set($t=\"$t$t\")#evaluate($t)')#evaluate($t)", ".", id="evaluated, and longer each time"
+        ),
+        pytest.param(f"#set($t='{'$x$y' * 2000}')#evaluate($t)", "more steps", id="a long text evaluated"),
+        pytest.param("#evaluate('a#if(')", "is no template: expected a value: ", id="no template evaluated"),
+        pytest.param("#set($n=7)#foreach($i in [1..1000])#set($n=$n*$n)#end" * 200, ".", id="a growing number"),
+    ],
+)
+def test_a_rendering_is_stopped(template: str, problem: str) -> None:
+    with pytest.raises(RenderError, match=problem):
+        compile(template).render(variables())
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param("#foreach($i in [1..1000])$i#end", id="iterations"),
+        pytest.param("#set($s='0123456789')#foreach($i in [1..16])#set($s=\"$s$s\")#end$s", id="output"),
+        pytest.param("#macro(m $n)#if($n>0)#set($o=$n - 1)#m($o)#end#end#m(19)", id="macros"),
+        pytest.param("#foreach($i in [1..300])#foreach($j in [1..30])$j#end#end", id="steps"),
+        pytest.param("#if($no)" + "$x" * 60_000 + "#else" + "$x" * 60_000 + "#end", id="branches aren't added up"),
+    ],
+)
+def test_what_is_just_within_is_rendered(template: str) -> None:
+    render(template)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "#if(", "#if(1)", "#foreach($i in [1])", "(", "[", "{", "$a.b(", "$a[", '"', "!", "#set($x=", "#define($x)",
+        "#macro(a)", "#@a(", '$a.b("', "{1:", "1 == ", "not ",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["{}", "#set($x={})", "#if({})a#end", "#macro(a)#end#a({})", '#set($x="{}")'])
+def test_no_depth_overflows(opening: str, where: str) -> None:
+    """Neither our parser, nor Python's, nor the stack at run time."""
+    for count in (49, 2000):
+        try:
+            template = compile(where.replace("{}", opening * count + "1"))
+        except TemplateError:
+            continue
+        try:
+            template.render(variables())
+        except RenderError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("opening", "inner", "closing"),
+    [
+        pytest.param("#if($yes)", "$x", "#end", id="conditions"),
+        pytest.param("#if($no)a#elseif($yes)", "$x", "#else b#end", id="conditions with several branches"),
+        pytest.param("#foreach($i in [1])", "$x", "#end", id="loops"),
+        pytest.param("#foreach($i in [1])#if($yes)", "$x#break", "#end#end", id="loops and conditions"),
+        pytest.param("$x.replace($x, ", "'X'", ")", id="calls"),
+    ],
+)
+def test_47_levels_are_fine(opening: str, inner: str, closing: str) -> None:
+    levels = 23 if opening.count("#") > 1 and "else" not in opening else 47
+
+    assert "X" in render(opening * levels + inner + closing * levels)
+
+
+def test_conditions_inside_each_other_are_fine() -> None:
+    assert render("#if(" + "(!$no && (" * 24 + "$yes" + "))" * 24 + ")X#end") == "X"

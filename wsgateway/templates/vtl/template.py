@@ -1,0 +1,112 @@
+"""Templates, compiled once and rendered often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from wsgateway.templates.vtl.compiler import Compiler
+from wsgateway.templates.vtl.errors import RenderError, TemplateError
+from wsgateway.templates.vtl.nodes import Text
+from wsgateway.templates.vtl.parser import parse
+from wsgateway.templates.vtl.runtime import MacroCode, Rendering, Run, Stop, Variables, Write, finished
+from wsgateway.templates.vtl.values import Value, text
+
+MAX_TEMPLATE: Final = 300 * 1024
+"""Characters of a template (API Gateway developer guide, "Quotas and important notes": 300 KB)."""
+
+_EVERYTHING: Final = frozenset({"context", "input", "stageVariables", "util"})
+"""What an evaluated text may ask for."""
+
+_MOST_EVALUATED: Final = 64
+_LONGEST_KEPT: Final = 1024
+_STEPS_PER_CHARACTER: Final = 20
+"""Of an evaluated text that has to be compiled."""
+
+
+class Template:
+    """A compiled template.
+
+    `static` is what it writes, where nothing in it depends on anything; None else. `names` are the variables it reads
+    or sets: others needn't be given.
+    """
+
+    __slots__ = ("macros", "names", "run", "static")
+
+    def __init__(self, run: Run, macros: Mapping[str, MacroCode], names: frozenset[str], static: str | None) -> None:
+        self.run = run
+        self.macros = macros
+        self.names = names
+        self.static = static
+
+    def render(self, names: Mapping[str, Value]) -> str:
+        """What the template writes, with these variables to begin with. Raises RenderError."""
+        if self.static is not None:
+            return self.static
+        parts: list[str] = []
+        try:
+            with suppress(Stop):
+                self.run(Variables(names), parts.append, Rendering(self.macros))
+        except RecursionError as error:
+            raise RenderError("the template is nested too deep to be rendered") from error
+        return finished(parts)
+
+
+def compile(text: str) -> Template:
+    """`text`, ready to be rendered.
+
+    Raises TemplateError naming line and column, also for a text longer than MAX_TEMPLATE.
+    """
+    return _compile(text, evaluated=False)
+
+
+def _compile(text: str, *, evaluated: bool) -> Template:
+    if len(text) > MAX_TEMPLATE:
+        problem = f"a template has at most {MAX_TEMPLATE} characters, this has {len(text)}"
+        raise TemplateError(problem, text, MAX_TEMPLATE)
+    block = parse(text, evaluated=evaluated)
+    match block:
+        case ():
+            static: str | None = ""
+        case (Text(written),):
+            static = written
+        case _:
+            static = None
+    compiler = Compiler(_evaluate)
+    main = compiler.template(block)
+    found = compiler.module.load()
+    macros = {name: MacroCode(parameters, found[run]) for name, (parameters, run) in compiler.macros.items()}
+    names = compiler.names | _EVERYTHING if compiler.evaluates else compiler.names
+    return Template(found[main], macros, frozenset(names), static)
+
+
+_evaluated: Final[dict[str, Template]] = {}
+"""Short texts that were evaluated lately."""
+
+
+def _evaluate(source: Value, variables: Variables, write: Write, work: Rendering) -> None:
+    """`#evaluate`. Raises RenderError, also where the text is no template."""
+    if source is None:
+        return
+    template = _template_of(text(source, work), work)
+    work.macros = {**template.macros, **work.macros}
+    with work.call("#evaluate"), suppress(Stop):  # which ends no more than this text, in Velocity too
+        template.run(variables, write, work)
+
+
+def _template_of(source: str, work: Rendering) -> Template:
+    found = _evaluated.get(source)
+    if found is not None:
+        work.spend()
+        return found
+    work.spend(len(source) * _STEPS_PER_CHARACTER)
+    try:
+        found = _compile(source, evaluated=True)
+    except TemplateError as error:
+        raise RenderError(f"a text that #evaluate is given is no template: {error}") from error
+    if len(source) <= _LONGEST_KEPT:
+        if len(_evaluated) >= _MOST_EVALUATED:
+            _evaluated.clear()
+        _evaluated[source] = found
+    return found
