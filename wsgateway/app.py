@@ -87,10 +87,16 @@ def aws_access(upstream: Upstream, endpoints: ServiceEndpoints, log: Logged, env
 
 
 def _backends(
-    upstream: Upstream, functions: Functions, endpoints: ServiceEndpoints, log: Logged, environ: Mapping[str, str]
+    upstream: Upstream,
+    surroundings: Surroundings,
+    endpoints: ServiceEndpoints,
+    log: Logged,
+    environ: Mapping[str, str],
 ) -> Backends:
     aws = aws_access(upstream, endpoints, log, environ)
-    return Backends(types=integration_types(upstream, functions, aws), upstream=upstream, functions=functions, aws=aws)
+    functions = Functions(surroundings)
+    types = integration_types(upstream, functions, aws)
+    return Backends(types=types, upstream=upstream, functions=functions, aws=aws, account=surroundings.account)
 
 
 async def check_definitions(
@@ -101,8 +107,8 @@ async def check_definitions(
     *Raises* DefinitionError with every problem.
     """
     upstream = Upstream(egress=Egress())
-    functions = Functions(Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ))
-    backends = _backends(upstream, functions, ServiceEndpoints(environ, region), _no_log, environ)
+    surroundings = Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ)
+    backends = _backends(upstream, surroundings, ServiceEndpoints(environ, region), _no_log, environ)
     try:
         checked = check(loaded, backends, Keyring())
         return checked.deployment, list(remarks(checked.certificates, loaded.source))
@@ -175,16 +181,15 @@ class _App:
         self._egress = egress = Egress()
         upstream = Upstream(egress=egress)
         endpoints = ServiceEndpoints(self._environ, settings.region)
-        self._functions = functions = Functions(
-            Surroundings(
-                serve=self._serve_function,
-                log=self._log,
-                account=_account(settings, endpoints),
-                environ=self._environ,
-                extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
-            )
+        surroundings = Surroundings(
+            serve=self._serve_function,
+            log=self._log,
+            account=_account(settings, endpoints),
+            environ=self._environ,
+            extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
         )
-        backends = _backends(upstream, functions, endpoints, self._log, self._environ)
+        backends = _backends(upstream, surroundings, endpoints, self._log, self._environ)
+        self._functions = functions = backends.functions
         checked = check(loaded, backends, keyring)
         self._certificates = Certificates(checked.certificates)
         self._files = files = share_out_here(settings.max_connections)

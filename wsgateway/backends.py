@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wsgateway.authorizers import signed
+from wsgateway.authorizers.signed import Signers
 from wsgateway.aws import Credentials, CredentialSets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
-from wsgateway.errors import DefinitionError
-from wsgateway.functions import Functions
+from wsgateway.errors import DefinitionError, Problem
+from wsgateway.functions import Account, Functions
 from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
@@ -23,6 +25,8 @@ from wsgateway.upstream.pool import Upstream
 class Backends:
     """Whom messages are handed to: every integration type by AWS's name, and what these share."""
 
+    account: Account
+    """Whose ARNs are ours."""
     types: Mapping[str, IntegrationType]
     upstream: Upstream
     functions: Functions
@@ -79,16 +83,19 @@ class Checked:
     """The functions that don't run here, each with the URL of its endpoint."""
     signers: frozenset[Credentials]
     """Who signs the calls of AWS."""
+    callers: Signers
+    """Whose signatures are good for calls of ours."""
 
 
 def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
     """A deployment whose functions can start here, and its certificates.
 
-    *Raises* DefinitionError with every problem of all three.
+    *Raises* DefinitionError with every problem of all of it.
     """
-    source = loaded.source
+    source, definitions, account = loaded.source, loaded.definitions, backends.account
     certificates = CertificateSet()
-    found = backends.functions.check(loaded.definitions.functions, source.directory)
+    found = [*backends.functions.check(definitions.functions, source.directory)]
+    found += [Problem(("credentials", *each.path), each.text) for each in signed.check(definitions.credentials)]
     problems = [source.locate(problem) for problem in found]
     try:
         deployment = compile_deployment(loaded, backends.types)
@@ -102,4 +109,5 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
         raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
     elsewhere = backends.lambdas.elsewhere(deployment.uses_of("AWS_PROXY"))
     origins, signers = backends.origins(deployment), backends.signers(deployment)
-    return Checked(loaded, deployment, certificates, origins, elsewhere, signers)
+    callers = Signers.of(definitions.credentials, region=account.region, account=account.account_id)
+    return Checked(loaded, deployment, certificates, origins, elsewhere, signers, callers)

@@ -233,6 +233,7 @@ class Deployments:
         await self._sign_in(checked)
         # Functions first: a stage that is swapped in finds them there.
         self._backends.functions.reload(loaded.definitions.functions, loaded.source.directory)
+        self._node.gateway.callers = checked.callers
         self._node.deploy(checked.deployment)
         self._follow(checked)
         self.fingerprint, self.digest, self.file_digest = seen, loaded.digest, written.digest

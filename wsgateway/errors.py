@@ -4,6 +4,10 @@ GatewayError                        a client sees it, in AWS's words
 ├── ClientFault                     the caller can fix it
 │   ├── BadRequest                  400  BAD_REQUEST_PARAMETERS
 │   ├── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
+│   │   └── NotAuthorized           403  ACCESS_DENIED: known by their signature, and not allowed to
+│   ├── MissingAuthenticationToken  403  MISSING_AUTHENTICATION_TOKEN: the request is not signed
+│   ├── UnrecognizedClient          403  INVALID_SIGNATURE: signed with a key nobody here knows
+│   ├── InvalidSignature            403  INVALID_SIGNATURE: not what its key gives, for us and lately
 │   ├── UnsupportedMediaType        415  UNSUPPORTED_MEDIA_TYPE: no template for it, and it may not be passed on
 │   └── Throttled                   429  THROTTLED: more than a limit lets in
 ├── BackendFault                    the integration failed
@@ -67,6 +71,48 @@ class AccessDenied(ClientFault):
     status = 403
     message = "Forbidden"
     response_type = "ACCESS_DENIED"
+
+    def __init__(self, reason: str = "", *, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail or self.message
+
+
+class NotAuthorized(AccessDenied):
+    """Who has signed the request is known, and their policy does not allow it: the client is told all of it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, detail=detail)
+
+
+class MissingAuthenticationToken(ClientFault):
+    """The request is not signed."""
+
+    status = 403
+    message = "Missing Authentication Token"
+    response_type = "MISSING_AUTHENTICATION_TOKEN"
+
+
+class UnrecognizedClient(ClientFault):
+    """The request is signed with a key that no credential has."""
+
+    status = 403
+    message = "The security token included in the request is invalid."
+    response_type = "INVALID_SIGNATURE"
+
+
+class InvalidSignature(ClientFault):
+    """The request's signature is not the one its key gives, or not for us, or not of these minutes."""
+
+    status = 403
+    message = (
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
+        "Key and signing method. Consult the service documentation for details."
+    )
+    response_type = "INVALID_SIGNATURE"
+
+    def __init__(self, reason: str = "", *, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail or self.message
 
 
 class UnsupportedMediaType(ClientFault):

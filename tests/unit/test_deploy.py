@@ -21,7 +21,7 @@ from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.node import Node
 from wsgateway.deploy import Deployments, NotKept
 from wsgateway.errors import DefinitionError, RegistryAway
-from wsgateway.functions import Functions, Surroundings
+from wsgateway.functions import Account, Functions, Surroundings
 from wsgateway.messages import Handler
 from wsgateway.model.loader import load
 from wsgateway.registry.base import Stored
@@ -93,7 +93,7 @@ class Running:
         functions = Functions(Surroundings(serve=_no_listener, log=self._log, environ=self.environ))
         aws = aws_access(upstream, ServiceEndpoints(self.environ, None), self._log, self.environ)
         types = integration_types(upstream, functions, aws)
-        backends = Backends(types=types, upstream=upstream, functions=functions, aws=aws)
+        backends = Backends(types=types, upstream=upstream, functions=functions, aws=aws, account=Account())
         stack.push_async_callback(backends.aclose)
         gateway = SimpleNamespace(counters=Counters())
         checked = check(load(self.file, self.environ), backends, Keyring())

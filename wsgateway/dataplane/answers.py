@@ -26,9 +26,11 @@ JSON: Header = (b"Content-Type", b"application/json")
 _JSON_LINE = b"Content-Type: application/json\r\n"
 
 
-def problem(status: int, kind: str, message: str, reason: str = "", *headers: Header) -> HttpResponse:
+def problem(
+    status: int, kind: str, message: str, reason: str = "", *headers: Header, key: str = "message"
+) -> HttpResponse:
     """A refusal in AWS's form; `reason`, if it may be told, says more."""
-    body = {"message": message}
+    body = {key: message}
     if reason:
         body["reason"] = reason
     named = ((b"x-amzn-ErrorType", kind.encode()), JSON, *headers)

@@ -6,10 +6,13 @@ API Gateway developer guide, "Use @connections commands in your backend service"
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from wsgateway.authorizers.sigv4 import claim_of
+from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.answers import GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.directory import is_token
@@ -17,7 +20,13 @@ from wsgateway.dataplane.identity import slot_of
 from wsgateway.dataplane.reply import text_message
 from wsgateway.dataplane.seals import Verb
 from wsgateway.dataplane.tail import MAX_TAILS
-from wsgateway.errors import GatewayError
+from wsgateway.errors import (
+    GatewayError,
+    InvalidSignature,
+    MissingAuthenticationToken,
+    NotAuthorized,
+    UnrecognizedClient,
+)
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
@@ -32,11 +41,24 @@ if TYPE_CHECKING:
 PAGE = 100
 MAX_PAGE = 1000
 
+VERBS = frozenset({"POST", "GET", "DELETE"})
+REFUSED_RATE = 1.0
+REFUSED_BURST = 20.0
+"""Lines a second about calls that were not signed as they have to be."""
+
+KINDS: Mapping[type[GatewayError], str] = {
+    MissingAuthenticationToken: "MissingAuthenticationTokenException",
+    UnrecognizedClient: "UnrecognizedClientException",
+    InvalidSignature: "InvalidSignatureException",
+    NotAuthorized: "AccessDeniedException",
+}
+"""What SDKs know these refusals by."""
+
 
 class ConnectionsApi:
     """Answers `@connections` requests of one listener.
 
-    `signed` asks for SigV4 signatures; until they are built every such call is 403. A `directory` allows
+    `signed` asks for a signature of one of the gateway's `callers`, whose policy allows the call. A `directory` allows
     what is for the internal listener: `GET /{stage}/@connections`, and `GET /{stage}/@connections/{id}/tail`.
     All ways to an API with `disableExecuteApiEndpoint` are open there, too: that is about the public one.
     """
@@ -46,6 +68,7 @@ class ConnectionsApi:
         self._signed = signed
         self._directory = directory
         self._internal = directory is not None
+        self._refusals = Allowance(REFUSED_RATE, REFUSED_BURST)
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         """Any request that is no handshake: `@connections`, or 403 as AWS answers what no API knows."""
@@ -95,17 +118,14 @@ class ConnectionsApi:
         self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str
     ) -> HttpResponse | Awaitable[HttpResponse]:
         """A call for one connection, None if it isn't here."""
-        if self._signed:
-            return self._counted(
-                request,
-                self._problem(403, "MissingAuthenticationTokenException", "Missing Authentication Token"),
-            )
+        if self._signed and request.method in VERBS:
+            return self._call_signed(request, place, connection_id)
         match request.method:
             case "POST":
                 quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
                 body = request.body
                 if not isinstance(body, bytes):
-                    return self._push_later(request, place, connection_id, body, quotas)
+                    return self._later(request, place, connection_id, body, quotas)
                 data = body if len(body) <= quotas.max_message_bytes else None
                 return self._push(request, place, connection, connection_id, data, quotas)
             case "GET":
@@ -114,6 +134,45 @@ class ConnectionsApi:
                 return self._act(Verb.DELETE, place, connection, connection_id)
             case _:
                 return self._problem(403, "ForbiddenException", "Forbidden", "use POST, GET or DELETE")
+
+    def _call_signed(
+        self, request: HttpRequest, place: Place, connection_id: str
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """A call that has to be signed, its body included. Nothing is looked up before that is known to be so."""
+        try:
+            claim_of(request)  # nobody's body is read who brings no signature at all
+        except GatewayError as error:
+            return self._counted(request, self._refused(request, error))
+        quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
+        if isinstance(request.body, bytes):
+            data = request.body if len(request.body) <= quotas.max_message_bytes else None
+            return self._act_signed(request, place, connection_id, data, quotas)
+        return self._later(request, place, connection_id, request.body, quotas)
+
+    def _act_signed(
+        self, request: HttpRequest, place: Place, connection_id: str, data: bytes | None, quotas: Quotas
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        if data is None:
+            return self._counted(request, dressed(too_large(quotas)))
+        callers = self._gateway.callers
+        try:
+            signer = callers.signer_of(request, data, time.time())
+            callers.let_manage(signer, place.api_id, place.stage, request.method, request.source)
+        except GatewayError as error:
+            return self._counted(request, self._refused(request, error))
+        connection = self._gateway.hub.get(connection_id)
+        if request.method == "POST":
+            return self._push(request, place, connection, connection_id, data, quotas)
+        return self._act(Verb[request.method], place, connection, connection_id)
+
+    def _refused(self, request: HttpRequest, error: GatewayError) -> HttpResponse:
+        """403, in AWS's words; the operator is told, too."""
+        if self._refusals.take(self._gateway.loop.time()):
+            path = request.target.partition("?")[0]
+            self._gateway.log("callback refused", error=error.reason, path=path, source=request.source)
+        name = "Message" if isinstance(error, NotAuthorized) else "message"
+        reason = error.reason if self._gateway.show_reasons else ""
+        return dressed(problem(error.status, KINDS[type(error)], error.detail, reason, key=name))
 
     def _act(
         self, verb: Verb, place: Place, connection: Connection | None, connection_id: str
@@ -124,15 +183,19 @@ class ConnectionsApi:
         relay = self._relay_to(connection_id)
         return dressed(GONE) if relay is None else relay.call(verb, place.api_id, connection_id)
 
-    async def _push_later(
+    async def _later(
         self, request: HttpRequest, place: Place, connection_id: str, body: Body, quotas: Quotas
     ) -> HttpResponse:
+        """The call, once its body is here."""
         try:
             data = await collect(body, quotas.max_message_bytes)
         except ConnectionResetError:
             return HttpResponse(400, close=True)  # nobody reads it
-        connection = self._gateway.hub.get(connection_id)
-        answer = self._push(request, place, connection, connection_id, data, quotas)
+        if self._signed:
+            answer = self._act_signed(request, place, connection_id, data, quotas)
+        else:
+            connection = self._gateway.hub.get(connection_id)
+            answer = self._push(request, place, connection, connection_id, data, quotas)
         return answer if isinstance(answer, HttpResponse) else await answer
 
     def _push(

@@ -8,6 +8,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from wsgateway.authorizers.signed import Signers
 from wsgateway.dataplane.admission import Admission
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.disconnects import Disconnects
@@ -50,6 +51,8 @@ class Gateway:
     """`(domainName, base of callback URLs)` of a request that means this place."""
     show_reasons: bool
     max_connections: int
+    callers: Signers = field(default_factory=lambda: Signers("", "", {}))
+    """Whose signatures are good for calls of `@connections`, where these are asked for."""
     draining: bool = False
     registry_away: bool = False
     """Whether new handshakes get 503 because what nodes share can't be reached."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Definition, Matches
+from wsgateway.model.credential import Credential
 from wsgateway.model.domain import Domain, DomainName
 from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
@@ -33,10 +34,12 @@ class Definitions(Definition):
     """Local Lambda functions by name; an integration names one as `function:NAME`."""
     roles: Mapping[RoleArn, Role] = Field(default_factory=dict)
     """Whose keys sign for the roles that integrations name as `credentialsArn`, by ARN. (Ours.)"""
+    credentials: list[Credential] = Field(default_factory=list)
+    """Who may call `@connections` on the public listener, and with which signature. (Ours.)"""
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeys", "credentials", "egress", "usagePlans", "vpcLinks"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeys", "egress", "usagePlans", "vpcLinks"})
 
     def default(self, protocol: str) -> str | None:
         """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has."""
@@ -53,6 +56,14 @@ class Definitions(Definition):
             yield Problem(("defaultApi",), f"no API is named {shown(name)}{near}")
         if isinstance(apis, dict):
             yield from _unknown_targets(data.get("domains"), apis)
+
+    def check(self) -> Iterator[Problem]:
+        seen: set[str] = set()
+        for number, credential in enumerate(self.credentials):
+            if credential.access_key_id in seen:
+                text = f"{credential.access_key_id} is the key of another credential, too; a key has one secret"
+                yield Problem(("credentials", number, "accessKeyId"), text)
+            seen.add(credential.access_key_id)
 
 
 def _unknown_targets(domains: object, apis: Mapping[str, Any]) -> Iterator[Problem]:

@@ -42,12 +42,20 @@ class File:
 def _read(value: object, info: ValidationInfo) -> File:
     if isinstance(value, File):
         return value
+    path, content = read_named(value, info.context or {})
+    return File(path, sha256(content).hexdigest())
+
+
+def read_named(value: object, context: dict[str, Any]) -> tuple[Path, bytes]:
+    """The file that `file:PATH` names, and its content; its digest is noted in the validation's context.
+
+    Raises PydanticCustomError with what is wrong.
+    """
     if not isinstance(value, str):
         raise fault(wrong_kind("a string such as file:certs/ca.pem", value))
     name = value.removeprefix(PREFIX)
     if name == value or not name.strip() or "\0" in name:
         raise fault(f"{_hidden(value)} is not allowed: write file: and the path of a file, such as file:certs/ca.pem")
-    context = info.context or {}
     path = context.get("directory", Path()) / name
     try:
         content = read_file(path)
@@ -55,9 +63,8 @@ def _read(value: object, info: ValidationInfo) -> File:
         raise fault(f"{shown(value)} can't be read: {error.strerror} ({shown_path(path.absolute())})") from error
     except ValueError as error:
         raise fault(f"{shown(value)} {error}") from error
-    digest = sha256(content).hexdigest()
-    context.get("files", {})[name] = digest
-    return File(path, digest)
+    context.get("files", {})[name] = sha256(content).hexdigest()
+    return path, content
 
 
 def read_file(path: Path) -> bytes:

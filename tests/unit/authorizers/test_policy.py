@@ -1,0 +1,175 @@
+"""IAM user guide, "Policy evaluation logic", "IAM JSON policy elements"; API Gateway developer guide, "Control access
+to an API with IAM permissions"."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgateway.authorizers.policy import Decision, PolicyError, compile_policy
+from wsgateway.authorizers.wildcards import any_of
+
+INVOKE = "execute-api:Invoke"
+CONNECT = "arn:aws:execute-api:eu-west-1:123456789012:abc/prod/$connect"
+ALLOW, DENY, NOTHING = Decision.ALLOW, Decision.EXPLICIT_DENY, Decision.IMPLICIT_DENY
+
+
+def statement(effect: str = "Allow", resource: Any = "*", action: Any = INVOKE, **more: Any) -> dict[str, Any]:
+    return {"Effect": effect, "Action": action, "Resource": resource, **more}
+
+
+def decide(*statements: dict[str, Any], keys: dict[str, list[str]] | None = None) -> Decision:
+    return compile_policy({"Version": "2012-10-17", "Statement": list(statements)}).decide(INVOKE, CONNECT, keys)
+
+
+@pytest.mark.parametrize(
+    ("statements", "decision"),
+    [
+        pytest.param([], NOTHING, id="no statement"),
+        pytest.param([statement()], ALLOW, id="everything allowed"),
+        pytest.param([statement(resource=CONNECT)], ALLOW, id="this very route"),
+        pytest.param([statement(resource=CONNECT.lower().replace("abc", "ABC"))], NOTHING, id="resources have a case"),
+        pytest.param([statement(action="EXECUTE-API:invoke")], ALLOW, id="actions have none"),
+        pytest.param([statement(action="execute-api:*")], ALLOW, id="a star in the action"),
+        pytest.param([statement(action="*")], ALLOW, id="every action"),
+        pytest.param([statement(action="execute-api:ManageConnections")], NOTHING, id="another action"),
+        pytest.param([statement(resource="arn:aws:execute-api:*:*:abc/*")], ALLOW, id="stars in the resource"),
+        pytest.param([statement(resource="arn:aws:execute-api:*:*:abc/prod/$c?nnect")], ALLOW, id="one character"),
+        pytest.param([statement(resource="arn:aws:execute-api:*:*:abc/dev/*")], NOTHING, id="another stage"),
+        pytest.param([statement(resource=["arn:x", CONNECT])], ALLOW, id="one of several resources"),
+        pytest.param([statement("Deny"), statement()], DENY, id="deny first"),
+        pytest.param([statement(), statement("Deny")], DENY, id="deny last"),
+        pytest.param([statement(), statement("Deny", resource="arn:x")], ALLOW, id="a deny of something else"),
+        pytest.param(
+            [{"Effect": "Allow", "NotAction": INVOKE, "Resource": "*"}], NOTHING, id="NotAction leaves it out"
+        ),
+        pytest.param([{"Effect": "Allow", "Action": "*", "NotResource": "arn:x"}], ALLOW, id="NotResource, another"),
+    ],
+)
+def test_a_decision(statements: list[dict[str, Any]], decision: Decision) -> None:
+    assert decide(*statements) is decision
+
+
+def test_one_statement_needs_no_list() -> None:
+    policy = compile_policy({"Statement": statement()})
+
+    assert policy.decide(INVOKE, CONNECT) is ALLOW
+
+
+@pytest.mark.parametrize(
+    ("condition", "keys", "holds"),
+    [
+        pytest.param({"StringEquals": {"aws:UserAgent": "a"}}, {"aws:useragent": ["a"]}, True, id="equal"),
+        pytest.param({"StringEquals": {"aws:UserAgent": ["b", "a"]}}, {"aws:useragent": ["a"]}, True, id="one of two"),
+        pytest.param({"StringEquals": {"aws:UserAgent": "a"}}, {}, False, id="the key is missing"),
+        pytest.param({"StringEqualsIfExists": {"aws:UserAgent": "a"}}, {}, True, id="missing, IfExists"),
+        pytest.param({"StringNotEquals": {"aws:UserAgent": "a"}}, {}, True, id="missing, negated"),
+        pytest.param({"StringNotEquals": {"aws:UserAgent": ["a", "b"]}}, {"aws:useragent": ["b"]}, False, id="neither"),
+        pytest.param({"StringLike": {"aws:UserAgent": "Mo*/5.?"}}, {"aws:useragent": ["Mozilla/5.0"]}, True, id="like"),
+        pytest.param({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, {"aws:sourceip": ["10.9.8.7"]}, True, id="inside"),
+        pytest.param(
+            {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+            {"aws:sourceip": ["::ffff:10.1.1.1"]},
+            True,
+            id="IPv4 in IPv6",
+        ),
+        pytest.param(
+            {"NotIpAddress": {"aws:SourceIp": ["10.0.0.0/8", "::1"]}}, {"aws:sourceip": ["::1"]}, False, id="kept out"
+        ),
+        pytest.param({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, {"aws:sourceip": ["x"]}, False, id="no address"),
+        pytest.param({"Bool": {"aws:SecureTransport": True}}, {"aws:securetransport": ["true"]}, True, id="true"),
+        pytest.param({"Bool": {"aws:SecureTransport": "false"}}, {"aws:securetransport": ["true"]}, False, id="false"),
+        pytest.param({"NumericLessThan": {"a:b": 10}}, {"a:b": ["9.5"]}, True, id="less"),
+        pytest.param({"NumericGreaterThanEquals": {"a:b": "10"}}, {"a:b": ["9"]}, False, id="not as much"),
+        pytest.param(
+            {"DateLessThan": {"aws:CurrentTime": "2027-01-01T00:00:00Z"}},
+            {"aws:currenttime": ["2026-12-31T23:59:59Z"]},
+            True,
+            id="before",
+        ),
+        pytest.param({"DateGreaterThan": {"aws:EpochTime": 1000}}, {"aws:epochtime": ["999"]}, False, id="after"),
+        pytest.param({"Null": {"aws:Referer": "true"}}, {}, True, id="absent"),
+        pytest.param({"Null": {"aws:Referer": False}}, {}, False, id="present"),
+        pytest.param({"ForAnyValue:StringEquals": {"a:b": "x"}}, {"a:b": ["y", "x"]}, True, id="any of them"),
+        pytest.param({"ForAllValues:StringEquals": {"a:b": "x"}}, {"a:b": ["y", "x"]}, False, id="all of them"),
+        pytest.param({"ForAllValues:StringEquals": {"a:b": "x"}}, {}, True, id="all of none"),
+        pytest.param({"ArnLike": {"a:b": "arn:aws:s3:*:*:x*"}}, {"a:b": ["arn:aws:s3:::xyz"]}, True, id="an ARN"),
+        pytest.param({"ArnLike": {"a:b": "arn:*:x"}}, {"a:b": ["arn:aws:s3:::x"]}, None, id="no whole ARN"),
+        pytest.param(
+            {"StringEquals": {"a:b": "x"}, "Bool": {"c:d": True}}, {"a:b": ["x"], "c:d": ["false"]}, False, id="both"
+        ),
+    ],
+)
+def test_a_condition(condition: dict[str, Any], keys: dict[str, list[str]], holds: bool | None) -> None:
+    if holds is None:
+        with pytest.raises(PolicyError, match="is no ARN"):
+            decide(statement(Condition=condition), keys=keys)
+        return
+    assert decide(statement(Condition=condition), keys=keys) is (ALLOW if holds else NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        pytest.param("allow", "a policy is an object", id="no object"),
+        pytest.param({"Version": "2012-10-17"}, "Statement.0: a statement is an object", id="no statement"),
+        pytest.param({"Version": "2020-01-01", "Statement": []}, "Version: write", id="no such version"),
+        pytest.param({"Statement": [statement("allow")]}, "Statement.0.Effect: is Allow or Deny", id="effect"),
+        pytest.param({"Statement": [{"Effect": "Allow", "Action": "*"}]}, "Statement.0.Resource: write", id="nothing"),
+        pytest.param({"Statement": [statement(resource=[])]}, "Statement.0.Resource: names nothing", id="empty list"),
+        pytest.param({"Statement": [statement(resource=7)]}, "Statement.0.Resource: is a text", id="a number"),
+        pytest.param({"Statement": [statement(resource="a" * 513)]}, "at most 512", id="too long"),
+        pytest.param({"Statement": [statement(Principal="*")]}, "only the policy of a resource", id="a principal"),
+        pytest.param({"Statement": [statement(Conditions={})]}, "is no element of a statement", id="a slip"),
+        pytest.param(
+            {"Statement": [statement(Condition={"StringSimilar": {"a:b": "x"}})]},
+            "no condition operator",
+            id="operator",
+        ),
+        pytest.param({"Statement": [statement(Condition={"Bool": {"a:b": "maybe"}})]}, "neither true nor", id="bool"),
+        pytest.param({"Statement": [statement(Condition={"IpAddress": {"a:b": "10.0.0.0/99"}})]}, "CIDR", id="CIDR"),
+        pytest.param({"Statement": [statement(Condition={"StringEquals": {"user": "x"}})]}, "condition key", id="key"),
+    ],
+)
+def test_what_can_not_be_evaluated_is_no_policy(document: object, complaint: str) -> None:
+    with pytest.raises(PolicyError, match=complaint):
+        compile_policy(document)
+
+
+def test_a_resource_policy_is_everyones() -> None:
+    policy = compile_policy({"Statement": [statement(Principal={"AWS": "*"})]}, principals=True)
+
+    assert policy.decide(INVOKE, CONNECT) is ALLOW
+    with pytest.raises(PolicyError, match="Principal"):
+        compile_policy({"Statement": [statement(Principal={"AWS": "arn:aws:iam::1:root"})]}, principals=True)
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=12))
+def test_wildcards_match_as_in_a_shell(pattern: str, text: str) -> None:
+    assert any_of([pattern])(text) is fnmatch.fnmatchcase(text, pattern)
+
+
+def test_many_stars_take_no_time() -> None:
+    assert not any_of(["*a" * 250 + "b"])("a" * 2000)
+
+
+_scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=12)
+_words = st.sampled_from(["Allow", "Deny", "*", INVOKE, "Statement", "Effect", "Action", "Resource", "Condition"])
+_documents = st.recursive(
+    _scalars | _words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words | st.text(max_size=5), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(_documents)
+def test_any_document_is_a_policy_or_says_why_not(document: object) -> None:
+    try:
+        policy = compile_policy(document)
+    except PolicyError:
+        return
+    assert policy.decide(INVOKE, CONNECT, {"aws:sourceip": ["1.2.3.4"]}) in Decision

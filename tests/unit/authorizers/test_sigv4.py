@@ -1,0 +1,193 @@
+"""Signatures made by botocore, good and tampered with (IAM user guide, "Create a signed AWS API request")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgateway.authorizers import sigv4
+from wsgateway.errors import ClientFault, InvalidSignature, MissingAuthenticationToken
+from wsgateway.messages import Header
+
+KEY, SECRET, REGION = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-west-1"
+PATH = "/prod/@connections/b-Qx%3D"
+BODY = b'{"hello": "world"}'
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request as it comes in."""
+
+    method: str
+    target: str
+    headers: tuple[Header, ...]
+    body: bytes = b""
+
+    def header(self, name: str, value: str | None) -> Sent:
+        """The same with another value of a header, or without it."""
+        kept = [(key, old) for key, old in self.headers if key.lower() != name.lower().encode()]
+        return replace(self, headers=(*kept, *([] if value is None else [(name.encode(), value.encode())])))
+
+
+def signed(
+    method: str = "POST",
+    target: str = PATH,
+    body: bytes = BODY,
+    *,
+    token: str | None = None,
+    service: str = "execute-api",
+    region: str = REGION,
+    presign: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> Sent:
+    url = f"https://api.example{target}"
+    request = AWSRequest(method=method, url=url, data=body, headers={"Host": "api.example"} | (headers or {}))
+    credentials = Credentials(KEY, SECRET, token)
+    if presign is None:
+        SigV4Auth(credentials, service, region).add_auth(request)
+    else:
+        SigV4QueryAuth(credentials, service, region, expires=presign).add_auth(request)
+    fields = tuple((name.encode(), str(value).encode()) for name, value in request.headers.items())
+    return Sent(method, request.url.removeprefix("https://api.example"), fields, body)
+
+
+def check(request: Sent, *, later: float = 0.0, secret: str = SECRET) -> sigv4.Claim:
+    claim = sigv4.claim_of(request)
+    signed_at = datetime.strptime(claim.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    sigv4.verify(request, request.body, claim, secret, region=REGION, now=signed_at + later)
+    return claim
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(signed(), id="an SDK's POST, its id percent-encoded"),
+        pytest.param(signed("GET", "/prod", b""), id="a handshake"),
+        pytest.param(signed("GET", "/prod?b=2&a=1&a=0&c", b""), id="a query out of order, a name twice, no value"),
+        pytest.param(signed("GET", "/prod?a=x%20y%2Fz%C3%BC&b=~", b""), id="a query with escapes"),
+        pytest.param(signed("GET", "/prod/a%20b/%2F/~x", b""), id="a path with escapes"),
+        pytest.param(signed("GET", "/", b""), id="the root"),
+        pytest.param(signed("GET", "/prod/", b""), id="a slash at the end"),
+        pytest.param(signed(headers={"X-Amz-Target": "a   b ", "X-Other": "ü"}), id="headers with blanks"),
+        pytest.param(signed("GET", "/prod?token=1", b"", presign=60), id="presigned"),
+        pytest.param(signed("GET", "/prod", b"", presign=60, token="session+token/="), id="presigned in a session"),
+    ],
+)
+def test_what_botocore_signs_is_good(request_: Sent) -> None:
+    assert check(request_).access_key == KEY
+
+
+def test_a_session_token_is_handed_on() -> None:
+    assert check(signed(token="session")).token == "session"
+
+
+@pytest.mark.parametrize(
+    ("tamper", "reason"),
+    [
+        pytest.param(lambda r: replace(r, body=b"{}"), "another one", id="another body"),
+        pytest.param(lambda r: replace(r, method="DELETE"), "another one", id="another method"),
+        pytest.param(lambda r: replace(r, target=r.target + "A"), "another one", id="another path"),
+        pytest.param(lambda r: replace(r, target=r.target + "?a=1"), "another one", id="a query"),
+        pytest.param(lambda r: r.header("Host", "evil.example"), "another one", id="another host"),
+        pytest.param(lambda r: r.header("X-Amz-Date", "20200101T000000Z"), "credential's day", id="another day"),
+        pytest.param(
+            lambda r: r.header("X-Amz-Date", f"{sigv4.claim_of(r).day}T000000Z"), "another one", id="another time"
+        ),
+        pytest.param(lambda r: r.header("X-Amz-Date", "now"), "not YYYY", id="no time"),
+        pytest.param(lambda r: r.header("X-Amz-Date", None), "must be there once", id="without its time"),
+        pytest.param(lambda r: r.header("X-Amz-Target", "x"), "does not cover x-amz-target", id="one more header"),
+        pytest.param(
+            lambda r: r.header("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"), "does not cover", id="an unsigned body"
+        ),
+        pytest.param(
+            lambda r: replace(r, headers=(*r.headers, (b"Host", b"evil.example"))), "another one", id="two hosts"
+        ),
+        pytest.param(
+            lambda r: replace(r, headers=(*r.headers, r.headers[-1])), "twice|another", id="a header once more"
+        ),
+    ],
+)
+def test_what_was_tampered_with(tamper: Callable[[Sent], Sent], reason: str) -> None:
+    with pytest.raises(InvalidSignature, match=reason):
+        check(tamper(signed()))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda: signed(service="s3"), "correct service", id="for another service"),
+        pytest.param(lambda: signed(region="us-east-1"), "valid region", id="for another region"),
+        pytest.param(lambda: signed(headers={"X-Amz-Content-Sha256": "0" * 64}), "not the body's hash", id="hash"),
+        pytest.param(
+            lambda: signed().header("Authorization", "AWS4-HMAC-SHA256 Credential=x"), "is not Credential", id="half"
+        ),
+        pytest.param(
+            lambda: replace(signed("GET", "/p", b"", presign=60), target="/p?X-Amz-Signature=0"), "Algorithm", id="rest"
+        ),
+        pytest.param(lambda: signed("GET", "/p", b"", presign=10_000_000), "X-Amz-Expires", id="for ever"),
+        pytest.param(
+            lambda: signed("GET", signed("GET", "/p", b"", presign=60).target, b""), "signed twice", id="twice"
+        ),
+    ],
+)
+def test_what_is_not_for_us(make: Callable[[], Sent], reason: str) -> None:
+    with pytest.raises(InvalidSignature, match=reason):
+        check(make())
+
+
+@pytest.mark.parametrize("later", [-300, 300])
+def test_clocks_may_differ_by_five_minutes(later: int) -> None:
+    check(signed(), later=later)
+    with pytest.raises(InvalidSignature, match=r"expired|future"):
+        check(signed(), later=later * 1.01)
+
+
+def test_an_expired_signature_is_told_so() -> None:
+    with pytest.raises(InvalidSignature) as caught:
+        check(signed(), later=400)
+
+    assert caught.value.detail.startswith("Signature expired: ")
+
+
+def test_another_secret() -> None:
+    with pytest.raises(InvalidSignature):
+        check(signed(), secret="another")
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer x", "Basic eDp5"])
+def test_a_request_without_signature(authorization: str | None) -> None:
+    with pytest.raises(MissingAuthenticationToken):
+        check(signed().header("Authorization", authorization))
+
+
+_bytes = st.binary(max_size=60).map(lambda data: data.replace(b"\r", b"").replace(b"\n", b""))
+
+
+@given(st.text("/?&=%X-Amz0aü", max_size=60), st.dictionaries(st.sampled_from(["Authorization", "X-Amz-Date"]), _bytes))
+def test_no_request_gets_in_by_luck(target: str, headers: dict[str, bytes]) -> None:
+    fields: Any = tuple((name.encode(), value) for name, value in headers.items())
+
+    with pytest.raises(ClientFault):
+        check(Sent("GET", f"/{target}", fields))
+
+
+_words = st.text(st.characters(codec="utf-8", exclude_characters="\x7f"), max_size=12)
+
+
+@given(st.lists(st.tuples(_words, _words), max_size=4), st.lists(_words, max_size=4))
+def test_whatever_is_in_path_and_query(query: list[tuple[str, str]], segments: list[str]) -> None:
+    from urllib.parse import quote
+
+    path = "/".join(["", "prod", *(quote(segment, safe="") for segment in segments if segment.strip("."))])
+    parts = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query if name)
+
+    check(signed("GET", f"{path}?{parts}" if parts else path, b""))

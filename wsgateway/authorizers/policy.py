@@ -1,0 +1,152 @@
+"""IAM policies, as execute-api evaluates them: a matching Deny wins, a matching Allow lets in, all else is refused.
+
+IAM user guide, "Policy evaluation logic" and "IAM JSON policy elements reference"; API Gateway developer guide, "Output
+from an API Gateway Lambda authorizer". An authorizer's backend writes them, or a definition: what is not understood is
+an error, never a statement that doesn't count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from wsgateway.authorizers.conditions import Condition, ConditionError, compile_conditions
+from wsgateway.authorizers.wildcards import Matcher, any_of
+
+MAX_RESOURCE = 512
+"""Characters of a statement's resource (API Gateway quotas)."""
+MAX_STATEMENTS = 1_000
+
+_KEYS = frozenset(
+    {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition", "Principal", "NotPrincipal"}
+)
+_VERSIONS = ("2012-10-17", "2008-10-17")
+
+
+class PolicyError(ValueError):
+    """A policy can't be evaluated; `path` says where (`Statement.0.Effect`), the text what is wrong there."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.path = path
+        self.problem = problem
+
+
+class Decision(Enum):
+    """What a policy says to one action on one resource."""
+
+    ALLOW = "allow"
+    IMPLICIT_DENY = "implicit deny"
+    EXPLICIT_DENY = "explicit deny"
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    allows: bool
+    action: Matcher
+    resource: Matcher
+    conditions: tuple[Condition, ...]
+
+    def covers(self, action: str, resource: str, keys: Mapping[str, Sequence[str]]) -> bool:
+        return (
+            self.action(action.lower())
+            and self.resource(resource)
+            and all(condition(keys) for condition in self.conditions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A compiled policy document."""
+
+    statements: tuple[_Statement, ...]
+
+    def decide(self, action: str, resource: str, keys: Mapping[str, Sequence[str]] | None = None) -> Decision:
+        """The verdict on `action` (such as `execute-api:Invoke`) and a resource's ARN.
+
+        `keys` are the condition keys of the request, lower case, each with its values. Never raises; linear in the
+        statements.
+        """
+        decision = Decision.IMPLICIT_DENY
+        for statement in self.statements:
+            if statement.covers(action, resource, keys or {}):
+                if not statement.allows:
+                    return Decision.EXPLICIT_DENY
+                decision = Decision.ALLOW
+        return decision
+
+
+def compile_policy(document: object, *, principals: bool = False) -> Policy:
+    """The policy in a decoded JSON document. *Raises* PolicyError with the first thing that can't be evaluated.
+
+    `principals` allows the Principal element, which only a resource's policy has; it must be everyone's, `*`.
+    """
+    if not isinstance(document, dict):
+        raise PolicyError("", "a policy is an object with Version and Statement")
+    for key in document:
+        if key not in ("Version", "Id", "Statement"):
+            raise PolicyError(str(key), "is no element of a policy; there are Version, Id and Statement")
+    if document.get("Version", _VERSIONS[0]) not in _VERSIONS:
+        raise PolicyError("Version", f'write "{_VERSIONS[0]}"')
+    written = document.get("Statement")
+    statements = written if isinstance(written, list) else [written]
+    if len(statements) > MAX_STATEMENTS:
+        raise PolicyError("Statement", f"has more than {MAX_STATEMENTS} statements")
+    return Policy(tuple(_statement(statement, f"Statement.{n}", principals) for n, statement in enumerate(statements)))
+
+
+def _statement(written: object, path: str, principals: bool) -> _Statement:
+    if not isinstance(written, dict):
+        raise PolicyError(path, "a statement is an object with Effect, Action and Resource")
+    for key in written:
+        if key not in _KEYS:
+            raise PolicyError(f"{path}.{key}", "is no element of a statement")
+    effect = written.get("Effect")
+    if effect not in ("Allow", "Deny"):
+        raise PolicyError(f"{path}.Effect", "is Allow or Deny")
+    _check_principal(written, path, principals)
+    try:
+        conditions = tuple(compile_conditions(written.get("Condition", {})))
+    except ConditionError as error:
+        raise PolicyError(f"{path}.Condition.{error.path}".rstrip("."), error.problem) from error
+    return _Statement(
+        allows=effect == "Allow",
+        action=_element(written, "Action", path),
+        resource=_element(written, "Resource", path),
+        conditions=conditions,
+    )
+
+
+def _check_principal(written: Mapping[object, object], path: str, principals: bool) -> None:
+    for key in ("Principal", "NotPrincipal"):
+        if key in written and not principals:
+            raise PolicyError(f"{path}.{key}", "only the policy of a resource has principals; remove it")
+    if "NotPrincipal" in written or (
+        principals and written.get("Principal") not in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+    ):
+        raise PolicyError(f"{path}.Principal", 'write "*": who calls is decided by identity policies and conditions')
+
+
+def _element(written: Mapping[object, object], name: str, path: str) -> Matcher:
+    """What matches Action (in lower case) or Resource, or its Not… form; one of the two must be there."""
+    negated = f"Not{name}"
+    if (name in written) == (negated in written):
+        raise PolicyError(f"{path}.{name}", f"write {name} or {negated}, and not both")
+    key = name if name in written else negated
+    patterns = list(_texts(written[key], f"{path}.{key}"))
+    for pattern in patterns:
+        if name == "Resource" and len(pattern) > MAX_RESOURCE:
+            raise PolicyError(f"{path}.{key}", f"a resource has at most {MAX_RESOURCE} characters")
+    matches = any_of([pattern.lower() for pattern in patterns] if name == "Action" else patterns)
+    return matches if key == name else lambda text: not matches(text)
+
+
+def _texts(value: object, path: str) -> Iterator[str]:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise PolicyError(path, "names nothing")
+    for item in values:
+        if not isinstance(item, str) or not item:
+            raise PolicyError(path, "is a text, or a list of texts")
+        yield item

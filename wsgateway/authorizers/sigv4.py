@@ -1,0 +1,229 @@
+"""Signature Version 4 on requests to us: in headers, or in the query of a presigned URL.
+
+IAM user guide, "Create a signed AWS API request"; service `execute-api`. A signature stands for the method, the target,
+the body and every header that is named in it; what has to be named is checked, and when it was signed. For as long as
+it is good the same request can be sent again by whoever has seen it, as on AWS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from hmac import compare_digest, digest
+from posixpath import normpath
+from typing import NoReturn, Protocol
+from urllib.parse import quote, unquote_to_bytes
+
+from wsgateway.errors import InvalidSignature, MissingAuthenticationToken
+from wsgateway.messages import Header
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+SKEW_SECONDS = 300
+MOST_EXPIRES = 604_800
+"""Seconds a presigned URL may be good for."""
+MAX_PARAMETERS = 256
+
+_AUTHORIZATION = re.compile(
+    rf"{ALGORITHM}\s+Credential=(?P<credential>[^\s,]+)\s*,\s*SignedHeaders=(?P<names>[^\s,]+)\s*,"
+    r"\s*Signature=(?P<signature>[0-9a-f]{64})"
+)
+_CREDENTIAL = re.compile(
+    r"(?P<key>[A-Za-z0-9]{1,128})/(?P<day>[0-9]{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request"
+)
+_NAMES = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+(?:;[a-z0-9!#$%&'*+.^_`|~-]+)*")
+_STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_OTHERS = re.compile(r"\s+")
+_IN_QUERY = "X-Amz-"
+
+
+class Request(Protocol):
+    """What is signed of a request; `target` is the origin form as sent, header names are in any case."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def headers(self) -> tuple[Header, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A signature as the request brings it: who it says has signed, when, and for what. Nothing of it is checked."""
+
+    access_key: str
+    day: str
+    region: str
+    service: str
+    names: tuple[str, ...]
+    signature: str = field(repr=False)
+    stamp: str
+    token: str = field(repr=False)
+    presigned_for: int | None
+    """Seconds a presigned URL is good for; None where the signature is in the headers."""
+
+
+def claim_of(request: Request) -> Claim:
+    """The request's signature. *Raises* MissingAuthenticationToken without one, InvalidSignature for half of one."""
+    authorization = _values(request.headers, "authorization")
+    query = list(_parameters(request.target))
+    presigned = {name: value for name, value in query if name.startswith(_IN_QUERY)}
+    if len(authorization) + ("X-Amz-Signature" in presigned) > 1:
+        _refuse("the request is signed twice")
+    if authorization:
+        found = _AUTHORIZATION.fullmatch(authorization[0])
+        if found is None:
+            if not authorization[0].startswith(ALGORITHM):
+                raise MissingAuthenticationToken("Authorization holds no AWS signature")
+            _refuse("Authorization is not Credential=…, SignedHeaders=…, Signature=…")
+        stamp = _values(request.headers, "x-amz-date")
+        token = _values(request.headers, "x-amz-security-token")
+        if len(stamp) != 1 or len(token) > 1:
+            _refuse("X-Amz-Date must be there once, X-Amz-Security-Token not twice")
+        return _claim(found["credential"], found["names"], found["signature"], stamp[0], "".join(token), None)
+    if "X-Amz-Signature" not in presigned:
+        raise MissingAuthenticationToken("the request is not signed")
+    if len(presigned) != sum(name.startswith(_IN_QUERY) for name, _ in query):
+        _refuse("a parameter of the signature stands twice")
+    if presigned.get("X-Amz-Algorithm") != ALGORITHM:
+        _refuse(f"X-Amz-Algorithm is not {ALGORITHM}")
+    expires = presigned.get("X-Amz-Expires", "")
+    if not (expires.isascii() and expires.isdigit() and len(expires) < 7 and 1 <= int(expires) <= MOST_EXPIRES):
+        _refuse(f"X-Amz-Expires is not 1 to {MOST_EXPIRES}")
+    return _claim(
+        presigned.get("X-Amz-Credential", ""),
+        presigned.get("X-Amz-SignedHeaders", ""),
+        presigned["X-Amz-Signature"],
+        presigned.get("X-Amz-Date", ""),
+        presigned.get("X-Amz-Security-Token", ""),
+        int(expires),
+    )
+
+
+def verify(request: Request, body: bytes, claim: Claim, secret: str, *, region: str, now: float) -> None:
+    """Whether the claim is true: `secret` signed this request, for us and lately. *Raises* InvalidSignature.
+
+    `now` is Unix time; `region` the one we are in.
+    """
+    _check_scope(claim, region)
+    _check_time(claim, now)
+    _check_names(request, claim)
+    declared = _values(request.headers, "x-amz-content-sha256")
+    actual = sha256(body).hexdigest()
+    if declared and declared != [actual]:
+        _refuse("X-Amz-Content-Sha256 is not the body's hash")
+    canonical = "\n".join([request.method, *_canonical(request, claim), actual])
+    # Bytes that are no UTF-8 stay what they are: two that differ never look alike.
+    hashed = sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
+    to_sign = f"{ALGORITHM}\n{claim.stamp}\n{_scope(claim)}\n{hashed}"
+    key = f"AWS4{secret}".encode()
+    for part in (claim.day, claim.region, claim.service, "aws4_request"):
+        key = digest(key, part.encode(), "sha256")
+    expected = digest(key, to_sign.encode(), "sha256").hex()
+    if not compare_digest(expected.encode(), claim.signature.encode()):
+        raise InvalidSignature("the signature is another one than ours")
+
+
+def _claim(credential: str, names: str, signature: str, stamp: str, token: str, presigned_for: int | None) -> Claim:
+    scope = _CREDENTIAL.fullmatch(credential)
+    if scope is None:
+        _refuse("the credential is not KEY/DAY/REGION/SERVICE/aws4_request")
+    if _NAMES.fullmatch(names) is None or re.fullmatch("[0-9a-f]{64}", signature) is None:
+        _refuse("the names of signed headers, or the signature, are malformed")
+    if _STAMP.fullmatch(stamp) is None:
+        _refuse("the time of the signature is not YYYYMMDDTHHMMSSZ")
+    key, day, region, service = scope["key"], scope["day"], scope["region"], scope["service"]
+    return Claim(key, day, region, service, tuple(names.split(";")), signature, stamp, token, presigned_for)
+
+
+def _check_scope(claim: Claim, region: str) -> None:
+    if claim.service != "execute-api":
+        _refuse(f"Credential should be scoped to correct service: 'execute-api', not '{claim.service}'")
+    if claim.region != region:
+        _refuse(f"Credential should be scoped to a valid region: '{region}', not '{claim.region}'")
+    if claim.day != claim.stamp[:8]:
+        _refuse("the credential's day is not that of the signature")
+
+
+def _check_time(claim: Claim, now: float) -> None:
+    try:
+        signed = datetime.strptime(claim.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        _refuse("the time of the signature is no time")
+    ends = signed + (SKEW_SECONDS if claim.presigned_for is None else claim.presigned_for)
+    if now > ends:
+        at = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        raise InvalidSignature(
+            "the signature has expired", detail=f"Signature expired: {claim.stamp} is now earlier than {at}"
+        )
+    if now < signed - SKEW_SECONDS:
+        _refuse("the signature is of the future")
+
+
+def _check_names(request: Request, claim: Claim) -> None:
+    """What nobody on the way may change has to be in the signature."""
+    signed = set(claim.names)
+    present = {name.decode("latin-1").lower() for name, _ in request.headers}
+    needed = {"host"} | {name for name in present if name.startswith("x-amz-")}
+    if missing := sorted(needed - signed):
+        _refuse(f"the signature does not cover {', '.join(missing)}")
+    if list(claim.names) != sorted(signed):
+        _refuse("the names of signed headers are not in order")
+    if unknown := sorted(signed - present):
+        _refuse(f"signed headers are missing: {', '.join(unknown)}")
+
+
+def _canonical(request: Request, claim: Claim) -> Iterator[str]:
+    """Path, query, headers and their names, each as it is signed."""
+    path, _, _ = request.target.partition("?")
+    # Every service but S3 has the path encoded once more, dot segments and empty ones resolved before.
+    normal = normpath(path).replace("//", "/") if path else "/"
+    yield quote(normal + ("/" if path.endswith("/") and normal != "/" else ""), safe="/~")
+    pairs = (
+        (_encoded(name), _encoded(value))
+        for name, value in _parameters(request.target)
+        if claim.presigned_for is None or name != "X-Amz-Signature"
+    )
+    yield "&".join(f"{name}={value}" for name, value in sorted(pairs))
+    for name in claim.names:
+        yield f"{name}:{','.join(_values(request.headers, name))}"
+    yield ""
+    yield ";".join(claim.names)
+
+
+def _scope(claim: Claim) -> str:
+    return f"{claim.day}/{claim.region}/{claim.service}/aws4_request"
+
+
+def _values(headers: Iterable[Header], wanted: str) -> list[str]:
+    name = wanted.encode("latin-1")
+    return [
+        _OTHERS.sub(" ", value.decode("utf-8", "surrogateescape").strip())
+        for key, value in headers
+        if key.lower() == name
+    ]
+
+
+def _parameters(target: str) -> Iterator[tuple[str, str]]:
+    _, _, query = target.partition("?")
+    parts = query.split("&") if query else []
+    if len(parts) > MAX_PARAMETERS:
+        _refuse(f"the query has more than {MAX_PARAMETERS} parameters")
+    for part in parts:
+        name, _, value = part.partition("=")
+        yield _decoded(name), _decoded(value)
+
+
+def _decoded(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="-_.~", errors="surrogateescape")
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise InvalidSignature(reason)

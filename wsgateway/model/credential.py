@@ -1,0 +1,34 @@
+"""`credentials`: the keys that requests to us are signed with, and what each lets its owner do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from annotated_types import MaxLen
+
+from wsgateway.model.base import Definition, Matches
+from wsgateway.model.secret import Secret
+
+PrincipalArn = Annotated[
+    str,
+    Matches(
+        r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]{12}:[!-~]{1,512}",
+        "write the ARN of a user or a role, such as arn:aws:iam::123456789012:user/backend",
+    ),
+]
+
+
+class Credential(Definition):
+    """A key that signs requests to the gateway, by Signature Version 4. (Ours; on AWS IAM has them.)"""
+
+    access_key_id: Annotated[str, Matches(r"[A-Za-z0-9]{16,128}", "an access key's id is 16 to 128 letters and digits")]
+    """The id of the key, as its owner's AWS_ACCESS_KEY_ID has it."""
+    secret_access_key: Secret
+    """Its secret: `file:PATH`, or a variable of the environment as `${NAME}`."""
+    principal_arn: PrincipalArn
+    """Who signs with it: the ARN that policies, messages and logs know its owner by."""
+    policy: Mapping[str, Any]
+    """What its owner may do: an IAM policy, such as one that allows execute-api:ManageConnections on an API's ARN."""
+    description: Annotated[str, MaxLen(1024)] | None = None
+    """What the key is for."""
