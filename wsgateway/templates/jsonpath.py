@@ -72,6 +72,8 @@ class _Reader:
         self.names: list[str] | None = None
         """The names of the last step where it is `['a','b']`: what it means depends on whether a step follows."""
         self.member: str | None = None
+        self.keys: list[str | int] | None = []
+        """The path's names and indexes; None as soon as it has another step."""
 
     def path(self, start: int, *, bare: bool) -> Path:
         """The path written from `start`, read from here on; a `bare` one goes on with a name without its dot."""
@@ -81,7 +83,8 @@ class _Reader:
         self.close_names(last=True)
         member = self.member if len(self.steps) == 1 else None
         text = self.cursor.text[start : self.cursor.position]
-        return Path(text, tuple(self.steps), self.definite, member, self.scans)
+        keys = None if self.keys is None else tuple(self.keys)
+        return Path(text, tuple(self.steps), self.definite, member, self.scans, keys)
 
     def next_step(self) -> bool:
         """Read one step; False where none follows."""
@@ -112,7 +115,7 @@ class _Reader:
             raise cursor.error("expected a name, * or [ behind the dot" if start else "expected $, a name or *")
         if not cursor.at("("):
             self.member = name
-            self.add(steps.member(name))
+            self.add(steps.member(name), key=name)
             return True
         if name != "length" or not cursor.take("()"):
             raise cursor.error(f"the function {name}() is not supported yet; length() is", start)
@@ -148,7 +151,7 @@ class _Reader:
             names.append(read_string(self.cursor))
         if len(names) == 1:
             self.member = names[0]
-            self.add(steps.member(names[0]))
+            self.add(steps.member(names[0]), key=names[0])
         else:
             self.names = names
 
@@ -177,7 +180,8 @@ class _Reader:
             if index is None:
                 raise cursor.error("expected an index behind the comma")
             indexes.append(index)
-        self.add(steps.elements(indexes), definite=len(indexes) == 1)
+        key = indexes[0] if len(indexes) == 1 else None
+        self.add(steps.elements(indexes), definite=key is not None, key=key)
 
     def index(self) -> int | None:
         text = self.cursor.match(_INDEX)
@@ -189,9 +193,13 @@ class _Reader:
         self.cursor.match(_BLANK)
         return found
 
-    def add(self, step: Step, *, definite: bool = True) -> None:
+    def add(self, step: Step, *, definite: bool = True, key: str | int | None = None) -> None:
         if self.deep:
             self.steps.append(steps.branches)
+        if self.deep or key is None:
+            self.keys = None
+        elif self.keys is not None:
+            self.keys.append(key)
         self.steps.append(step)
         self.definite = self.definite and definite and not self.deep
         self.deep = False

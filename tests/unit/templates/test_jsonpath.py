@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wsgateway.templates import jsonpath
 from wsgateway.templates.document import MISSING, Json, Missing, Number, decode, to_json
 from wsgateway.templates.expression import ExpressionError
-from wsgateway.templates.steps import WORK
+from wsgateway.templates.steps import WORK, Scope
 
 STORE = b"""{
   "store": {
@@ -250,3 +250,17 @@ def test_any_text_is_a_path_or_an_expression_error(path: str) -> None:
     value = compiled(DOCUMENT)
     if not compiled.definite:
         assert isinstance(value, list)
+
+
+NODES: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.text(max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b"]), inner),
+)
+
+
+@given(NODES, st.lists(st.sampled_from(["a", "b", 0, 1, -1, -3]), max_size=4))
+def test_following_names_and_indexes_is_walking_them(document: Json, keys: list[str | int]) -> None:
+    path = jsonpath.compile("$" + "".join(f"['{key}']" if isinstance(key, str) else f"[{key}]" for key in keys))
+
+    assert path.keys == tuple(keys)
+    assert path(document) == path.within(document, Scope(document))
