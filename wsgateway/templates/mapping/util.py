@@ -17,8 +17,8 @@ from wsgateway.templates.document import MISSING, decode
 from wsgateway.templates.vtl.values import NoMethod, Tool, Value, Work, text
 
 _CHUNK: Final = 4096
-_SPECIAL: Final = re.compile(r"[^\x00-\x7f]+|[\x00-\x1f\"'/\\]")
-_SHORT: Final = {"\b": "\\b", "\n": "\\n", "\t": "\\t", "\f": "\\f", "\r": "\\r"} | {c: "\\" + c for c in "\"'/\\"}
+_SPECIAL: Final = re.compile(r"[^\x00-\x7f]+|[\x00-\x1f]")
+_SHORT: Final = {"\b": "\\b", "\n": "\\n", "\t": "\\t", "\f": "\\f", "\r": "\\r"}
 _NOT_ENCODED: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
 _BLANKS: Final = re.compile(r"[ \t\r\n]+")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
@@ -47,7 +47,7 @@ def escape_java_script(value: str, work: Work) -> str:
     `'` becomes `\\'` and `/` becomes `\\/`; what isn't ASCII is `\\uXXXX`, in capitals, per UTF-16 unit. `\\'` is not
     JSON, hence the idiom `.replaceAll("\\\\'", "'")`.
     """
-    return _in_chunks(lambda chunk: _SPECIAL.sub(_escaped, chunk), value, work)
+    return _in_chunks(_escaped, value, work)
 
 
 def url_encode(value: str, work: Work) -> str:
@@ -99,7 +99,14 @@ def _in_chunks(change: Callable[[str], str], value: str, work: Work) -> str:
     return "".join(parts)
 
 
-def _escaped(special: re.Match[str]) -> str:
+def _escaped(value: str) -> str:
+    value = value.replace("\\", "\\\\").replace('"', '\\"').replace("'", "\\'").replace("/", "\\/")
+    if value.isascii() and value.isprintable():
+        return value
+    return _SPECIAL.sub(_escape, value)
+
+
+def _escape(special: re.Match[str]) -> str:
     found = special[0]
     if found in _SHORT:
         return _SHORT[found]

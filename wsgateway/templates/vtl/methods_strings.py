@@ -131,10 +131,10 @@ def _repeat(value: str, work: Work, count: Value) -> Value:
     return value * times
 
 
-def _replace(value: str, work: Work, old: Value, new: Value) -> Value:
-    sought, replacement = text_argument(old), text_argument(new)
-    work.characters(len(value) + value.count(sought) * len(replacement))
-    return value.replace(sought, replacement)
+def replaced(value: str, old: str, new: str, work: Work) -> str:
+    """`value` with each `old` replaced. Raises RenderError."""
+    work.characters(len(value) + value.count(old) * len(new))
+    return value.replace(old, new)
 
 
 def _to_char_array(value: str, work: Work) -> Value:
@@ -184,7 +184,7 @@ STRINGS: Final[Methods] = {
     ("lastIndexOf", 2): _last_index_before,
     ("length", 0): lambda value, work: length(value),
     ("repeat", 1): _repeat,
-    ("replace", 2): _replace,
+    ("replace", 2): lambda value, work, old, new: replaced(value, text_argument(old), text_argument(new), work),
     ("startsWith", 1): _starts_with,
     ("startsWith", 2): _starts_with_at,
     ("strip", 0): lambda value, work: value.strip(),
