@@ -25,11 +25,13 @@ from wsgateway.templates.vtl.errors import RenderError
 from wsgateway.templates.vtl.methods_lists import LISTS
 from wsgateway.templates.vtl.methods_maps import MAPS, key_text
 from wsgateway.templates.vtl.methods_numbers import BOOLEANS, NUMBERS
+from wsgateway.templates.vtl.methods_patterns import PATTERNS
 from wsgateway.templates.vtl.methods_strings import STRINGS
 from wsgateway.templates.vtl.operators import arithmetic, compare, equal, same, truth
 from wsgateway.templates.vtl.printing import json_text, text
 
 __all__ = [
+    "STRING_METHODS",
     "ArrayList",
     "Entry",
     "Method",
@@ -123,8 +125,9 @@ def iterate(value: Value, work: Work) -> list[Value]:
     return value.elements() if isinstance(value, Tool) else []
 
 
+STRING_METHODS: Final = STRINGS | PATTERNS
 _METHODS: Final[dict[type, Methods]] = {
-    str: STRINGS,
+    str: STRING_METHODS,
     list: LISTS,
     ArrayList: LISTS,
     dict: MAPS,

@@ -18,8 +18,8 @@ from wsgateway.templates.vtl.base import STEPS, Methods
 from wsgateway.templates.vtl.methods_lists import LISTS
 from wsgateway.templates.vtl.methods_maps import MAPS
 from wsgateway.templates.vtl.methods_numbers import BOOLEANS, NUMBERS
-from wsgateway.templates.vtl.methods_strings import STRINGS
 from wsgateway.templates.vtl.values import (
+    STRING_METHODS,
     ArrayList,
     Entry,
     NoMethod,
@@ -400,7 +400,13 @@ def test_a_long_rendering_is_stopped_by_the_clock() -> None:
 
 # No method call on any value with any arguments raises anything else.
 
-TABLES: dict[str, Methods] = {"string": STRINGS, "list": LISTS, "map": MAPS, "number": NUMBERS, "boolean": BOOLEANS}
+TABLES: dict[str, Methods] = {
+    "string": STRING_METHODS,
+    "list": LISTS,
+    "map": MAPS,
+    "number": NUMBERS,
+    "boolean": BOOLEANS,
+}
 SCALARS = (
     st.none()
     | st.booleans()
