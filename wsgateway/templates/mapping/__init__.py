@@ -10,10 +10,11 @@ from wsgateway.invocation import Invocation
 from wsgateway.templates.document import JSON, Format
 from wsgateway.templates.mapping.context import Context, Overrides, request_overrides, response_overrides
 from wsgateway.templates.mapping.input import Input
+from wsgateway.templates.mapping.literals import compile
 from wsgateway.templates.mapping.util import UTIL
 from wsgateway.templates.vtl.values import Value
 
-__all__ = ["Overrides", "request_names", "request_overrides", "response_names", "response_overrides"]
+__all__ = ["Overrides", "compile", "request_names", "request_overrides", "response_names", "response_overrides"]
 
 
 def request_names(invocation: Invocation, binary: Format = JSON) -> dict[str, Value]:
