@@ -44,7 +44,8 @@ def _check(reader: Callable[[str], object], literal: str, name: str, reference: 
     except ExpressionError as error:
         call = text.find(f".{name}(", max(text.find(reference.source), 0))
         found = text.find(literal, call + len(name) + 2)
-        position = start if found < 0 else min(found + error.position, len(text))
+        # Where quotes are doubled it isn't found as it is: then the call is shown.
+        position = max(call, 0) if found < 0 else min(found + error.position, len(text))
         raise vtl.TemplateError(error.problem, text, position) from error
 
 
