@@ -21,7 +21,7 @@ from wsgateway.templates.vtl import TemplateError
         pytest.param("""$input.body.split('[a')""", 1, 20, "never closed", id="behind $input.body"),
         pytest.param("""#macro(m $a)$a.split("*")#end""", 1, 23, "nothing before", id="in a macro"),
         pytest.param("""#set($x = "a $b.split('*') c")$x""", 1, 24, "nothing before", id="in a string"),
-        pytest.param("a $x.split('*''')", 1, 5, "nothing before", id="with a quote in it"),
+        pytest.param("a $x.split('a''(')", 1, 5, "never closed", id="with a quote in it"),
         pytest.param("""$x.split(',') $x.split('*')""", 1, 25, "nothing before", id="behind a good one"),
     ],
 )
