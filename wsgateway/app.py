@@ -45,6 +45,7 @@ from wsgateway.installation import Installation
 from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
+from wsgateway.integrations.http import Http
 from wsgateway.integrations.http_proxy import HttpProxy
 from wsgateway.integrations.mock import Mock
 from wsgateway.invocation import CONTEXT
@@ -74,10 +75,12 @@ DEFAULT_REGION = "us-east-1"
 
 def integration_types(upstream: Upstream, functions: Functions, aws: AwsAccess) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
+    known_context = frozenset(CONTEXT)
     return {
         "AWS_PROXY": AwsProxy(functions, aws),
-        "HTTP_PROXY": HttpProxy(upstream, frozenset(CONTEXT)),
-        "MOCK": Mock(),
+        "HTTP": Http(upstream, known_context),
+        "HTTP_PROXY": HttpProxy(upstream, known_context),
+        "MOCK": Mock(known_context),
     }
 
 

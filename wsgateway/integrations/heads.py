@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
 from wsgateway.http1 import UnsafeHeader, field
-from wsgateway.integrations.parameters import SLOT
+from wsgateway.integrations.parameters import SLOT, one
 
 if TYPE_CHECKING:
     from wsgateway.integrations.base import Site
@@ -89,8 +89,7 @@ def _fill(slot: re.Match[str], values: Mapping[str, Value]) -> str:
     name: str = slot[1]
     if name not in values:
         return slot[0]
-    value = values[name]
-    text = value if isinstance(value, str) else ",".join(value or ())
+    text = one(values[name])
     if _leaves(text) is not None:
         raise UnsafeHeader(f"the value of path parameter {name} holds a dot segment, a backslash or NUL")
     return quote(text, safe="")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from wsgateway.errors import Problem
+from wsgateway.headers import Backend, target_fault
 from wsgateway.invocation import Invocation
 from wsgateway.model.uri import VARIABLE
 from wsgateway.templates.expression import ExpressionError
@@ -22,6 +23,9 @@ Reader = Callable[[Invocation], "Value"]
 
 SLOT = re.compile(r"\{([A-Za-z0-9._$-]+)\+?\}")
 """`{NAME}` in the path of a URI: what `integration.request.path.NAME` fills."""
+
+
+HOST = "Host is the URI's; no mapping may set it"
 
 
 def slots(uri: str) -> list[str]:
@@ -41,7 +45,7 @@ def check_parameters(integration: Integration, site: Site, known_context: frozen
             yield Problem(path, str(error))
             continue
         if target.place == "header" and target.name.lower() == "host":
-            yield Problem(path, "Host is the URI's; no mapping may set it")
+            yield Problem(path, HOST)
         if target.place == "path" and target.name not in known_slots:
             yield Problem(path, f"the path of integrationUri has no {{{target.name}}}")
         try:
@@ -74,3 +78,13 @@ def each(name: str, value: Value) -> Iterator[tuple[str, str]]:
     elif value is not None:
         for item in value:
             yield name, item
+
+
+def one(value: Value) -> str:
+    """A mapped parameter as one text, which is empty where it has no value."""
+    return value if isinstance(value, str) else ",".join(value or ())
+
+
+def header_fault(name: str, *, aws: bool) -> str | None:
+    """Why no mapping, and no template, may set the header `name`; `aws` where an AWS service is called."""
+    return HOST if name.lower() == "host" else target_fault(name, Backend.AWS if aws else Backend.HTTP)

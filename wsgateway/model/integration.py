@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -10,15 +9,14 @@ from annotated_types import Ge, MaxLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
-from wsgateway.model import mock
-from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
+from wsgateway.model.base import Among, Definition, Matches
 from wsgateway.model.explain import shown
 from wsgateway.model.quotas import IntegrationMillis
 from wsgateway.model.tls import TlsConfig
 from wsgateway.model.uri import uri_fault
 
 IntegrationType = Annotated[
-    Literal["AWS_PROXY", "HTTP_PROXY", "MOCK"], Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"))
+    Literal["AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"], Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"))
 ]
 
 Method = Annotated[
@@ -37,29 +35,49 @@ Template = Annotated[str, MaxLen(300 * 1024)]  # AWS quotas: mapping template si
 
 Templates = Mapping[str, Template]
 
-STATUS_KEY = re.compile(r"/[1-5][0-9][0-9]/")
+Expression = Annotated[str, Matches(r"[\s\S]{1,1024}", "a selection expression has 1 to 1024 characters")]
+
+ContentHandling = Annotated[
+    Literal["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"], Among(("CONVERT_TO_BINARY", "CONVERT_TO_TEXT"))
+]
+
+ResponseKey = Annotated[
+    str,
+    Matches(
+        r"\\?\$default|/[\s\S]+/",
+        "write a regular expression between slashes, such as /5\\d\\d/, or $default",
+    ),
+]
+
+RESPONSE_EXPRESSIONS: Mapping[str, tuple[str, ...]] = {
+    "HTTP": ("${integration.response.statuscode}", "$integration.response.statuscode"),
+    "MOCK": ("${integration.response.statuscode}", "$integration.response.statuscode"),
+}
+"""What `integrationResponseSelectionExpression` is, by type: AWS fixes it."""
 
 
 class IntegrationResponse(Definition):
-    """What goes back to the client for one status of the backend."""
+    """What goes back to the client where the backend's answer matches the key that stands before it."""
 
     response_templates: Templates = Field(default_factory=dict)
-    """The text sent, under `$default` or `application/json`."""
+    """Mapping templates of what is sent, by what templateSelectionExpression gives, else by `$default`."""
+    template_selection_expression: Expression | None = None
+    """Which template is used: such as `$request.body.kind` or `${integration.response.statuscode}`."""
+    content_handling_strategy: ContentHandling | None = None
+    """CONVERT_TO_TEXT makes base64 of the backend's bytes, CONVERT_TO_BINARY bytes of base64; else they are text."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {"contentHandlingStrategy", "responseParameters", "templateSelectionExpression"}
-    )
+    not_yet: ClassVar[frozenset[str]] = frozenset({"responseParameters"})
 
 
 class Integration(Definition):
     """A backend and how it is asked.
 
-    AWS_PROXY hands each event to a Lambda function, HTTP_PROXY passes messages to a URL as they came, MOCK answers by
-    itself.
+    AWS_PROXY hands each event to a Lambda function. HTTP_PROXY passes messages to a URL as they came, HTTP as mapping
+    templates make them. MOCK answers by itself, from templates.
     """
 
     integration_type: IntegrationType
-    """The kind of backend: AWS_PROXY, HTTP_PROXY or MOCK."""
+    """The kind of backend: AWS_PROXY, HTTP, HTTP_PROXY or MOCK."""
     integration_uri: Annotated[str, MaxLen(2048)] | None = None
     """The backend's URL, or for AWS_PROXY `function:NAME` or an ARN; `${stageVariables.NAME}` is a stage's value."""
     integration_method: Method = "POST"
@@ -80,22 +98,26 @@ class Integration(Definition):
     """At most this many calls at a time; no limit. (Ours.)"""
     payload_format_version: Annotated[Literal["1.0"], Among(("1.0",))] = "1.0"
     """AWS's version of the payload: 1.0, in quotes."""
-    passthrough_behavior: Annotated[
-        Literal["WHEN_NO_MATCH"], Among(("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"))
-    ] = "WHEN_NO_MATCH"
-    """What happens when no request template fits: WHEN_NO_MATCH passes the body on."""
     request_templates: Templates = Field(default_factory=dict)
-    """For MOCK: the static JSON with its statusCode, under `$default` or `application/json`."""
-    integration_responses: Mapping[str, IntegrationResponse] = Field(default_factory=dict)
-    """For MOCK: what goes back, by `$default` or by a status such as `/200/`."""
+    """Mapping templates of what is sent, by what templateSelectionExpression gives, else by `$default`."""
+    template_selection_expression: Expression | None = None
+    """Which request template is used: such as `$request.body.kind`; without it `application/json` or `$default`."""
+    passthrough_behavior: Annotated[
+        Literal["WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"], Among(("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"))
+    ] = "WHEN_NO_MATCH"
+    """When a message goes on as it came: where no template fits, only where there are none, or never."""
+    content_handling_strategy: ContentHandling | None = None
+    """CONVERT_TO_BINARY sends the bytes that a message is the base64 of, CONVERT_TO_TEXT a binary one as base64."""
+    integration_responses: Mapping[ResponseKey, IntegrationResponse] = Field(default_factory=dict)
+    """What goes back, by a pattern of the backend's status such as `/5\\d\\d/`, first come first, or by `$default`."""
+    integration_response_selection_expression: str | None = None
+    """What the patterns are matched with; AWS fixes it: `${integration.response.statuscode}`."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
             "connectionId",
-            "contentHandlingStrategy",
             "integrationSubtype",
             "responseParameters",
-            "templateSelectionExpression",
         }
     )
 
@@ -103,6 +125,8 @@ class Integration(Definition):
         match self.integration_type:
             case "AWS_PROXY":
                 yield from _check_aws_proxy(self)
+            case "HTTP":
+                yield from _check_http(self)
             case "HTTP_PROXY":
                 yield from _check_http_proxy(self)
             case "MOCK":
@@ -121,30 +145,41 @@ def _check_aws_proxy(integration: Integration) -> Iterator[Problem]:
     yield from _without(
         "AWS_PROXY hands on the whole event and takes the whole result",
         requestParameters=integration.request_parameters,
-        requestTemplates=integration.request_templates,
-        integrationResponses=integration.integration_responses,
+        **_mapping_of(integration),
     )
+    if integration.content_handling_strategy == "CONVERT_TO_BINARY":
+        yield Problem(("contentHandlingStrategy",), "a Lambda event is text; write CONVERT_TO_TEXT, or remove it")
     yield from _without(
         "Lambda's endpoint is verified as SDKs do, by AWS_CA_BUNDLE where that is set", tlsConfig=integration.tls_config
     )
 
 
 def _check_http_proxy(integration: Integration) -> Iterator[Problem]:
+    yield from _check_url(integration)
+    yield from _without(
+        "HTTP_PROXY passes messages and answers on as they came",
+        **_mapping_of(integration),
+        contentHandlingStrategy=integration.content_handling_strategy,
+    )
+
+
+def _check_http(integration: Integration) -> Iterator[Problem]:
+    yield from _check_url(integration)
+    yield from _check_response_expression(integration)
+
+
+def _check_url(integration: Integration) -> Iterator[Problem]:
+    yield from _without_credentials(integration)
     uri = integration.integration_uri
     if uri is None:
-        yield Problem(("integrationUri",), "is required: the URL of the backend HTTP_PROXY calls")
+        text = f"is required: the URL of the backend {integration.integration_type} calls"
+        yield Problem(("integrationUri",), text)
     else:
         fault = uri_fault(uri)
         if fault:
             yield Problem(("integrationUri",), f"{shown(uri)}: {fault}")
         elif integration.tls_config is not None and not uri.startswith("https:"):
             yield Problem(("tlsConfig",), "has no effect: integrationUri is not https; remove it, or write https://")
-    yield from _without_credentials(integration)
-    yield from _without(
-        "HTTP_PROXY passes messages and answers on as they came",
-        requestTemplates=integration.request_templates,
-        integrationResponses=integration.integration_responses,
-    )
 
 
 def _check_mock(integration: Integration) -> Iterator[Problem]:
@@ -156,22 +191,33 @@ def _check_mock(integration: Integration) -> Iterator[Problem]:
         maxConcurrency=integration.max_concurrency,
         tlsConfig=integration.tls_config,
     )
-    yield from _under(("requestTemplates",), mock.check_request(integration.request_templates))
-    for key, response in integration.integration_responses.items():
-        path = ("integrationResponses", key)
-        if re.fullmatch(r"/.+/", key) and not STATUS_KEY.fullmatch(key):
-            yield Problem(path, f"patterns are {NOT_YET}; write one status, such as /200/, or $default")
-        elif key != "$default" and not STATUS_KEY.fullmatch(key):
-            yield Problem(path, "is neither $default nor a status between slashes, such as /200/")
-        yield from _under((*path, "responseTemplates"), mock.check_templates(response.response_templates))
+    yield from _check_response_expression(integration)
+
+
+def _check_response_expression(integration: Integration) -> Iterator[Problem]:
+    """It says what holds anyway, or it is wrong."""
+    expression = integration.integration_response_selection_expression
+    fixed = RESPONSE_EXPRESSIONS[integration.integration_type]
+    if expression is not None and expression not in fixed:
+        text = (
+            f"{shown(expression)}: of {integration.integration_type} it is always {fixed[0]}; write that, or remove it"
+        )
+        yield Problem(("integrationResponseSelectionExpression",), text)
+
+
+def _mapping_of(integration: Integration) -> dict[str, object]:
+    """What says how messages and answers are mapped: proxies map nothing."""
+    passthrough = integration.passthrough_behavior
+    return {
+        "requestTemplates": integration.request_templates,
+        "templateSelectionExpression": integration.template_selection_expression,
+        "passthroughBehavior": passthrough if passthrough != "WHEN_NO_MATCH" else None,
+        "integrationResponses": integration.integration_responses,
+        "integrationResponseSelectionExpression": integration.integration_response_selection_expression,
+    }
 
 
 def _without(why: str, **fields: object) -> Iterator[Problem]:
     for key, value in fields.items():
         if value:
             yield Problem((key,), f"has no effect: {why}; remove it")
-
-
-def _under(path: Path, problems: Iterator[Problem]) -> Iterator[Problem]:
-    for problem in problems:
-        yield Problem((*path, *problem.path), problem.text)

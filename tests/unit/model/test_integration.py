@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from wsgateway.model import uri_fault
-from wsgateway.model.mock import chosen, status_code
 from wsgateway.model.uri import expand, variables
 
 FaultsIn = Callable[..., list[str]]
@@ -81,6 +80,8 @@ def test_stage_variables_are_put_in() -> None:
 
 
 PROXY = "integrations: {x: {integrationType: HTTP_PROXY, integrationUri: http://a, %s}}"
+HTTP = "integrations: {x: {integrationType: HTTP, integrationUri: http://a, %s}}"
+LAMBDA = "integrations: {x: {integrationType: AWS_PROXY, integrationUri: 'function:a', %s}}"
 MOCK = "integrations: {x: {integrationType: MOCK, %s}}"
 OK = """requestTemplates: {$default: '{"statusCode":200}'}"""
 
@@ -92,6 +93,15 @@ OK = """requestTemplates: {$default: '{"statusCode":200}'}"""
         pytest.param(PROXY % "integrationMethod: PATCH", id="a method"),
         pytest.param(PROXY % "timeoutInMillis: 300000", id="five minutes in the open profile"),
         pytest.param(PROXY % "passthroughBehavior: WHEN_NO_MATCH", id="AWS's default passthrough"),
+        pytest.param(LAMBDA % "contentHandlingStrategy: CONVERT_TO_TEXT", id="what AWS's console writes for functions"),
+        pytest.param(HTTP % "passthroughBehavior: NEVER", id="no passthrough"),
+        pytest.param(HTTP % "templateSelectionExpression: $request.body.kind", id="an expression"),
+        pytest.param(
+            HTTP % "integrationResponseSelectionExpression: '${integration.response.statuscode}'",
+            id="the expression that holds anyway",
+        ),
+        pytest.param(HTTP % r"integrationResponses: {/4\d\d/: {}, \$default: {}}", id="patterns and a default"),
+        pytest.param("integrations: {x: {integrationType: MOCK}}", id="a mock whose messages say the status"),
         pytest.param(MOCK % OK, id="a mock that answers nothing"),
         pytest.param(MOCK % r"""requestTemplates: {\$default: '{"statusCode":400}'}""", id="an escaped key"),
         pytest.param(MOCK % """requestTemplates: {application/json: '{"statusCode":400}'}""", id="a content type"),
@@ -111,7 +121,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
     [
         pytest.param(
             "integrations: {x: {}}",
-            "integrationType: is required: the kind of backend: AWS_PROXY, HTTP_PROXY or MOCK",
+            "integrationType: is required: the kind of backend: AWS_PROXY, HTTP, HTTP_PROXY or MOCK",
             id="no type",
         ),
         pytest.param(
@@ -126,7 +136,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             "integrations: {x: {integrationType: AWS, integrationUri: x}}",
-            "integrationType: AWS is not supported yet; AWS_PROXY, HTTP_PROXY and MOCK work",
+            "integrationType: AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY and MOCK work",
             id="a type to come",
         ),
         pytest.param(
@@ -146,8 +156,8 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             PROXY % "passthroughBehavior: NEVER",
-            "passthroughBehavior: NEVER is not supported yet; WHEN_NO_MATCH works",
-            id="another passthrough",
+            "passthroughBehavior: has no effect: HTTP_PROXY passes messages and answers on as they came; remove it",
+            id="passthrough for a proxy, which does nothing else",
         ),
         pytest.param(
             PROXY % "payloadFormatVersion: 1.0",
@@ -199,84 +209,54 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             id="a URI for a mock",
         ),
         pytest.param(
-            "integrations: {x: {integrationType: MOCK}}",
-            """requestTemplates: MOCK answers from a template; write {$default: '{"statusCode": 200}'}""",
-            id="a mock without a template",
+            HTTP % "passthroughBehavior: SOMETIMES",
+            "passthroughBehavior: SOMETIMES is none of WHEN_NO_MATCH, WHEN_NO_TEMPLATES, NEVER",
+            id="a passthrough nobody knows",
         ),
         pytest.param(
-            MOCK % """requestTemplates: {$default: '{"statusCode":$context.x}'}""",
-            "requestTemplates.$default: mapping templates are not supported yet; write static text without $context.x}",
-            id="a variable",
+            HTTP % "contentHandlingStrategy: CONVERT",
+            "contentHandlingStrategy: CONVERT is none of CONVERT_TO_BINARY, CONVERT_TO_TEXT",
+            id="a conversion nobody knows",
         ),
         pytest.param(
-            MOCK % "requestTemplates: {$default: '#set($a = 1)'}",
-            "requestTemplates.$default: mapping templates are not supported yet; "
-            'write static text without "#set($a = 1)"',
-            id="a directive",
+            LAMBDA % "contentHandlingStrategy: CONVERT_TO_BINARY",
+            "contentHandlingStrategy: a Lambda event is text; write CONVERT_TO_TEXT, or remove it",
+            id="a function that is to get bytes",
         ),
         pytest.param(
-            MOCK % "requestTemplates: {'200': x}",
-            "requestTemplates.200: choosing a template by key is not supported yet; write $default or application/json",
-            id="a key that an expression picks",
+            PROXY % "contentHandlingStrategy: CONVERT_TO_TEXT",
+            "contentHandlingStrategy: has no effect: HTTP_PROXY passes messages and answers on as they came; remove it",
+            id="a conversion for a proxy",
         ),
         pytest.param(
-            MOCK % "requestTemplates: {$default: x, application/json: y}",
-            "requestTemplates: choosing among several templates is not supported yet; keep one, under $default",
-            id="several templates",
+            "integrations: {x: {integrationType: HTTP}}",
+            "integrationUri: is required: the URL of the backend HTTP calls",
+            id="HTTP without a URI",
         ),
         pytest.param(
-            MOCK % "requestTemplates: {$default: '{}'}",
-            "requestTemplates.$default: {} is no JSON object with a statusCode from 200 to 599",
-            id="no status",
+            HTTP % "integrationResponseSelectionExpression: $request.body.a",
+            "integrationResponseSelectionExpression: $request.body.a: of HTTP it is always "
+            "${integration.response.statuscode}; write that, or remove it",
+            id="another expression than AWS's",
         ),
         pytest.param(
-            MOCK % (OK + r", integrationResponses: {/4\d\d/: {}}"),
-            r"integrationResponses./4\d\d/: patterns are not supported yet; "
-            "write one status, such as /200/, or $default",
-            id="a pattern",
+            HTTP % "templateSelectionExpression: ''",
+            'templateSelectionExpression: "" is not allowed: a selection expression has 1 to 1024 characters',
+            id="an empty expression",
         ),
         pytest.param(
             MOCK % (OK + ", integrationResponses: {200: {}}"),
-            "integrationResponses.200: is neither $default nor a status between slashes, such as /200/",
+            "integrationResponses.200: 200 is not allowed: write a regular expression between slashes, "
+            r"such as /5\d\d/, or $default",
             id="a status without slashes",
         ),
         pytest.param(
-            MOCK % (OK + ", integrationResponses: {$default: {responseTemplates: {$default: $input.body}}}"),
-            "integrationResponses.$default.responseTemplates.$default: "
-            "mapping templates are not supported yet; write static text without $input.body",
-            id="a variable in the answer",
-        ),
-        pytest.param(
-            MOCK % (OK + ", integrationResponses: {$default: {responseParameters: {}}}"),
-            "integrationResponses.$default.responseParameters: not supported yet",
-            id="a response's key to come",
+            MOCK % (OK + ", integrationResponses: {$default: {integrationResponseKey: x}}"),
+            "integrationResponses.$default.integrationResponseKey: unknown key; known here: responseTemplates, "
+            "templateSelectionExpression, contentHandlingStrategy",
+            id="a key that stands before it already",
         ),
     ],
 )
 def test_what_is_refused(lines: str, said: str, faults_in: FaultsIn) -> None:
     assert faults_in(lines) == [f"integrations.x.{said}"]
-
-
-@pytest.mark.parametrize(
-    ("template", "status"),
-    [
-        pytest.param('{"statusCode": 200}', 200, id="a status"),
-        pytest.param('{"statusCode": 404, "more": []}', 404, id="and more"),
-        pytest.param('{"statusCode": "200"}', None, id="text"),
-        pytest.param('{"statusCode": true}', None, id="true"),
-        pytest.param('{"statusCode": 101}', None, id="an interim status"),
-        pytest.param('{"statusCode": 1e400}', None, id="infinity"),
-        pytest.param('{"statusCode": ' + "9" * 5000 + "}", None, id="more digits than Python reads"),
-        pytest.param("[" * 100_000, None, id="nested too deep to parse"),
-        pytest.param("statusCode: 200", None, id="not JSON"),
-    ],
-)
-def test_the_status_of_a_static_template(template: str, status: int | None) -> None:
-    assert status_code(template) == status
-
-
-def test_application_json_goes_before_the_default() -> None:
-    """AWS: without an expression `application/json` is looked for first, then `$default`."""
-    assert chosen({"$default": "b", "application/json": "a"}) == "a"
-    assert chosen({r"\$default": "c"}) == "c"
-    assert chosen({"200": "d"}) is None

@@ -99,7 +99,7 @@ apis:
         ),
         (
             "routes.yaml:17: apis.chat.integrations.lambda.integrationType: "
-            "AWS is not supported yet; AWS_PROXY, HTTP_PROXY and MOCK work"
+            "AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY and MOCK work"
         ),
         (
             "routes.yaml:20: apis.chat.integrations.far.integrationUri: "

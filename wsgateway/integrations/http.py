@@ -1,0 +1,105 @@
+"""HTTP: mapping templates make the request to a URL, and what goes back of its answer.
+
+API Gateway developer guide, "Set up HTTP integrations" and "Set up WebSocket API integration requests". The backend
+sees the mapped parameters and the gateway's own headers alone, on $connect too. Its status picks the integration
+response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from wsgateway.headers import REMOVED_AFTER_MAPPING, Backend
+from wsgateway.http1 import UnsafeHeader, field, fields, request_line
+from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers
+from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of
+from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses, then
+from wsgateway.invocation import new_trace_id
+from wsgateway.messages import EndpointRequest
+from wsgateway.templates.parameters import parse_target
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from wsgateway.errors import Problem
+    from wsgateway.integrations.base import Call, Site
+    from wsgateway.integrations.mapping import MappedRequest, ResponseMapping
+    from wsgateway.invocation import Invocation
+    from wsgateway.messages import EndpointResponse
+    from wsgateway.model.integration import Integration
+
+_REMOVED = REMOVED_AFTER_MAPPING[Backend.HTTP]
+
+
+class Http(HttpBackend):
+    """The IntegrationType of HTTP."""
+
+    def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
+        """The URI with this stage's variables, and all that is mapped."""
+        yield from self._check_uri(integration, site)
+        yield from check_request(integration, site, self._known_context)
+        yield from check_responses(integration, site, self._known_context)
+
+    def compile(self, integration: Integration, site: Site) -> Call:
+        """A Call that renders the request, sends it and maps the answer."""
+        method = method_of(integration, site)
+        ask = compile_request(integration, site)
+        give = compile_responses(integration, site)
+        head = _head(integration, site, method)
+        send = self._sender(integration, site, method)
+        bodiless = method in BODILESS
+
+        def call(invocation: Invocation) -> Future[EndpointResponse]:
+            request = ask(invocation)
+            body = b"" if bodiless else request.body
+            try:
+                top = head(request, invocation)
+            except (UnsafeHeader, UnicodeEncodeError) as error:
+                raise unsendable(error) from error
+            if invocation.trace is not None:
+                invocation.trace.note("endpoint request", EndpointRequest(top, body, method))
+            answer = send(top, body)
+            return then(answer, partial(_given, give, invocation)) if give.heard else answer
+
+        return call
+
+
+def _given(give: ResponseMapping, invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
+    if invocation.trace is not None:
+        invocation.trace.note("endpoint response", answer)
+    return give(invocation, answer, str(answer.status))
+
+
+def _head(integration: Integration, site: Site, method: str) -> Callable[[MappedRequest, Invocation], bytes]:
+    """What writes the heads of an integration's requests; with nothing mapped they differ in their trace id alone."""
+    uri = uri_of(integration, site)
+    mapped = [parse_target(key) for key in integration.request_parameters]
+    target = RequestTarget(uri.path or "/", uri.query, [to.name for to in mapped if to.place == "querystring"])
+    host = field(b"Host", uri.netloc.rpartition("@")[2].encode())
+    defaults = default_headers(site)
+    plain = request_line(method.encode(), target.plain()) + host + fields(defaults)
+    bodiless = method in BODILESS
+
+    def build(request: MappedRequest, invocation: Invocation) -> bytes:
+        query, path, headers = request.query, request.path, request.headers
+        if not (query or path or headers):
+            parts, typed = [plain], False
+        else:
+            rendered = target.render(query, path, over={name for name, _ in query})
+            names = {name.lower() for name, _ in headers}
+            typed = "content-type" in names
+            parts = [request_line(method.encode(), rendered), host]
+            parts += [field(name, value) for name, value in defaults if name.decode().lower() not in names]
+            parts += [
+                field(name.encode(), value.encode()) for name, value in headers if name.lower().encode() not in _REMOVED
+            ]
+        if request.body and not bodiless and not typed:
+            parts.append(BINARY if request.binary else TEXT)
+        handshake = invocation.request
+        trace = None if handshake is None else handshake.header(b"x-amzn-trace-id")
+        parts.append(field(b"X-Amzn-Trace-Id", trace or new_trace_id()))
+        return b"".join(parts)
+
+    return build

@@ -1,0 +1,153 @@
+"""The integration request: parameters, the template chosen for the event, overrides, contentHandlingStrategy.
+
+API Gateway developer guide, "Set up WebSocket API integration requests", "Data transformations" and "Integration
+passthrough behaviors". Bytes are converted before a template sees them; what is not UTF-8 then is an error, unless it
+is a binary message in a format of its own (`binaryMessageFormat`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, assert_never
+
+import msgspec
+
+from wsgateway.errors import ApiConfigurationError, Problem, UnsupportedMediaType
+from wsgateway.integrations.mapping import conversion
+from wsgateway.integrations.mapping.choice import Choice, Named, check_choice, require_text
+from wsgateway.integrations.mapping.overrides import Pairs, left_by_templates, replaced
+from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, header_fault, one
+from wsgateway.templates.keys import REQUEST_ROOTS
+from wsgateway.templates.mapping import request_names, request_overrides, response_names
+from wsgateway.templates.messagepack import FORMATS
+
+if TYPE_CHECKING:
+    from wsgateway.integrations.base import Site
+    from wsgateway.invocation import Invocation
+    from wsgateway.model.integration import Integration
+
+
+class MappedRequest(msgspec.Struct, frozen=True, gc=False):
+    """What an integration sends for one event: mapped parameters with overrides applied, and the body.
+
+    A header or query parameter with several values is there as often. `binary` says that the body is bytes rather
+    than text.
+    """
+
+    body: bytes
+    headers: Pairs = []
+    query: Pairs = []
+    path: dict[str, str] = {}
+    binary: bool = False
+
+
+def check_request(integration: Integration, site: Site, known_context: frozenset[str]) -> Iterator[Problem]:
+    """Every parameter, template and expression that can't work; `known_context` are the names of `$context`."""
+    yield from check_parameters(integration, site, known_context)
+    yield from check_choice(
+        integration.request_templates,
+        integration.template_selection_expression,
+        REQUEST_ROOTS,
+        site,
+        known_context,
+        key="requestTemplates",
+    )
+
+
+class RequestMapping:
+    """The integration request of one integration at one place.
+
+    `fixed` is what every event gives, where that is always the same; else None.
+    """
+
+    def __init__(self, integration: Integration, site: Site) -> None:
+        """Only for what `check_request` found nothing wrong with."""
+        mappings = compile_parameters(integration, site)
+        self._headers = [(target.name, read) for target, read in mappings if target.place == "header"]
+        self._query = [(target.name, read) for target, read in mappings if target.place == "querystring"]
+        self._path = [(target.name, read) for target, read in mappings if target.place == "path"]
+        templates, expression = integration.request_templates, integration.template_selection_expression
+        self._choice = Choice(templates, expression, REQUEST_ROOTS, ("requestTemplates",), site)
+        self._passthrough = integration.passthrough_behavior
+        self._strategy = integration.content_handling_strategy
+        self._aws = integration.integration_type.startswith("AWS")
+        self._format = FORMATS[site.binary_format]
+        self._text_alone = site.binary_format == "JSON"
+        self.fixed: MappedRequest | None = None
+        always = self._choice.always if self._choice.fixed else None
+        if always is not None and always.static is not None and self._strategy is None and not mappings:
+            self.fixed = MappedRequest(always.static)
+
+    def __call__(self, invocation: Invocation) -> MappedRequest:
+        """The request of one event.
+
+        *Raises* UnsupportedMediaType where no template applies and the message may not be passed on,
+        ApiConfigurationError where a template, an override or contentHandlingStrategy fails.
+        """
+        invocation.template_context = None  # $disconnect is tried again with the same event
+        named = self._choice.of(invocation)
+        if named is None and self._refuses:
+            raise UnsupportedMediaType(f"no request template applies, and passthroughBehavior is {self._passthrough}")
+        body, binary = conversion.to_backend(self._strategy, invocation.body(), invocation.binary)
+        if named is not None:
+            body, binary = self._rendered(named, invocation, body, binary), False
+        request = MappedRequest(
+            body,
+            [pair for name, read in self._headers for pair in each(name, read(invocation))],
+            [pair for name, read in self._query for pair in each(name, read(invocation))],
+            {name: one(read(invocation)) for name, read in self._path},
+            binary,
+        )
+        return request if invocation.template_context is None else _overridden(request, invocation, aws=self._aws)
+
+    @property
+    def _refuses(self) -> bool:
+        """Whether a message for which there is no template may not go on as it came."""
+        match self._passthrough:
+            case "WHEN_NO_MATCH":
+                return False
+            case "WHEN_NO_TEMPLATES":
+                return not self._choice.empty
+            case "NEVER":
+                return True
+            case _:
+                assert_never(self._passthrough)
+
+    def _rendered(self, named: Named, invocation: Invocation, body: bytes, binary: bool) -> bytes:
+        text = named.static
+        if text is None:
+            converted = body is not invocation.body()
+            if converted or self._text_alone or not binary:
+                require_text(body, "the message", named.where)
+            text = named.render(
+                response_names(invocation, body) if converted else request_names(invocation, self._format)
+            )
+        if invocation.trace is not None:
+            invocation.trace.note("request template", text)
+        return text
+
+
+def _overridden(request: MappedRequest, invocation: Invocation, *, aws: bool) -> MappedRequest:
+    """`request` with what the template set in `$context.requestOverride` in place of what was mapped.
+
+    *Raises* ApiConfigurationError for a header that no mapping may set.
+    """
+    over = left_by_templates(request_overrides, invocation)
+    for name in over.header:
+        fault = header_fault(name, aws=aws)
+        if fault is not None:
+            raise ApiConfigurationError(f"$context.requestOverride.header: {fault}")
+    if not (over.header or over.querystring or over.path):
+        return request
+    return MappedRequest(
+        request.body,
+        replaced(request.headers, over.header),
+        replaced(request.query, over.querystring, str),
+        {**request.path, **over.path},
+        request.binary,
+    )
+
+
+def compile_request(integration: Integration, site: Site) -> RequestMapping:
+    """What makes the request of an event. Only for what `check_request` found nothing wrong with."""
+    return RequestMapping(integration, site)

@@ -1,0 +1,193 @@
+"""The integration response: which one an answer selects, and what it makes of the answer.
+
+API Gateway developer guide, "Set up WebSocket API integration responses". Only what somebody gets is mapped: the answer
+to a message of a two-way route, which is a frame, and that to $connect, which decides the handshake. AWS doesn't say
+what $connect means without integration responses: the answer is taken as it is, as for a proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wsgateway.errors import ApiConfigurationError, Problem
+from wsgateway.http1 import UnsafeHeader, fields
+from wsgateway.integrations.mapping import conversion
+from wsgateway.integrations.mapping.choice import DEFAULTS, Choice, Named, check_choice, require_text
+from wsgateway.integrations.mapping.overrides import Pairs, left_by_templates, replaced
+from wsgateway.invocation import EventType
+from wsgateway.messages import EndpointResponse, Message
+from wsgateway.model.integration import IntegrationResponse
+from wsgateway.templates import pattern
+from wsgateway.templates.keys import RESPONSE_ROOTS
+from wsgateway.templates.mapping import response_names, response_overrides
+
+if TYPE_CHECKING:
+    from wsgateway.integrations.base import Site
+    from wsgateway.invocation import Invocation
+    from wsgateway.messages import Header
+    from wsgateway.model.integration import Integration
+
+JSON = (b"Content-Type", b"application/json")
+
+
+def check_responses(
+    integration: Integration, site: Site, known_context: frozenset[str] | None = None
+) -> Iterator[Problem]:
+    """Every pattern, parameter, template and expression that can't work; `known_context` as for `check_request`."""
+    for key, response in integration.integration_responses.items():
+        for problem in _check(key, response, site, known_context):
+            yield Problem(("integrationResponses", key, *problem.path), problem.text)
+
+
+def _check(
+    key: str, response: IntegrationResponse, site: Site, known_context: frozenset[str] | None
+) -> Iterator[Problem]:
+    if key not in DEFAULTS:
+        try:
+            pattern.compile(key[1:-1])
+        except pattern.PatternError as error:
+            yield Problem((), str(error))
+    yield from check_choice(
+        response.response_templates,
+        response.template_selection_expression,
+        RESPONSE_ROOTS,
+        site,
+        known_context,
+        key="responseTemplates",
+    )
+
+
+class ResponseMapping:
+    """The integration responses of one integration at one place."""
+
+    def __init__(self, integration: Integration, site: Site) -> None:
+        """Only for what `check_responses` found nothing wrong with."""
+        handshake = site.event_type is EventType.CONNECT
+        self.heard = site.two_way or handshake
+        """Whether anybody gets what an answer is mapped to."""
+        self._patterns: list[tuple[pattern.Pattern, Selected]] = []
+        self._default: Selected | None = None
+        responses = integration.integration_responses
+        if handshake and not responses:
+            responses = {"$default": IntegrationResponse()}
+        for key, response in responses.items() if self.heard else ():
+            selected = Selected(key, response, site)
+            if key in DEFAULTS:
+                self._default = selected
+            else:
+                self._patterns.append((pattern.compile(key[1:-1]), selected))
+
+    def __call__(self, invocation: Invocation, answer: EndpointResponse, text: str) -> EndpointResponse:
+        """What goes back for `answer`; `text` is what patterns are matched with.
+
+        *Raises* ApiConfigurationError where no integration response is for it, or where its template fails.
+        """
+        if not self.heard:
+            return answer
+        selected = self._select(text)
+        if selected is None:
+            raise ApiConfigurationError(f"no integration response matches {_short(text)}; add one, or $default")
+        if invocation.trace is not None:
+            invocation.trace.note("integration response", selected.key)
+        return selected(invocation, answer)
+
+    def always(self, answer: EndpointResponse, text: str) -> EndpointResponse | None:
+        """What goes back for `answer` whatever the event, if no template was rendered before; None if that depends."""
+        if not self.heard:
+            return answer
+        selected = self._select(text)
+        return None if selected is None else selected.always(answer)
+
+    def _select(self, text: str) -> Selected | None:
+        """The first whose pattern `text` matches as a whole, else the default one."""
+        for found, selected in self._patterns:
+            if found.matches(text):
+                return selected
+        return self._default
+
+
+class Selected:
+    """One integration response, compiled."""
+
+    def __init__(self, key: str, response: IntegrationResponse, site: Site) -> None:
+        where = ("integrationResponses", key, "responseTemplates")
+        templates, expression = response.response_templates, response.template_selection_expression
+        self.key = key
+        self._choice = Choice(templates, expression, RESPONSE_ROOTS, where, site)
+        self._strategy = response.content_handling_strategy
+        self._handshake = site.event_type is EventType.CONNECT
+        self._most = site.max_answer_bytes
+
+    def __call__(self, invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
+        """What goes back for `answer`."""
+        body, binary = conversion.from_backend(self._strategy, answer.body)
+        named = self._choice.of(invocation, answer)
+        text = None if named is None else self._rendered(named, invocation, body or b"")
+        if not self._handshake:
+            return self._reply(answer, body, binary, text)
+        status, headers = self._head(invocation, answer)
+        return _handshake(status, headers, body if text is None else text)
+
+    def always(self, answer: EndpointResponse) -> EndpointResponse | None:
+        """What goes back for `answer` whatever the event; None if that depends."""
+        named = self._choice.always
+        text = None if named is None else named.static
+        if not self._choice.fixed or self._strategy or (named is not None and text is None):
+            return None
+        if not self._handshake:
+            return self._reply(answer, answer.body, answer.binary, text)
+        return _handshake(answer.status, [JSON], answer.body if text is None else text)
+
+    def _rendered(self, named: Named, invocation: Invocation, payload: bytes) -> bytes:
+        text = named.static
+        if text is None:
+            require_text(payload, "the backend's answer", named.where)
+            text = named.render(response_names(invocation, payload))
+        if invocation.trace is not None:
+            invocation.trace.note("response template", text)
+        if len(text) > self._most:
+            raise ApiConfigurationError(f"{named.where}: its output is over {self._most} bytes")
+        return text
+
+    def _reply(
+        self, answer: EndpointResponse, body: bytes | None, binary: bool | None, text: bytes | None
+    ) -> EndpointResponse:
+        """The answer to a message. What a template gives is a frame, whatever the backend's status."""
+        if text is not None:
+            return EndpointResponse(answer.status, (JSON,), text, False, Message(text))
+        if body is not None and len(body) > self._most:
+            raise ApiConfigurationError(f"contentHandlingStrategy makes the answer larger than {self._most} bytes")
+        return answer if body is answer.body else EndpointResponse(answer.status, answer.headers, body, binary)
+
+    def _head(self, invocation: Invocation, answer: EndpointResponse) -> tuple[int, list[Header]]:
+        """Status and headers of the answer to a handshake: what templates said, and nothing else of the backend's."""
+        pairs: Pairs = []
+        status = answer.status
+        if invocation.template_context is not None:
+            over = left_by_templates(response_overrides, invocation)
+            pairs = replaced(pairs, over.header)
+            status = over.status or status
+        headers = [(name.encode(), value.encode()) for name, value in pairs]
+        typed = any(name.lower() == b"content-type" for name, _ in headers)
+        return status, headers if typed else [JSON, *headers]
+
+
+def _handshake(status: int, headers: list[Header], body: bytes | None) -> EndpointResponse:
+    """*Raises* ApiConfigurationError for what can't be the answer to a handshake: 101 is the gateway's to say."""
+    if not 200 <= status <= 599:
+        raise ApiConfigurationError(f"{status} can't answer a handshake; a status from 200 to 599 can")
+    try:
+        fields(headers)
+    except UnsafeHeader as error:
+        raise ApiConfigurationError(f"a header can't be sent: {error}") from error
+    return EndpointResponse(status, tuple(headers), body)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def compile_responses(integration: Integration, site: Site) -> ResponseMapping:
+    """What makes of an answer what goes back. Only for what `check_responses` found nothing wrong with."""
+    return ResponseMapping(integration, site)
