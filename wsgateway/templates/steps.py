@@ -58,9 +58,12 @@ class Path:
     def __call__(self, document: Json) -> Json | Missing:
         if self.keys is not None:
             return follow(self.keys, document)
-        scope = Scope(document)
+        return self.evaluate(Scope(document))
+
+    def evaluate(self, scope: Scope) -> Json | Missing:
+        """As a call with the document of `scope`, which tells afterwards how much work is left."""
         try:
-            found = self.within(document, scope)
+            found = self.within(scope.root, scope)
             if self.deep:
                 weigh(found, scope)
         except OutOfWork:

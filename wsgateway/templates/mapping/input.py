@@ -15,7 +15,7 @@ from wsgateway.invocation import Invocation, header_text
 from wsgateway.templates import jsonpath
 from wsgateway.templates.document import MISSING, Format, Json, Missing, to_json
 from wsgateway.templates.expression import ExpressionError
-from wsgateway.templates.steps import Path
+from wsgateway.templates.steps import WORK, Path, Scope
 from wsgateway.templates.vtl.values import NoMethod, RenderError, Tool, Value, Work, json_text
 
 _EMPTY: Final = "{}"
@@ -26,13 +26,15 @@ _LONGEST_KEPT: Final = 256
 class Input(Tool):
     """`$input` over the body of a request, or over that of an answer to it."""
 
-    __slots__ = ("_body", "_document", "_format", "_invocation", "_live", "_of_request", "_parameters")
+    __slots__ = ("_body", "_document", "_format", "_invocation", "_live", "_of_request", "_parameters", "_written")
 
     def __init__(self, invocation: Invocation, body: bytes, format: Format, *, of_request: bool) -> None:
         self._invocation = invocation
         self._body = body
         self._format = format
         self._of_request = of_request
+        self._written = ""
+        """The body as text; a template that writes it often makes it once."""
         self._document: Json | Missing = None
         self._live = False
         """Whether the document is this template's own, since it has got hold of parts of it."""
@@ -50,10 +52,12 @@ class Input(Tool):
         raise NoMethod(name)
 
     def _text(self) -> str:
-        try:
-            return self._body.decode() or _EMPTY
-        except UnicodeDecodeError as error:
-            raise RenderError(f"the body is not UTF-8: {error.reason} at byte {error.start + 1}") from None
+        if not self._written:
+            try:
+                self._written = self._body.decode() or _EMPTY
+            except UnicodeDecodeError as error:
+                raise RenderError(f"the body is not UTF-8: {error.reason} at byte {error.start + 1}") from None
+        return self._written
 
     def _json(self, path: str, work: Work) -> str:
         """The result as JSON; a missing one is an empty JSON string."""
@@ -72,21 +76,27 @@ class Input(Tool):
             return None
         if isinstance(found, dict | list) and not self._live:
             work.characters(len(self._body))
-            self._document = _copy(self._read())
+            self._document = _copy(self._read(work))
             self._live = True
             found = self._found(path, work)
         return cast("Value", found)
 
     def _found(self, path: str, work: Work) -> Json | Missing:
-        document = self._read()
+        document = self._read(work)
         if document is MISSING or path == "$":
             return document
         try:
-            return compiled_path(path, work)(document)
+            compiled = compiled_path(path, work)
+            if compiled.keys is not None:
+                return compiled(document)
+            scope = Scope(document)
+            found = compiled.evaluate(scope)
         except RecursionError:  # a template can make a document as deep as it likes
             raise RenderError(f"what {path} looks at is nested too deep") from None
+        work.items(WORK - scope.left)
+        return found
 
-    def _read(self) -> Json | Missing:
+    def _read(self, work: Work) -> Json | Missing:
         document = self._document
         if document is None:
             if not self._body:
@@ -94,11 +104,15 @@ class Input(Tool):
             elif self._of_request:
                 document = self._invocation.document
                 if document is None:
-                    document = self._invocation.document = self._format.decode(self._body)
+                    document = self._invocation.document = self._parsed(work)
             else:
-                document = self._format.decode(self._body)
+                document = self._parsed(work)
             self._document = document
         return document
+
+    def _parsed(self, work: Work) -> Json | Missing:
+        work.characters(len(self._body))
+        return self._format.decode(self._body)
 
     def _parameter(self, name: str, work: Work) -> Value:
         for place in self._all_parameters().values():

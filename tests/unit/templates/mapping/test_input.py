@@ -136,6 +136,18 @@ def test_a_body_made_to_hold_itself_ends() -> None:
         call(found, "json", ["$"], Work())
 
 
+def test_looking_through_a_large_body_again_and_again_ends() -> None:
+    found = request_names(message("[" + "1," * 20_000 + "1]"))["input"]
+
+    def often() -> None:
+        work = Work()
+        for _ in range(1000):
+            call(found, "path", ["$..a"], work)
+
+    with pytest.raises(RenderError):
+        often()
+
+
 def test_a_path_that_is_none_tells_where() -> None:
     with pytest.raises(RenderError, match=r"not a JSONPath: .* \(at character 4 of '\$\.\['\)"):
         asked(message(ORDER), "path", "$.[")
