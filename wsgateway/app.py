@@ -48,7 +48,6 @@ from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http import Http
 from wsgateway.integrations.http_proxy import HttpProxy
 from wsgateway.integrations.mock import Mock
-from wsgateway.invocation import CONTEXT
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.registry.base import DefinitionStore, NodeEntry
@@ -75,12 +74,11 @@ DEFAULT_REGION = "us-east-1"
 
 def integration_types(upstream: Upstream, functions: Functions, aws: AwsAccess) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
-    known_context = frozenset(CONTEXT)
     return {
         "AWS_PROXY": AwsProxy(functions, aws),
-        "HTTP": Http(upstream, known_context),
-        "HTTP_PROXY": HttpProxy(upstream, known_context),
-        "MOCK": Mock(known_context),
+        "HTTP": Http(upstream),
+        "HTTP_PROXY": HttpProxy(upstream),
+        "MOCK": Mock(),
     }
 
 

@@ -279,6 +279,11 @@ class Invocation:
         return self._query
 
 
+def is_context(name: str) -> bool:
+    """Whether there is a `$context.NAME`."""
+    return name in CONTEXT
+
+
 CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {
     "apiId": lambda i: i.client.api_id,
     "stage": lambda i: i.client.stage,

@@ -39,8 +39,8 @@ class Http(HttpBackend):
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI with this stage's variables, and all that is mapped."""
         yield from self._check_uri(integration, site)
-        yield from check_request(integration, site, self._known_context)
-        yield from check_responses(integration, site, self._known_context)
+        yield from check_request(integration, site)
+        yield from check_responses(integration, site)
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that renders the request, sends it and maps the answer."""

@@ -35,9 +35,8 @@ BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 class HttpBackend:
     """The part of an IntegrationType that both HTTP types share."""
 
-    def __init__(self, upstream: Upstream, known_context: frozenset[str]) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._known_context = known_context
         self._gates = Gates()
 
     def _check_uri(self, integration: Integration, site: Site) -> Iterator[Problem]:

@@ -34,7 +34,7 @@ class HttpProxy(HttpBackend):
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI with this stage's variables, and every mapping."""
         yield from self._check_uri(integration, site)
-        yield from check_parameters(integration, site, self._known_context)
+        yield from check_parameters(integration, site)
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that writes one request, most of it prepared here."""

@@ -31,14 +31,11 @@ JSON = ((b"Content-Type", b"application/json"),)
 class Mock:
     """The IntegrationType of MOCK."""
 
-    def __init__(self, known_context: frozenset[str]) -> None:
-        self._known_context = known_context
-
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """All that is mapped, and what can be known of the statusCode before there is an event."""
         problems = [
-            *check_request(integration, site, self._known_context),
-            *check_responses(integration, site, self._known_context),
+            *check_request(integration, site),
+            *check_responses(integration, site),
         ]
         yield from problems
         if problems:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.errors import Problem
 from wsgateway.headers import Backend, target_fault
-from wsgateway.invocation import Invocation
+from wsgateway.invocation import Invocation, is_context
 from wsgateway.model.uri import VARIABLE
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.messagepack import FORMATS
@@ -33,8 +33,8 @@ def slots(uri: str) -> list[str]:
     return SLOT.findall(VARIABLE.sub("", uri).partition("?")[0])
 
 
-def check_parameters(integration: Integration, site: Site, known_context: frozenset[str]) -> Iterator[Problem]:
-    """Every mapping that can't be carried out; `known_context` are the names of `$context`."""
+def check_parameters(integration: Integration, site: Site) -> Iterator[Problem]:
+    """Every mapping that can't be carried out."""
     known_slots = slots(integration.integration_uri or "")
     aws = integration.integration_type.startswith("AWS")
     for key, text in integration.request_parameters.items():
@@ -54,7 +54,7 @@ def check_parameters(integration: Integration, site: Site, known_context: frozen
             yield Problem(path, str(error))
             continue
         match source:
-            case Context(name) if name not in known_context:
+            case Context(name) if not is_context(name):
                 yield Problem(path, f"there is no $context.{name}")
             case StageVariable(name) if name not in site.stage_variables:
                 yield Problem(path, f"the stage has no variable {name}; add it to its stageVariables")

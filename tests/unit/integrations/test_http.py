@@ -12,7 +12,7 @@ from tests.unit.dataplane.values import connecting, disconnecting, message
 from tests.unit.integrations.test_http_proxy import Sent, header, lines, site
 from wsgateway.errors import ApiConfigurationError
 from wsgateway.integrations.http import Http
-from wsgateway.invocation import CONTEXT, Invocation
+from wsgateway.invocation import Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse, Message
 from wsgateway.model.integration import Integration
 from wsgateway.upstream.pool import Upstream
@@ -52,7 +52,7 @@ def call(
         }
     )
     where = site(invocation.event_type, two_way=two_way, **invocation.stage_variables)
-    kind = Http(cast("Upstream", upstream), frozenset(CONTEXT))
+    kind = Http(cast("Upstream", upstream))
     assert list(kind.check(integration, where)) == []
     return kind.compile(integration, where)(invocation)
 

@@ -14,7 +14,7 @@ from tests.unit.dataplane.values import connecting, disconnecting, message, quot
 from wsgateway.errors import ApiConfigurationError, UnsupportedMediaType
 from wsgateway.integrations.base import Site
 from wsgateway.integrations.mapping import MappedRequest, RequestMapping, check_request, compile_request
-from wsgateway.invocation import CONTEXT, EventType, Invocation
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.model.integration import Integration
 
 
@@ -37,7 +37,7 @@ def http(uri: str = "http://backend.example/{room}", **fields: object) -> Integr
 
 def mapping(integration: Integration, where: Site | None = None) -> RequestMapping:
     where = where or site()
-    assert list(check_request(integration, where, frozenset(CONTEXT))) == []
+    assert list(check_request(integration, where)) == []
     return compile_request(integration, where)
 
 
@@ -48,7 +48,7 @@ def mapped(invocation: Invocation, **fields: object) -> MappedRequest:
 
 
 def problems(**fields: object) -> list[str]:
-    found = check_request(http(**fields), site(tier="gold"), frozenset(CONTEXT))
+    found = check_request(http(**fields), site(tier="gold"))
     return [f"{'.'.join(map(str, problem.path))}: {problem.text}" for problem in found]
 
 

@@ -12,7 +12,7 @@ from tests.unit.dataplane.values import connecting, disconnecting, message, quot
 from wsgateway.errors import ApiConfigurationError, BadGateway
 from wsgateway.integrations.base import Site
 from wsgateway.integrations.mapping import ResponseMapping, check_responses, compile_responses, then
-from wsgateway.invocation import CONTEXT, EventType, Invocation
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits
@@ -41,7 +41,7 @@ def http(responses: dict[str, Any]) -> Integration:
 
 def mapping(responses: dict[str, Any], where: Site | None = None) -> ResponseMapping:
     where = where or site()
-    assert list(check_responses(http(responses), where, frozenset(CONTEXT))) == []
+    assert list(check_responses(http(responses), where)) == []
     return compile_responses(http(responses), where)
 
 
@@ -278,7 +278,7 @@ def test_what_depends_on_the_event_is_not(responses: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_refused(key: str, response: dict[str, Any], said: str) -> None:
-    (problem,) = check_responses(http({key: response}), site(), frozenset(CONTEXT))
+    (problem,) = check_responses(http({key: response}), site())
     found = f"{'.'.join(map(str, problem.path))}: {problem.text}"
 
     assert re.match(rf"integrationResponses\.{re.escape(key)}{said}", found), found

@@ -10,7 +10,7 @@ from tests.unit.dataplane.values import connecting, message, quotas
 from wsgateway.errors import ApiConfigurationError, UnsupportedMediaType
 from wsgateway.integrations.base import Site
 from wsgateway.integrations.mock import Mock
-from wsgateway.invocation import CONTEXT, EventType, Invocation
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 from wsgateway.model.integration import Integration
 
@@ -54,7 +54,7 @@ def answer(
     **more: object,
 ) -> EndpointResponse:
     invocation = invocation or message()
-    kind, where = Mock(frozenset(CONTEXT)), site(invocation.event_type, two_way=two_way)
+    kind, where = Mock(), site(invocation.event_type, two_way=two_way)
     integration = mock(request, responses, **more)
     assert list(kind.check(integration, where)) == []
     given = kind.compile(integration, where)(invocation)
@@ -92,7 +92,7 @@ def test_a_one_way_mock_needs_none() -> None:
 
 
 def test_an_answer_that_is_always_the_same_is_made_once() -> None:
-    kind = Mock(frozenset(CONTEXT))
+    kind = Mock()
     call = kind.compile(mock(OK, {"$default": "hi"}), site())
 
     first, second = call(message()), call(message("other"))
@@ -196,7 +196,7 @@ def test_connect_with_a_status_that_depends_and_is_none_fails() -> None:
     ],
 )
 def test_what_is_refused(request_template: str | None, event_type: EventType, said: str) -> None:
-    (problem,) = Mock(frozenset(CONTEXT)).check(mock(request_template, {}), site(event_type))
+    (problem,) = Mock().check(mock(request_template, {}), site(event_type))
 
     assert (problem.path, problem.text) == (("requestTemplates",), said)
 
@@ -204,7 +204,7 @@ def test_what_is_refused(request_template: str | None, event_type: EventType, sa
 def test_every_problem_is_told() -> None:
     integration = mock("#if(", {"/(/": "#end"})
 
-    found = Mock(frozenset(CONTEXT)).check(integration, site())
+    found = Mock().check(integration, site())
 
     assert [problem.path for problem in found] == [
         ("requestTemplates", "$default"),

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from wsgateway.errors import ApiConfigurationError, Problem
+from wsgateway.invocation import is_context
 from wsgateway.model.explain import escaped
 from wsgateway.templates import mapping, vtl
 from wsgateway.templates.expression import ExpressionError
@@ -95,7 +96,6 @@ def check_choice(
     expression: str | None,
     roots: Sequence[str],
     site: Site,
-    known_context: frozenset[str] | None = None,
     *,
     key: str,
 ) -> Iterator[Problem]:
@@ -114,7 +114,7 @@ def check_choice(
         yield Problem(path, str(error))
         return
     for variable in found.variables:
-        if variable.root == "context" and known_context is not None and variable.name not in known_context:
+        if variable.root == "context" and not is_context(variable.name):
             yield Problem(path, f"there is no $context.{variable.name}")
         if variable.root == "stageVariables" and variable.name not in site.stage_variables:
             yield Problem(path, f"the stage has no variable {variable.name}; add it to its stageVariables")

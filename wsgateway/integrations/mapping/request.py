@@ -41,15 +41,14 @@ class MappedRequest(msgspec.Struct, frozen=True, gc=False):
     binary: bool = False
 
 
-def check_request(integration: Integration, site: Site, known_context: frozenset[str]) -> Iterator[Problem]:
-    """Every parameter, template and expression that can't work; `known_context` are the names of `$context`."""
-    yield from check_parameters(integration, site, known_context)
+def check_request(integration: Integration, site: Site) -> Iterator[Problem]:
+    """Every parameter, template and expression that can't work."""
+    yield from check_parameters(integration, site)
     yield from check_choice(
         integration.request_templates,
         integration.template_selection_expression,
         REQUEST_ROOTS,
         site,
-        known_context,
         key="requestTemplates",
     )
 

@@ -31,18 +31,14 @@ if TYPE_CHECKING:
 JSON = (b"Content-Type", b"application/json")
 
 
-def check_responses(
-    integration: Integration, site: Site, known_context: frozenset[str] | None = None
-) -> Iterator[Problem]:
-    """Every pattern, parameter, template and expression that can't work; `known_context` as for `check_request`."""
+def check_responses(integration: Integration, site: Site) -> Iterator[Problem]:
+    """Every pattern, parameter, template and expression that can't work."""
     for key, response in integration.integration_responses.items():
-        for problem in _check(key, response, site, known_context):
+        for problem in _check(key, response, site):
             yield Problem(("integrationResponses", key, *problem.path), problem.text)
 
 
-def _check(
-    key: str, response: IntegrationResponse, site: Site, known_context: frozenset[str] | None
-) -> Iterator[Problem]:
+def _check(key: str, response: IntegrationResponse, site: Site) -> Iterator[Problem]:
     if key not in DEFAULTS:
         try:
             pattern.compile(key[1:-1])
@@ -53,7 +49,6 @@ def _check(
         response.template_selection_expression,
         RESPONSE_ROOTS,
         site,
-        known_context,
         key="responseTemplates",
     )
 
