@@ -12,6 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from itertools import accumulate
 from json.scanner import make_scanner
+from math import isfinite, isnan
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 import msgspec
@@ -87,6 +88,26 @@ def number_value(text: str) -> int | float:
     if len(text) > _LONGEST_INT or not text.lstrip("-").isdigit():
         return float(text)
     return int(text)
+
+
+def double_text(value: float) -> str:
+    """A double as Java's `Double.toString` writes it: `2.0`, `1.0E10`, `Infinity`."""
+    if isnan(value):
+        return "NaN"
+    if not isfinite(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        # Python changes to an exponent only below 1e-4.
+        return repr(value)
+    mantissa, _, exponent = repr(value).partition("e")
+    if exponent:
+        return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
+    sign, digits = ("-", mantissa[1:]) if value < 0 else ("", mantissa)
+    whole, _, fraction = digits.partition(".")
+    if whole != "0":
+        return f"{sign}{whole[0]}.{(whole[1:] + fraction).rstrip('0') or '0'}E{len(whole) - 1}"
+    significant = fraction.lstrip("0")
+    return f"{sign}{significant[0]}.{significant[1:] or '0'}E-{len(fraction) - len(significant) + 1}"
 
 
 def too_deep(data: bytes) -> bool:

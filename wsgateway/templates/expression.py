@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+MAX_NESTING: Final = 32
+"""Things within each other in one expression; Python's stack carries several times this."""
 
 
 class ExpressionError(ValueError):
@@ -21,11 +27,24 @@ class ExpressionError(ValueError):
 class Cursor:
     """A place in an expression. What is taken is behind it."""
 
-    __slots__ = ("position", "text")
+    __slots__ = ("depth", "position", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.position = 0
+        self.depth = 0
+        """How many things that stand within each other are being read."""
+
+    @contextmanager
+    def nested(self, problem: str) -> Iterator[None]:
+        """One more thing within another is read. Raises ExpressionError with `problem` where these are too many."""
+        if self.depth > MAX_NESTING:
+            raise self.error(problem)
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     def at(self, literal: str) -> bool:
         """Whether `literal` comes next."""

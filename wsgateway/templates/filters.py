@@ -1,136 +1,122 @@
-"""JSONPath filters, `[?(@.price < 10 && @.name)]`, in Jayway JsonPath's syntax.
+"""JSONPath filters, `[?(@.price < 10 && @.name =~ /a.*/i)]`, in Jayway JsonPath's syntax.
 
-Built: == != < <= > >=, a path alone (it exists), && || ! and parentheses. Values of different kinds are unequal and
-not in order; Jayway also compares a number with a string holding one. Regular expressions are left out: they would let
-a client spend our time.
+Two operands and an operator of `comparisons`, `=~` and a regular expression (Java's, see `pattern`; the whole of a
+string, number or boolean must match, or of one element of an array), a path alone (it exists), && || ! and parentheses.
 """
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final
 
+from wsgateway.templates import pattern
+from wsgateway.templates.comparisons import RIGHT_SIDES, SYMBOLS, WORDS, Comparison
 from wsgateway.templates.document import MISSING, Json, Missing, Number
-from wsgateway.templates.expression import Cursor
-from wsgateway.templates.steps import Path, Predicate, Scope
+from wsgateway.templates.expression import MAX_NESTING, Cursor, ExpressionError
+from wsgateway.templates.operands import BLANK, Operand, Operands, PathReader, read_operand
+from wsgateway.templates.pattern import Pattern
+from wsgateway.templates.steps import CHARACTERS_PER_WORK, Path, Predicate, Scope
 
-Operand: TypeAlias = Callable[[Json, Scope], Json | Missing]
-PathReader: TypeAlias = Callable[[Cursor], Path]
-
-MAX_NESTING: Final = 32
-
-_BLANK = re.compile(r"[ \t]*")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_SYMBOL = re.compile(r"===|!==|==|!=|<=|>=|=~|<|>")
 _WORD = re.compile(r"[a-zA-Z]+")
-_OPERATOR = re.compile(r"==|!=|<=|>=|<|>")
-_OTHER_OPERATOR = re.compile(r"=~|[a-zA-Z]+")
-_CONSTANTS: Final = {"true": True, "false": False, "null": None}
-_ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+_REGEX = re.compile(r"/((?:[^/\\]|\\.)*)/([a-zA-Z]*)", re.DOTALL)
+_OPERATORS: Final = " ".join([*SYMBOLS, "=~", *WORDS])
 
 
-def read_filter(cursor: Cursor, read_path: PathReader, read_string: Callable[[Cursor], str]) -> Predicate:
+def read_filter(cursor: Cursor, read_path: PathReader) -> Predicate:
     """The filter that begins at the cursor, behind its `?`, up to and with its closing parenthesis.
 
     `read_path` reads a path from behind its `@` or `$`. Raises ExpressionError.
     """
-    return _Reader(cursor, read_path, read_string).group(0)
+    return _Reader(cursor, read_path).group()
 
 
 class _Reader:
-    def __init__(self, cursor: Cursor, read_path: PathReader, read_string: Callable[[Cursor], str]) -> None:
+    def __init__(self, cursor: Cursor, read_path: PathReader) -> None:
         self.cursor = cursor
         self.read_path = read_path
-        self.read_string = read_string
 
-    def group(self, depth: int) -> Predicate:
-        if depth > MAX_NESTING:
-            raise self.cursor.error(f"a filter nests at most {MAX_NESTING} deep")
-        self.cursor.expect("(", "a filter is written [?(…)]")
-        predicate = self.any_of(depth)
-        self.cursor.expect(")", "expected && or || or the filter's closing )")
+    def group(self) -> Predicate:
+        with self.cursor.nested(f"a filter nests at most {MAX_NESTING} deep"):
+            self.cursor.expect("(", "a filter is written [?(…)]")
+            predicate = self.any_of()
+            self.cursor.expect(")", "expected && or || or the filter's closing )")
         return predicate
 
-    def any_of(self, depth: int) -> Predicate:
-        predicates = [self.all_of(depth)]
+    def any_of(self) -> Predicate:
+        predicates = [self.all_of()]
         while self.cursor.take("||"):
-            predicates.append(self.all_of(depth))
+            predicates.append(self.all_of())
         return predicates[0] if len(predicates) == 1 else lambda node, scope: any(p(node, scope) for p in predicates)
 
-    def all_of(self, depth: int) -> Predicate:
-        predicates = [self.one(depth)]
+    def all_of(self) -> Predicate:
+        predicates = [self.one()]
         while self.cursor.take("&&"):
-            predicates.append(self.one(depth))
+            predicates.append(self.one())
         return predicates[0] if len(predicates) == 1 else lambda node, scope: all(p(node, scope) for p in predicates)
 
-    def one(self, depth: int) -> Predicate:
+    def one(self) -> Predicate:
         cursor = self.cursor
-        cursor.match(_BLANK)
+        cursor.match(BLANK)
         negated = False
         while cursor.take("!"):
             negated = not negated
-            cursor.match(_BLANK)
-        predicate = self.group(depth + 1) if cursor.at("(") else self.comparison()
-        cursor.match(_BLANK)
+            cursor.match(BLANK)
+        predicate = self.group() if cursor.at("(") else self.comparison()
+        cursor.match(BLANK)
         return (lambda node, scope: not predicate(node, scope)) if negated else predicate
 
     def comparison(self) -> Predicate:
         cursor = self.cursor
         start = cursor.position
-        left, path = self.operand()
-        cursor.match(_BLANK)
-        symbol = cursor.match(_OPERATOR)
-        if symbol:
-            cursor.match(_BLANK)
-            right, other_path = self.operand()
-            # A client could make each of many comparisons long: nothing of the row bounds what lies elsewhere.
-            if _absolute(path) and _absolute(other_path):
-                raise cursor.error("comparing two paths from $ is not supported yet; one side must begin with @", start)
-            return _compare(symbol, left, right)
+        if cursor.at("/"):
+            return self.matched_by_regex()
+        left = read_operand(cursor, self.read_path)
+        cursor.match(BLANK)
         position = cursor.position
-        other = cursor.match(_OTHER_OPERATOR)
-        if other:
-            raise cursor.error(f"the operator {other} is not supported yet; use == != < <= > >=", position)
-        if path is None:
+        symbol = cursor.match(_SYMBOL) or cursor.match(_WORD)
+        cursor.match(BLANK)
+        if symbol == "=~":
+            return _matches(self.regex(), left.evaluate)
+        comparison = SYMBOLS.get(symbol) or WORDS.get(symbol.lower())
+        if comparison is not None:
+            return self.compared(comparison, symbol, left)
+        if symbol:
+            raise cursor.error(f"there is no operator {symbol}; use one of {_OPERATORS}", position)
+        if left.path is None:
             raise cursor.error("expected a comparison or a path, as in @.name", start)
-        return _exists(path, left)
+        return _exists(left.path, left.evaluate)
 
-    def operand(self) -> tuple[Operand, Path | None]:
-        cursor = self.cursor
-        if cursor.take("@"):
-            relative = self.read_path(cursor)
-            return relative.within, relative
-        if cursor.take("$"):
-            absolute = self.read_path(cursor)
-            return (lambda _, scope: absolute.within(scope.root, scope)), absolute
-        return _constant(self.literal()), None
+    def compared(self, comparison: Comparison, symbol: str, left: Operands) -> Predicate:
+        start = self.cursor.position
+        right = read_operand(self.cursor, self.read_path)
+        kind, wanted = RIGHT_SIDES.get(comparison, (object, ""))
+        if right.path is None and not isinstance(right.constant, kind):
+            raise self.cursor.error(f"{symbol} is followed by {wanted}", start)
+        one, other = left.evaluate, right.evaluate
+        return lambda node, scope: comparison(one(node, scope), other(node, scope), scope)
 
-    def literal(self) -> Json:
+    def matched_by_regex(self) -> Predicate:
+        """`/…/ =~ @.name`"""
+        regex = self.regex()
+        self.cursor.match(BLANK)
+        self.cursor.expect("=~", "expected =~ behind the regular expression")
+        self.cursor.match(BLANK)
+        return _matches(regex, read_operand(self.cursor, self.read_path).evaluate)
+
+    def regex(self) -> Pattern:
         cursor = self.cursor
-        if cursor.at("'") or cursor.at('"'):
-            return self.read_string(cursor)
         start = cursor.position
-        number = cursor.match(_NUMBER)
-        if number:
-            return Number(number)
-        word = cursor.match(_WORD)
-        if word in _CONSTANTS:
-            return _CONSTANTS[word]
-        raise cursor.error("expected @, $, a quoted string, a number, true, false or null", start)
-
-
-def _absolute(path: Path | None) -> bool:
-    return path is not None and path.text.startswith("$")
-
-
-def _constant(value: Json) -> Operand:
-    return lambda node, scope: value
+        written = _REGEX.match(cursor.text, start)
+        if written is None:
+            raise cursor.error("expected a regular expression, as in /a.*/i")
+        cursor.position = written.end()
+        flags = f"(?{written[2]})" if written[2] else ""
+        try:
+            return pattern.compile(flags + written[1])
+        except ExpressionError as error:
+            at = error.position - len(flags)
+            raise cursor.error(error.problem, start + 1 + at if at >= 0 else written.start(2)) from error
 
 
 def _exists(path: Path, operand: Operand) -> Predicate:
@@ -139,22 +125,26 @@ def _exists(path: Path, operand: Operand) -> Predicate:
     return lambda node, scope: bool(operand(node, scope))
 
 
-def _compare(symbol: str, left: Operand, right: Operand) -> Predicate:
-    match symbol:
-        case "==":
-            return lambda node, scope: _equal(left(node, scope), right(node, scope))
-        case "!=":
-            return lambda node, scope: not _equal(left(node, scope), right(node, scope))
+def _matches(regex: Pattern, operand: Operand) -> Predicate:
+    def predicate(node: Json, scope: Scope) -> bool:
+        value = operand(node, scope)
+        candidates = value if isinstance(value, list) else [value]
+        scope.spend(len(candidates))
+        return any(_match(regex, candidate, scope) for candidate in candidates)
+
+    return predicate
+
+
+def _match(regex: Pattern, value: Json | Missing, scope: Scope) -> bool:
+    """As Jayway JsonPath has it, what is none of the kinds with a text has an empty one."""
+    match value:
+        case str():
+            text = value
+        case Number():
+            text = value.text
+        case True | False:
+            text = str(value).lower()
         case _:
-            order = _ORDER[symbol]
-            return lambda node, scope: _ordered(order, left(node, scope), right(node, scope))
-
-
-def _equal(left: Json | Missing, right: Json | Missing) -> bool:
-    return left is not MISSING and left == right
-
-
-def _ordered(order: Callable[[Any, Any], bool], left: Json | Missing, right: Json | Missing) -> bool:
-    if isinstance(left, Number) and isinstance(right, Number):
-        return order(left.value(), right.value())
-    return isinstance(left, str) and isinstance(right, str) and order(left, right)
+            text = ""
+    scope.spend(1 + len(text) // CHARACTERS_PER_WORK)
+    return regex.matches(text)

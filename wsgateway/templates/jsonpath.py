@@ -1,26 +1,23 @@
 """JSONPath in Jayway JsonPath's dialect, the one API Gateway evaluates (developer guide, "Data transformations").
 
 `$.name`, `['name']`, `[n]`, `[-n]`, `[*]`, `.*`, `[a:b]`, `[0,2]`, `['a','b']`, `..name`, filters `[?(@.n > 1)]` and a
-closing `.length()`. As Jayway does, a path without the leading `$` is read as if it had one.
+closing function as in `.length()`. As Jayway does, a path without the leading `$` is read as if it had one.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from wsgateway.templates import steps
-from wsgateway.templates.expression import Cursor
+from wsgateway.templates.expression import MAX_NESTING, Cursor
 from wsgateway.templates.filters import read_filter
+from wsgateway.templates.functions import FUNCTIONS, Function, call, sizes
+from wsgateway.templates.operands import BLANK, Operand, read_operand, read_string
 from wsgateway.templates.steps import Path, Step
 
-_BLANK = re.compile(r"[ \t]*")
 _NAME = re.compile(r"""[^\s.,\[\](){}'"*?@]+""")
 _NAME_IN_FILTER = re.compile(r"""[^\s.,\[\](){}'"*?@=!<>&|~]+""")
 _INDEX = re.compile(r"-?[0-9]{1,9}(?![0-9])")
-_STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_SHORT_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 def compile(path: str) -> Path:
@@ -39,22 +36,8 @@ def compile(path: str) -> Path:
 
 
 def _read_path_in_filter(cursor: Cursor) -> Path:
-    return _Reader(cursor, _NAME_IN_FILTER).path(cursor.position - 1, bare=False)
-
-
-def read_string(cursor: Cursor) -> str:
-    """The quoted string at the cursor. Raises ExpressionError where it has no end."""
-    quoted = cursor.match(_STRING)
-    if not quoted:
-        raise cursor.error("this string has no closing quote")
-    # An escape of half a surrogate pair stands for U+FFFD, as it does in documents.
-    return _ESCAPE.sub(_unescape, quoted[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _unescape(escape: re.Match[str]) -> str:
-    if escape[1] is not None:
-        return chr(int(escape[1], 16))
-    return _SHORT_ESCAPES.get(escape[2], escape[2])
+    with cursor.nested(f"paths nest at most {MAX_NESTING} deep"):
+        return _Reader(cursor, _NAME_IN_FILTER).path(cursor.position - 1, bare=False)
 
 
 class _Reader:
@@ -104,7 +87,7 @@ class _Reader:
         return self.bare_step()
 
     def bare_step(self) -> bool:
-        """Read a name, `*` or `length()`; False behind what ends a path."""
+        """Read a name, `*` or a function; False behind what ends a path."""
         cursor = self.cursor
         if cursor.take("*"):
             self.add(steps.children, definite=False)
@@ -117,30 +100,59 @@ class _Reader:
             self.member = name
             self.add(steps.member(name), key=name)
             return True
-        if name != "length" or not cursor.take("()"):
-            raise cursor.error(f"the function {name}() is not supported yet; length() is", start)
-        if self.deep or not self.definite:
-            raise cursor.error("length() behind a path that can find several values is not supported yet", start)
-        self.add(steps.length)
+        self.function(name, start)
         return False
+
+    def function(self, name: str, start: int) -> None:
+        """Read the arguments of the function `name`, which ends the path."""
+        cursor = self.cursor
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise cursor.error(f"there is no function {name}(); there are {', '.join(FUNCTIONS)}", start)
+        if self.scans and not function.scans:
+            raise cursor.error(f"{name}() is not for what .. finds; use it behind a path to one value", start)
+        arguments = self.arguments(name, function, start)
+        if self.scans:
+            if self.deep:
+                self.steps.append(steps.branches)
+            self.steps = [steps.together(self.steps)]
+            self.definite, self.deep = True, False
+        self.add(sizes if self.scans and name in ("length", "size") else call(function, arguments))
+
+    def arguments(self, name: str, function: Function, start: int) -> list[Operand]:
+        cursor = self.cursor
+        cursor.expect("(", "expected (")
+        arguments: list[Operand] = []
+        cursor.match(BLANK)
+        while not cursor.take(")"):
+            if arguments:
+                cursor.expect(",", "expected , or )")
+                cursor.match(BLANK)
+            arguments.append(read_operand(cursor, _read_path_in_filter).evaluate)
+            cursor.match(BLANK)
+        fewest, most = function.arguments
+        if not fewest <= len(arguments) <= most:
+            wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+            raise cursor.error(f"{name}() takes {wanted} argument(s), not {len(arguments)}", start)
+        return arguments
 
     def bracket(self) -> None:
         """Read `[…]`."""
         cursor = self.cursor
         cursor.expect("[", "expected [")
-        cursor.match(_BLANK)
+        cursor.match(BLANK)
         if cursor.take("*"):
             self.add(steps.children, definite=False)
         elif cursor.take("?"):
-            cursor.match(_BLANK)
-            predicate = read_filter(cursor, _read_path_in_filter, read_string)
+            cursor.match(BLANK)
+            predicate = read_filter(cursor, _read_path_in_filter)
             where, self.deep = steps.any_where if self.deep else steps.those_where, False
             self.add(where(predicate), definite=False)
         elif cursor.at("'") or cursor.at('"'):
             self.quoted_names()
         else:
             self.indexes()
-        cursor.match(_BLANK)
+        cursor.match(BLANK)
         cursor.expect("]", "expected ]")
 
     def quoted_names(self) -> None:
@@ -164,11 +176,11 @@ class _Reader:
     def indexes(self) -> None:
         cursor = self.cursor
         first = self.index()
-        cursor.match(_BLANK)
+        cursor.match(BLANK)
         if cursor.take(":"):
-            cursor.match(_BLANK)
+            cursor.match(BLANK)
             self.add(steps.piece(first, self.index()), definite=False)
-            cursor.match(_BLANK)
+            cursor.match(BLANK)
             if cursor.at(":"):
                 raise cursor.error("a slice is [from:to], without a step")
             return
@@ -188,9 +200,9 @@ class _Reader:
         return int(text) if text else None
 
     def comma(self) -> bool:
-        self.cursor.match(_BLANK)
+        self.cursor.match(BLANK)
         found = self.cursor.take(",")
-        self.cursor.match(_BLANK)
+        self.cursor.match(BLANK)
         return found
 
     def add(self, step: Step, *, definite: bool = True, key: str | int | None = None) -> None:

@@ -11,7 +11,7 @@ from wsgateway.templates.document import MISSING, Json, Missing, Number
 WORK: Final = 200_000
 """Nodes one evaluation may look at: each of a 128 KiB message three times; what needs more is MISSING."""
 
-_CHARACTERS_PER_WORK: Final = 32
+CHARACTERS_PER_WORK: Final = 32
 
 
 class OutOfWork(Exception):
@@ -21,17 +21,26 @@ class OutOfWork(Exception):
 class Scope:
     """One evaluation: its document, which filters may refer to, and the work left."""
 
-    __slots__ = ("left", "root")
+    __slots__ = ("_absolute", "left", "root")
 
     def __init__(self, root: Json) -> None:
         self.root = root
         self.left = WORK
+        self._absolute: dict[int, Json | Missing] | None = None
 
     def spend(self, nodes: int) -> None:
         """Account for `nodes`. Raises OutOfWork."""
         self.left -= nodes
         if self.left < 0:
             raise OutOfWork
+
+    def absolute(self, path: Path) -> Json | Missing:
+        """What a path from `$` finds, walked once however many rows ask. Raises OutOfWork."""
+        if self._absolute is None:
+            self._absolute = {}
+        if id(path) not in self._absolute:
+            self._absolute[id(path)] = path.within(self.root, self)
+        return self._absolute[id(path)]
 
 
 Step: TypeAlias = Callable[[Json, Scope], Iterator[Json]]
@@ -113,9 +122,9 @@ def weigh(found: Json | Missing, scope: Scope) -> None:
             scope.spend(len(node))
             waiting.extend(node.values() if isinstance(node, dict) else node)
             if isinstance(node, dict):
-                scope.spend(sum(map(len, node)) // _CHARACTERS_PER_WORK)
+                scope.spend(sum(map(len, node)) // CHARACTERS_PER_WORK)
         elif isinstance(node, str | Number):
-            scope.spend(len(node if isinstance(node, str) else node.text) // _CHARACTERS_PER_WORK)
+            scope.spend(len(node if isinstance(node, str) else node.text) // CHARACTERS_PER_WORK)
 
 
 def member(name: str) -> Step:
@@ -168,13 +177,20 @@ def elements(indexes: Sequence[int]) -> Step:
 
 
 def piece(start: int | None, stop: int | None) -> Step:
-    """`[a:b]`"""
+    """`[a:b]`. With both, elements a up to b are taken one by one, each counted from the end where it is negative: as
+    Jayway JsonPath has it, `[1:-1]` is nothing, and `[-1:2]` the last, the first and the second.
+    """
 
     def step(node: Json, scope: Scope) -> Iterator[Json]:
-        if isinstance(node, list):
-            found = node[start:stop]
-            scope.spend(len(found))
-            yield from found
+        if not isinstance(node, list):
+            return
+        if start is None or stop is None:
+            indexes = range(len(node))[start:stop]
+        else:
+            indexes = range(max(start, -len(node)), min(stop, len(node)))
+        scope.spend(len(indexes))
+        for index in indexes:
+            yield node[index]
 
     return step
 
@@ -226,7 +242,10 @@ def any_where(predicate: Predicate) -> Step:
     return step
 
 
-def length(node: Json, scope: Scope) -> Iterator[Json]:
-    """`.length()` of an array or object."""
-    if isinstance(node, dict | list):
-        yield Number(str(len(node)))
+def together(steps: Sequence[Step]) -> Step:
+    """All that `steps` find, as one array."""
+
+    def step(node: Json, scope: Scope) -> Iterator[Json]:
+        yield walk(steps, node, scope)
+
+    return step

@@ -6,11 +6,10 @@ recurses, and each visit is accounted for: a list that holds itself, or one list
 
 from __future__ import annotations
 
-from math import isfinite, isnan
 from types import NoneType
 from typing import Any, Final, TypeAlias
 
-from wsgateway.templates.document import Number, to_json
+from wsgateway.templates.document import Number, double_text, to_json
 from wsgateway.templates.vtl.base import ArrayList, Entry, Tool, Value, Work
 
 _Part: TypeAlias = str | tuple[Value, bool]
@@ -35,26 +34,6 @@ def text(value: Value, work: Work) -> str:
 def json_text(value: Value, work: Work) -> str:
     """`value` as JSON without blanks. Raises RenderError."""
     return _print(value, True, work)
-
-
-def double_text(value: float) -> str:
-    """A double as Java's `Double.toString` writes it: `2.0`, `1.0E10`, `Infinity`."""
-    if isnan(value):
-        return "NaN"
-    if not isfinite(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    if value == 0 or 1e-3 <= abs(value) < 1e7:
-        # Python changes to an exponent only below 1e-4.
-        return repr(value)
-    mantissa, _, exponent = repr(value).partition("e")
-    if exponent:
-        return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
-    sign, digits = ("-", mantissa[1:]) if value < 0 else ("", mantissa)
-    whole, _, fraction = digits.partition(".")
-    if whole != "0":
-        return f"{sign}{whole[0]}.{(whole[1:] + fraction).rstrip('0') or '0'}E{len(whole) - 1}"
-    significant = fraction.lstrip("0")
-    return f"{sign}{significant[0]}.{significant[1:] or '0'}E-{len(fraction) - len(significant) + 1}"
 
 
 def _print(value: Value, as_json: bool, work: Work) -> str:
