@@ -294,6 +294,14 @@ async def test_a_backend_keeps_the_door_shut(running: Gateway, asked: Backend) -
     assert answer.header("content-type") == "application/json"
 
 
+async def test_a_backend_that_fails_at_the_door_is_the_gateways_own_refusal(running: Gateway, asked: Backend) -> None:
+    asked.answers("/door", None)
+
+    answer = await shaken(running, "/execute-api/door/dev")
+
+    assert (answer.status, answer.json()["message"]) == (502, "Internal server error")
+
+
 async def test_a_mock_decides_a_handshake(running: Gateway) -> None:
     async with connect(running.ws("/execute-api/mock/dev?token=good")):
         pass

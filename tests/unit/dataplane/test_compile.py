@@ -100,6 +100,35 @@ async def test_every_problem_is_told_with_its_line_in_the_files_order() -> None:
     ], "what is wrong in every stage is told once"
 
 
+async def test_a_template_is_shown_where_it_is_wrong_once_for_all_stages() -> None:
+    text = """\
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {stageVariables: {tier: gold}}, prod: {}}
+    integrations:
+      mock:
+        integrationType: MOCK
+        templateSelectionExpression: $stageVariables.tier
+        requestTemplates:
+          gold: |
+            {"statusCode":
+            #if($input.path('$.ok')) 200}
+    routes: {say: {integration: mock}, tell: {integration: mock}}
+"""
+
+    expression, template = problems(HEAD + text)
+
+    where = "apis.chat.integrations.mock"
+    assert expression == (
+        f"routes.yaml:9: {where}.templateSelectionExpression: "
+        "the stage has no variable tier; add it to its stageVariables (in stage prod)"
+    )
+    assert template == (
+        f"routes.yaml:11: {where}.requestTemplates.gold: this #if has no #end (line 2, column 1)\n"
+        "    #if($input.path('$.ok')) 200}\n"
+        "    ^"
+    )
+
+
 async def test_a_variable_is_judged_by_what_it_makes_of_the_uri() -> None:
     text = """\
     routeSelectionExpression: $request.body.action
