@@ -163,7 +163,7 @@ class Selected:
             over = left_by_templates(response_overrides, invocation)
             pairs = replaced(pairs, over.header)
             status = over.status or status
-        headers = [(name.encode(), value.encode()) for name, value in pairs]
+        headers = [_header(name, value) for name, value in pairs]
         typed = any(name.lower() == b"content-type" for name, _ in headers)
         return status, headers if typed else [JSON, *headers]
 
@@ -177,6 +177,13 @@ def _handshake(status: int, headers: list[Header], body: bytes | None) -> Endpoi
     except UnsafeHeader as error:
         raise ApiConfigurationError(f"a header can't be sent: {error}") from error
     return EndpointResponse(status, tuple(headers), body)
+
+
+def _header(name: str, value: str) -> Header:
+    try:
+        return name.encode(), value.encode()
+    except UnicodeEncodeError as error:
+        raise ApiConfigurationError(f"header {name!a} holds half of a surrogate pair") from error
 
 
 def _short(text: str) -> str:
