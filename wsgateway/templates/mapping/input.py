@@ -76,13 +76,13 @@ class Input(Tool):
             return None
         if isinstance(found, dict | list) and not self._live:
             work.characters(len(self._body))
-            self._document = _copy(self._read(work))
+            self._document = _copy(self._read())
             self._live = True
             found = self._found(path, work)
         return cast("Value", found)
 
     def _found(self, path: str, work: Work) -> Json | Missing:
-        document = self._read(work)
+        document = self._read()
         if document is MISSING or path == "$":
             return document
         try:
@@ -96,7 +96,7 @@ class Input(Tool):
         work.items(WORK - scope.left)
         return found
 
-    def _read(self, work: Work) -> Json | Missing:
+    def _read(self) -> Json | Missing:
         document = self._document
         if document is None:
             if not self._body:
@@ -104,15 +104,11 @@ class Input(Tool):
             elif self._of_request:
                 document = self._invocation.document
                 if document is None:
-                    document = self._invocation.document = self._parsed(work)
+                    document = self._invocation.document = self._format.decode(self._body)
             else:
-                document = self._parsed(work)
+                document = self._format.decode(self._body)
             self._document = document
         return document
-
-    def _parsed(self, work: Work) -> Json | Missing:
-        work.characters(len(self._body))
-        return self._format.decode(self._body)
 
     def _parameter(self, name: str, work: Work) -> Value:
         for place in self._all_parameters().values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import Any, Final, TypeAlias
 
-from wsgateway.templates.document import Number, double_text, to_json
+from wsgateway.templates.document import MAX_DEPTH, Number, double_text, to_json
 from wsgateway.templates.vtl.base import ArrayList, Entry, Tool, Value, Work
 
 _Part: TypeAlias = str | tuple[Value, bool]
@@ -33,6 +33,8 @@ def text(value: Value, work: Work) -> str:
 
 def json_text(value: Value, work: Work) -> str:
     """`value` as JSON without blanks. Raises RenderError."""
+    if isinstance(value, dict | list) and _of_document(value, work):
+        return _document_text(value, work)
     return _print(value, True, work)
 
 
@@ -65,8 +67,11 @@ def _part(value: Value, as_json: bool) -> _Part:
 def _parts(value: Value, as_json: bool, work: Work) -> list[_Part]:
     """A map, list or tool taken apart, one level deep."""
     if isinstance(value, list):
+        if not as_json and type(value) is not ArrayList:
+            as_json = True
+            if _of_document(value, work):
+                return [_document_text(value, work)]
         work.items(len(value))
-        as_json = as_json or type(value) is not ArrayList
         return _joined("[", [[_part(item, as_json)] for item in value], "]", as_json)
     if isinstance(value, dict):
         work.items(len(value))
@@ -77,6 +82,32 @@ def _parts(value: Value, as_json: bool, work: Work) -> list[_Part]:
     if isinstance(value, Entry) and not as_json:
         return [value.key, "=", _part(value.value, False)]
     return [_part(value.printed() if isinstance(value, Tool) else None, as_json)]
+
+
+def _of_document(value: dict[str, Value] | list[Value], work: Work) -> bool:
+    """Whether `value` is made of what documents are made of alone, and nested no deeper than they are."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for node in level:
+            items = node.values() if isinstance(node, dict) else node
+            work.items(len(items))
+            kinds = set(map(type, items))
+            if not kinds <= _DOCUMENT_KINDS:
+                return False
+            if dict in kinds or list in kinds:
+                below += [item for item in items if type(item) is dict or type(item) is list]
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _document_text(value: Any, work: Work) -> str:
+    """`value`, of which `_of_document` is true, as JSON: ten times as fast as part by part."""
+    written = to_json(value)
+    work.characters(len(written))
+    return written
 
 
 def _joined(before: str, items: list[list[_Part]], after: str, as_json: bool) -> list[_Part]:
@@ -98,6 +129,7 @@ def _number_text(value: Number) -> str:
     return value.text
 
 
+_DOCUMENT_KINDS: Final = {str, Number, bool, NoneType, dict, list}
 _SCALARS: Final[dict[type, Any]] = {
     NoneType: lambda _: "null",
     bool: _bool_text,
