@@ -265,6 +265,10 @@ class Invocation:
         wanted = name.lower().encode("latin-1", "replace")
         return [header_text(value) for key, value in self.request.headers if key.lower() == wanted]
 
+    def path_parameter(self, name: str) -> str | None:
+        """None: the path of a WebSocket request has no parameters."""
+        return None
+
     def querystring(self, name: str) -> list[str]:
         """All values of a query parameter of the handshake, in order, decoded."""
         return [] if self.request is None else self.query().get(name, [])

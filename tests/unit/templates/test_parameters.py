@@ -7,14 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsgateway.errors import ApiConfigurationError, BadRequest
+from wsgateway.messages import EndpointResponse
 from wsgateway.templates.document import Json, Missing
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.messagepack import MESSAGEPACK
 from wsgateway.templates.parameters import (
+    GATEWAY_RESPONSE,
+    METHOD_REQUEST,
+    RESPONSE,
+    ROUTE_REQUEST,
     Body,
     Context,
     Header,
+    PathParameter,
     QueryString,
+    Side,
     Source,
     StageVariable,
     Static,
@@ -24,6 +32,7 @@ from wsgateway.templates.parameters import (
     parse_source,
     parse_target,
 )
+from wsgateway.templates.sources import Answered, BodyOf
 
 
 class Request:
@@ -45,6 +54,9 @@ class Request:
 
     def querystring(self, name: str) -> list[str]:
         return {"room": ["a", "b"], "empty": [""]}.get(name, [])
+
+    def path_parameter(self, name: str) -> str | None:
+        return {"id": "7"}.get(name)
 
     def body(self) -> bytes:
         return self.data
@@ -226,15 +238,164 @@ def test_a_body_without_the_field_sends_nothing(body: bytes) -> None:
     assert compile_source(parse_source("route.request.body.a"))(Request(body)) is None
 
 
-PIECES = st.sampled_from(
-    ["'", "context", ".", "stageVariables", "route.request.", "body", "header", "a", "[0]", "*", " "]
+# The sides of REST APIs, and what answers are mapped to
+
+
+@pytest.mark.parametrize(
+    ("side", "text", "source"),
+    [
+        pytest.param(METHOD_REQUEST, "method.request.path.id", PathParameter("id"), id="a path parameter"),
+        pytest.param(METHOD_REQUEST, "method.request.querystring.a", QueryString("a"), id="a query parameter"),
+        pytest.param(
+            METHOD_REQUEST,
+            "method.request.multivaluequerystring.a",
+            QueryString("a", multi=True),
+            id="all of a query parameter",
+        ),
+        pytest.param(METHOD_REQUEST, "method.request.header.A", Header("A"), id="a header"),
+        pytest.param(
+            METHOD_REQUEST,
+            "method.request.multivalueheader.A",
+            Header("A", multi=True, joined=True),
+            id="all of a header, joined",
+        ),
+        pytest.param(METHOD_REQUEST, "method.request.body", Body(None, BodyOf.REQUEST), id="a request's body"),
+        pytest.param(METHOD_REQUEST, "context.a.b", Context("a.b"), id="a context variable"),
+        pytest.param(RESPONSE, "integration.response.header.A", Header("A"), id="an answer's header"),
+        pytest.param(
+            RESPONSE,
+            "integration.response.multivalueheader.A",
+            Header("A", multi=True, joined=True),
+            id="all of an answer's header",
+        ),
+        pytest.param(RESPONSE, "integration.response.body", Body(None, BodyOf.ANSWER), id="an answer's body"),
+        pytest.param(RESPONSE, "stageVariables.v", StageVariable("v"), id="a stage variable"),
+        pytest.param(RESPONSE, "'*'", Static("*"), id="a text"),
+        pytest.param(GATEWAY_RESPONSE, "method.request.path.id", PathParameter("id"), id="a gateway response's path"),
+        pytest.param(GATEWAY_RESPONSE, "method.request.header.A", Header("A"), id="a gateway response's header"),
+    ],
 )
+def test_sources_of_other_sides(side: Side, text: str, source: Source) -> None:
+    """Developer guide, "Request and response data mapping"."""
+    assert parse_source(text, side) == source
 
 
-@given(st.text() | st.lists(PIECES).map("".join))
-def test_any_text_is_a_source_or_an_expression_error(text: str) -> None:
+@pytest.mark.parametrize(
+    ("side", "key", "target"),
+    [
+        (METHOD_REQUEST, "integration.request.path.id", Target("path", "id")),
+        (RESPONSE, "method.response.header.Location", Target("header", "Location")),
+        (RESPONSE, "method.response.header.Content-Length", Target("header", "Content-Length")),
+        (GATEWAY_RESPONSE, "gatewayresponse.header.A", Target("header", "A")),
+    ],
+)
+def test_targets_of_other_sides(side: Side, key: str, target: Target) -> None:
+    assert parse_target(key, side) == target
+
+
+@pytest.mark.parametrize(
+    ("side", "key", "position", "problem"),
+    [
+        pytest.param(
+            RESPONSE, "integration.request.header.A", 0, "expected method.response.header and", id="a request"
+        ),
+        pytest.param(RESPONSE, "method.response.querystring.A", 0, "expected method.response.header", id="a query"),
+        pytest.param(RESPONSE, "method.response.header.", 23, "a name", id="no name"),
+        pytest.param(RESPONSE, "method.response.header.Transfer-Encoding", 23, "no client gets", id="the framing"),
+        pytest.param(METHOD_REQUEST, "integration.request.header.TE", 27, "connection", id="about the connection"),
+    ],
+)
+def test_wrong_targets_of_other_sides(side: Side, key: str, position: int, problem: str) -> None:
+    with pytest.raises(ExpressionError, match=problem) as caught:
+        parse_target(key, side)
+
+    assert caught.value.position == position
+
+
+@pytest.mark.parametrize(
+    ("side", "text"),
+    [
+        (ROUTE_REQUEST, "method.request.header.A"),
+        (ROUTE_REQUEST, "route.request.path.id"),
+        (METHOD_REQUEST, "route.request.header.A"),
+        (METHOD_REQUEST, "integration.response.header.A"),
+        (RESPONSE, "method.request.header.A"),
+        (RESPONSE, "integration.response.querystring.A"),
+        (GATEWAY_RESPONSE, "method.request.body"),
+        (GATEWAY_RESPONSE, "method.request.multivalueheader.A"),
+    ],
+)
+def test_a_side_has_no_sources_of_another(side: Side, text: str) -> None:
+    with pytest.raises(ExpressionError, match=r"expected 'text' in single quotes, context\.NAME"):
+        parse_source(text, side)
+
+
+def answered(body: bytes | None) -> Answered:
+    headers = ((b"X-Tag", b"one"), (b"Content-Type", b"text/plain"), (b"x-tag", b"tw\xc3\xb6"))
+    return Answered(Request(b'{"of": "the request"}'), EndpointResponse(200, headers, body))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("integration.response.header.X-Tag", "twö", id="the last value of a header"),
+        pytest.param("integration.response.multivalueheader.X-Tag", "one,twö", id="all values of a header"),
+        pytest.param("integration.response.header.nope", None, id="a missing header isn't sent"),
+        pytest.param("integration.response.body", '{"u": [1], "z": null}', id="the body"),
+        pytest.param("integration.response.body.u[0]", "1", id="a field"),
+        pytest.param("integration.response.body.u", "[1]", id="an array as JSON"),
+        pytest.param("integration.response.body.z", None, id="null isn't sent"),
+        pytest.param("integration.response.body.nope", None, id="a missing field isn't sent"),
+        pytest.param("context.connectionId", "abc=", id="the request's context"),
+        pytest.param("stageVariables.backend", "10.0.0.1", id="a stage variable"),
+    ],
+)
+def test_values_of_an_answer(text: str, value: Value) -> None:
+    read = compile_source(parse_source(text, RESPONSE))
+
+    assert read(answered(b'{"u": [1], "z": null}')) == value
+
+
+def test_a_field_of_an_answer_that_is_no_document_is_a_fault() -> None:
+    """Developer guide, "Request and response data mapping": the definition expects JSON."""
+    read = compile_source(parse_source("integration.response.body.a", RESPONSE))
+
+    with pytest.raises(ApiConfigurationError, match="answer is not JSON"):
+        read(answered(b"hello"))
+    assert read(answered(b"")) is None
+    assert read(answered(None)) is None
+
+
+def test_a_request_that_begins_like_json_and_is_not() -> None:
+    read = compile_source(parse_source("method.request.body.a", METHOD_REQUEST))
+
+    with pytest.raises(BadRequest) as caught:
+        read(Request(b' {"a": '))
+    assert (caught.value.status, caught.value.detail) == (400, "Invalid JSON in request body")
+    assert read(Request(b"hello")) is None
+    assert read(Request(b"")) is None
+    assert read(Request(b'{"a": 1}')) == "1"
+
+
+def test_a_request_without_a_body_has_an_empty_object() -> None:
+    assert compile_source(parse_source("method.request.body", METHOD_REQUEST))(Request()) == "{}"
+    assert compile_source(parse_source("method.request.path.id", METHOD_REQUEST))(Request()) == "7"
+    assert compile_source(parse_source("method.request.path.nope", METHOD_REQUEST))(Request()) is None
+
+
+PIECES = st.sampled_from(
+    [
+        *("'", "context", ".", "stageVariables", "route.request.", "method.request.", "integration.response.", "body"),
+        *("header", "path", "a", "[0]", "*", " "),
+    ]
+)
+SIDES = st.sampled_from([ROUTE_REQUEST, METHOD_REQUEST, RESPONSE, GATEWAY_RESPONSE])
+
+
+@given(st.text() | st.lists(PIECES).map("".join), SIDES)
+def test_any_text_is_a_source_or_an_expression_error(text: str, side: Side) -> None:
     try:
-        source = parse_source(text)
+        source = parse_source(text, side)
     except ExpressionError as error:
         assert 0 <= error.position <= len(text)  # noqa: PT017 -- a value is fine too
         return
