@@ -19,6 +19,7 @@ import uvloop
 from wsgateway import __version__
 from wsgateway.announce import announce
 from wsgateway.archive import Archive
+from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
 from wsgateway.dataplane.agreement import Agreement
@@ -64,6 +65,7 @@ from wsgateway.transport.files import share_out_here
 from wsgateway.transport.keyring import Keyring, development_keyring, remarks
 from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
+from wsgateway.upstream.documents import Documents
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
 from wsgateway.watch import watch_code, watch_file
@@ -97,7 +99,14 @@ def _backends(
     aws = aws_access(upstream, endpoints, log, environ)
     functions = Functions(surroundings)
     types = integration_types(upstream, functions, aws)
-    return Backends(types=types, upstream=upstream, functions=functions, aws=aws, account=surroundings.account)
+    return Backends(
+        types=types,
+        authorizers={"JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log)},
+        upstream=upstream,
+        functions=functions,
+        aws=aws,
+        account=surroundings.account,
+    )
 
 
 async def check_definitions(

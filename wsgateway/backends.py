@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wsgateway.authorizers import signed
+from wsgateway.authorizers.base import AuthorizerType
 from wsgateway.authorizers.signed import Signers
 from wsgateway.aws import Credentials, CredentialSets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
@@ -28,6 +29,7 @@ class Backends:
     account: Account
     """Whose ARNs are ours."""
     types: Mapping[str, IntegrationType]
+    authorizers: Mapping[str, AuthorizerType]
     upstream: Upstream
     functions: Functions
     aws: AwsAccess
@@ -49,8 +51,11 @@ class Backends:
             origin for name, kind in self.types.items() for origin in kind.origins(deployment.uses_of(name))
         )
 
-    def keep_only(self, deployment: Deployment, origins: frozenset[Origin]) -> None:
-        """Keep the connections and caps that a deployment uses, and no others."""
+    def keep_only(self, loaded: Loaded, deployment: Deployment, origins: frozenset[Origin]) -> None:
+        """Keep the connections, caps and issuers' keys that a deployment uses, and no others."""
+        defined = [one for api in loaded.definitions.apis.values() for one in api.authorizers.values()]
+        for name, authorizers in self.authorizers.items():
+            authorizers.keep_only([one for one in defined if one.authorizer_type == name])
         for name, kind in self.types.items():
             kind.keep_only(deployment.uses_of(name))
         self.upstream.keep_only(origins)
@@ -65,6 +70,8 @@ class Backends:
         return frozenset(self.lambdas.credentials(deployment.uses_of("AWS_PROXY")))
 
     async def aclose(self) -> None:
+        for authorizers in self.authorizers.values():
+            authorizers.keep_only(())
         self.credentials.close()
         await self.functions.aclose()
         await self.upstream.aclose()
@@ -98,7 +105,7 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
     found += [Problem(("credentials", *each.path), each.text) for each in signed.check(definitions.credentials)]
     problems = [source.locate(problem) for problem in found]
     try:
-        deployment = compile_deployment(loaded, backends.types)
+        deployment = compile_deployment(loaded, backends.types, backends.authorizers)
     except DefinitionError as error:
         problems += error.problems
     try:

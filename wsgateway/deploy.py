@@ -244,7 +244,7 @@ class Deployments:
         """Bring what is around the node in line with what it executes now."""
         self._content = _content(checked.loaded)
         self._show(checked)
-        self._backends.keep_only(checked.deployment, checked.origins)
+        self._backends.keep_only(checked.loaded, checked.deployment, checked.origins)
         self.redeployed.set()
         self._limit(checked.deployment)
 

@@ -3,6 +3,7 @@
 GatewayError                        a client sees it, in AWS's words
 ├── ClientFault                     the caller can fix it
 │   ├── BadRequest                  400  BAD_REQUEST_PARAMETERS
+│   ├── Unauthorized                401  UNAUTHORIZED: who it is could not be made sure of
 │   ├── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
 │   │   └── NotAuthorized           403  ACCESS_DENIED: known by their signature, and not allowed to
 │   ├── MissingAuthenticationToken  403  MISSING_AUTHENTICATION_TOKEN: the request is not signed
@@ -14,6 +15,7 @@ GatewayError                        a client sees it, in AWS's words
 │   ├── IntegrationFailure          500  unreachable: refused, DNS, TLS, egress policy
 │   ├── BadGateway                  502  INTEGRATION_FAILURE: its answer can't be trusted
 │   └── IntegrationTimeout          504  INTEGRATION_TIMEOUT
+├── AuthorizerFailure               500  AUTHORIZER_FAILURE: the authorizer could not be asked, or broke
 ├── ServiceUnavailable              503  a concurrency cap, drain, or doubt
 └── ApiConfigurationError           500  API_CONFIGURATION_ERROR: the definition failed at run time
 
@@ -63,6 +65,18 @@ class BadRequest(ClientFault):
     """A required parameter is missing."""
 
     response_type = "BAD_REQUEST_PARAMETERS"
+
+
+class Unauthorized(ClientFault):
+    """Who the client is could not be made sure of."""
+
+    status = 401
+    message = "Unauthorized"
+    response_type = "UNAUTHORIZED"
+
+    def __init__(self, reason: str = "", *, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail or self.message
 
 
 class AccessDenied(ClientFault):
@@ -154,6 +168,12 @@ class IntegrationTimeout(BackendFault):
     status = 504
     message = "Endpoint request timed out"
     response_type = "INTEGRATION_TIMEOUT"
+
+
+class AuthorizerFailure(GatewayError):
+    """The authorizer could not be asked, or broke."""
+
+    response_type = "AUTHORIZER_FAILURE"
 
 
 class ServiceUnavailable(GatewayError):

@@ -113,6 +113,15 @@ class Trace(Protocol):
         """`value` is what the step called `step` gave; it is not kept alive longer than the trace."""
 
 
+NOBODY: Mapping[str, Any] = {}
+"""What is known of a client that nobody has asked who it is."""
+
+
+def is_context(name: str) -> bool:
+    """Whether there is a `$context.NAME`; what an authorizer says of a client has names of its own."""
+    return name in CONTEXT or name.startswith("authorizer.")
+
+
 class Client:
     """What is pinned to a connection when it opens: who it is, where it came in, how to reach it.
 
@@ -122,6 +131,7 @@ class Client:
 
     __slots__ = (
         "api_id",
+        "authorizer",
         "callback_url",
         "connected_at",
         "connection_id",
@@ -155,6 +165,8 @@ class Client:
         self.callback_url = callback_url
         self.forwarded = forwarded
         """The X-Forwarded-* lines of calls made for this connection, ready to be written."""
+        self.authorizer: Mapping[str, Any] = NOBODY
+        """`$context.authorizer`: texts, and maps of texts; empty where no authorizer was asked."""
 
 
 class Invocation:
@@ -252,8 +264,19 @@ class Invocation:
     def context(self, name: str) -> str | None:
         """`$context.NAME` as text, or None where this event has no such variable."""
         variable = CONTEXT.get(name)
-        value = None if variable is None else variable(self)
+        if variable is None:
+            return self._of_authorizer(name) if name.startswith("authorizer.") else None
+        value = variable(self)
         return None if value is None else str(value)
+
+    def _of_authorizer(self, name: str) -> str | None:
+        """`authorizer.KEY`, `authorizer.claims.NAME`."""
+        _, _, key = name.partition(".")
+        known = self.client.authorizer
+        group, _, inner = key.partition(".")
+        within = known.get(group)
+        value = within.get(inner) if inner and isinstance(within, Mapping) else known.get(key)
+        return None if value is None or isinstance(value, Mapping) else str(value)
 
     def stage_variable(self, name: str) -> str | None:
         return self.stage_variables.get(name)
@@ -281,11 +304,6 @@ class Invocation:
             for key, value in parse_qsl(text, keep_blank_values=True):
                 self._query.setdefault(key, []).append(value)
         return self._query
-
-
-def is_context(name: str) -> bool:
-    """Whether there is a `$context.NAME`."""
-    return name in CONTEXT
 
 
 CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {

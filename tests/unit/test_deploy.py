@@ -93,7 +93,9 @@ class Running:
         functions = Functions(Surroundings(serve=_no_listener, log=self._log, environ=self.environ))
         aws = aws_access(upstream, ServiceEndpoints(self.environ, None), self._log, self.environ)
         types = integration_types(upstream, functions, aws)
-        backends = Backends(types=types, upstream=upstream, functions=functions, aws=aws, account=Account())
+        backends = Backends(
+            types=types, authorizers={}, upstream=upstream, functions=functions, aws=aws, account=Account()
+        )
         stack.push_async_callback(backends.aclose)
         gateway = SimpleNamespace(counters=Counters())
         checked = check(load(self.file, self.environ), backends, Keyring())

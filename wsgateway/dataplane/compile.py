@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from wsgateway.authorizers.base import Authorize, AuthorizerType
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
 from wsgateway.integrations.base import Call, IntegrationType, Site
@@ -38,6 +39,8 @@ class Operation:
     two_way: bool
     at_least_once: bool = True
     """Of $disconnect: whether it is tried again where it could not be delivered."""
+    authorize: Authorize | None = None
+    """Of $connect: who says who the client is, before everything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +88,21 @@ class Deployment:
         return [use for use in self.uses if use[0].integration_type == integration_type]
 
 
-def compile_deployment(loaded: Loaded, types: Mapping[str, IntegrationType]) -> Deployment:
+def compile_deployment(
+    loaded: Loaded, types: Mapping[str, IntegrationType], authorizers: Mapping[str, AuthorizerType]
+) -> Deployment:
     """Compile every API and stage. *Raises* DefinitionError with every problem, each with its line."""
     definitions = loaded.definitions
     problems: list[Problem] = []
     stages: dict[tuple[str, str], CompiledStage] = {}
     uses: list[tuple[Integration, Site]] = []
     for api_id, api in definitions.apis.items():
-        found = list(_check(api_id, api, types, definitions))
+        found = [*_check(api_id, api, types, definitions), *_check_authorizers(api_id, api, authorizers)]
         problems.extend(found)
         if not found:
             uses.extend(_uses(api_id, api, definitions))
             for name, stage in api.stages.items():
-                stages[api_id, name] = _compile(api_id, api, name, stage, types, definitions)
+                stages[api_id, name] = _compile(api_id, api, name, stage, types, authorizers, definitions)
     if problems:
         unique = {(problem.path, problem.text): problem for problem in problems}
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
@@ -134,6 +139,20 @@ def _check(
             yield Problem((*path, *at), text if len(stages) == len(api.stages) else _in_stages(text, list(stages)))
 
 
+def _check_authorizers(api_id: str, api: WebSocketApi, authorizers: Mapping[str, AuthorizerType]) -> Iterator[Problem]:
+    for name, authorizer in api.authorizers.items():
+        for problem in authorizers[authorizer.authorizer_type].check(authorizer):
+            yield Problem(("apis", api_id, "authorizers", name, *problem.path), problem.text)
+
+
+def _authorize(api: WebSocketApi, route: Route, authorizers: Mapping[str, AuthorizerType]) -> Authorize | None:
+    """What decides who may use the route; None where everyone may."""
+    if route.authorizer_name is None:
+        return None
+    authorizer = api.authorizers[route.authorizer_name]
+    return authorizers[authorizer.authorizer_type].compile(authorizer, route.authorization_scopes)
+
+
 def _in_stages(text: str, names: list[str]) -> str:
     """A problem's text that also says in which stages it is one."""
     said, *place = text.split("\n")
@@ -155,6 +174,7 @@ def _compile(
     name: str,
     stage: Stage,
     types: Mapping[str, IntegrationType],
+    authorizers: Mapping[str, AuthorizerType],
     definitions: Definitions,
 ) -> CompiledStage:
     operations: dict[str, Operation] = {}
@@ -167,12 +187,13 @@ def _compile(
             # AWS: $connect without a target is accepted, $disconnect without one does nothing; what $connect
             # declares as required is checked all the same.
             call = _nothing
-            if key == "$disconnect" or not any(route.request_parameters.values()):
+            if key == "$disconnect" or not (any(route.request_parameters.values()) or route.authorizer_name):
                 continue
         else:
             call = _no_target
         at_least_once = route.delivery == "AT_LEAST_ONCE"
-        operations[key] = Operation(key, tuple(_checks(route)), call, site.two_way, at_least_once)
+        authorize = _authorize(api, route, authorizers)
+        operations[key] = Operation(key, tuple(_checks(route)), call, site.two_way, at_least_once, authorize)
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
     default = operations.get("$default") or Operation("$default", (), _no_route, False)
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}

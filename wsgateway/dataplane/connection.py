@@ -6,6 +6,7 @@ with WebSocket APIs".
 
 from __future__ import annotations
 
+import time
 from asyncio import Future, TimerHandle, ensure_future
 from collections import deque
 from functools import partial
@@ -19,6 +20,7 @@ from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 
 if TYPE_CHECKING:
+    from wsgateway.authorizers.base import Identity
     from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.hub import Socket
@@ -48,10 +50,12 @@ class Connection:
         "client",
         "closed",
         "counted_as",
+        "expires",
         "last_heard",
         "last_sent",
         "quotas",
         "socket",
+        "subprotocol",
         "taken",
     )
 
@@ -76,6 +80,10 @@ class Connection:
         """Code and reason, once a close has begun."""
         self.counted_as = ""
         """The source it takes a place of, "" for none."""
+        self.expires: float | None = None
+        """Unix time at which it is closed, for what its client was let in by is over then."""
+        self.subprotocol = b""
+        """What the 101 names where $connect picks none."""
         self._disconnected = False
         self._disconnect_timer: TimerHandle | None = None
         self.taken = False
@@ -95,6 +103,12 @@ class Connection:
     def in_flight(self) -> int:
         """Messages whose integration has not answered."""
         return self._in_flight
+
+    def identified(self, identity: Identity) -> None:
+        """An authorizer has said who the client is."""
+        self.client.authorizer = identity.context
+        self.expires = identity.expires
+        self.subprotocol = identity.subprotocol.encode()
 
     # Called by transport
 
@@ -313,6 +327,9 @@ class Connection:
             self.last_heard = now
         elif now - self.last_active >= quotas.idle_timeout:
             self.close(1001, "Going away")
+            return
+        if self.expires is not None and time.time() >= self.expires:
+            self.close(4401, "Token expired")
             return
         if quotas.max_connection and now - self._opened_at >= quotas.max_connection:
             self.close(1001, "Going away")

@@ -43,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_agent: str | None = None
     callback_url: str
     forwarded: bytes
+    authorizer: dict[str, str | dict[str, str]] = {}
 
 
 _decoder = msgspec.msgpack.Decoder(Record)
@@ -63,6 +64,7 @@ def record_of(client: Client) -> bytes:
             user_agent=client.user_agent,
             callback_url=client.callback_url,
             forwarded=client.forwarded,
+            authorizer=dict(client.authorizer),
         )
     )
 
@@ -77,7 +79,7 @@ def client_of(connection_id: str, data: bytes) -> Client:
         raise ValueError(str(error)) from error
     if _whole_lines(record.forwarded) is None:
         raise ValueError("`forwarded`, which is sent to backends as it is, holds other lines than it may")
-    return Client(
+    client = Client(
         api_id=record.api,
         stage=record.stage,
         connection_id=connection_id,
@@ -88,6 +90,8 @@ def client_of(connection_id: str, data: bytes) -> Client:
         callback_url=record.callback_url,
         forwarded=record.forwarded,
     )
+    client.authorizer = record.authorizer
+    return client
 
 
 class Ledger:

@@ -12,12 +12,14 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wsgateway.authorizers.base import Identity
 from wsgateway.dataplane.admission import Cause
+from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
-from wsgateway.errors import AccessDenied, GatewayError, RegistryAway, ServiceUnavailable, Throttled
+from wsgateway.errors import AccessDenied, ClientFault, GatewayError, RegistryAway, ServiceUnavailable, Throttled
 from wsgateway.invocation import Client, EventType, Invocation, header_text, new_request_id
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.ledger import Ledger
+
+
+REFUSED_RATE = 1.0
+REFUSED_BURST = 20.0
+"""Lines a second about clients that no authorizer lets in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,7 @@ class WebSocketApis:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._refusals = Allowance(REFUSED_RATE, REFUSED_BURST)
 
     def connect(self, request: HttpRequest) -> HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]:
         """Carry a well-formed handshake to $connect; no 101 before that said yes, and exactly one call."""
@@ -65,14 +73,48 @@ class WebSocketApis:
         connection.take_place(source)
         invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
         operation = stage.connect
+        if operation is not None and operation.authorize is not None:
+            try:
+                identity = operation.authorize(invocation)
+            except Exception as error:
+                return self._not_let_in(connection, invocation, error)
+            if not isinstance(identity, Identity):
+                gateway.opening += 1
+                gateway.admission.begin(connection.client.source_ip)
+                return self._connect_authorized(connection, operation, invocation, identity)
+            connection.identified(identity)
+        return self._go_on(connection, operation, invocation)
+
+    async def _connect_authorized(
+        self, connection: Connection, operation: Operation, invocation: Invocation, pending: Awaitable[Identity]
+    ) -> HttpResponse | Accepted:
+        """Go on once the authorizer has said who the client is."""
+        gateway, source = self._gateway, connection.client.source_ip
+        try:
+            connection.identified(await pending)
+        except Exception as error:
+            return self._not_let_in(connection, invocation, error)
+        finally:
+            gateway.opening -= 1
+            gateway.admission.end(source)
+        if gateway.clock() > gateway.check_at:
+            gateway.awoken()
+        answer = self._go_on(connection, operation, invocation)
+        return answer if isinstance(answer, HttpResponse | Accepted) else await answer
+
+    def _go_on(
+        self, connection: Connection, operation: Operation | None, invocation: Invocation
+    ) -> HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]:
+        """Who the client is is known: check what it brings, write its record, call $connect."""
         if operation is not None:
             try:
                 for check in operation.checks:
                     check(invocation)
             except Exception as error:
                 return self._refuse(connection, invocation, error)
-        if gateway.ledger is not None and gateway.ledger.wants(stage):
-            return self._connect_recorded(gateway.ledger, connection, operation, invocation)
+        ledger = self._gateway.ledger
+        if ledger is not None and ledger.wants(connection.stage):
+            return self._connect_recorded(ledger, connection, operation, invocation)
         return self._ask(connection, operation, invocation)
 
     async def _connect_recorded(
@@ -183,7 +225,17 @@ class WebSocketApis:
     def _accept(self, connection: Connection, subprotocol: bytes | None) -> Accepted:
         # It is opening, and counts, until transport says what became of it.
         self._gateway.opening += 1
-        return Accepted(connection, subprotocol)
+        return Accepted(connection, subprotocol or connection.subprotocol or None)
+
+    def _not_let_in(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
+        """The authorizer says no, or broke. Why it says no is for the operator alone."""
+        if isinstance(error, ClientFault) and self._refusals.take(self._gateway.loop.time()):
+            client = connection.client
+            self._gateway.log(
+                "client not let in", api=client.api_id, stage=client.stage, error=error.reason,
+                request_id=invocation.request_id, source=client.source_ip,
+            )  # fmt: skip
+        return self._refuse(connection, invocation, error)
 
     def _refuse(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
         connection.give_up_place()

@@ -9,6 +9,7 @@ from annotated_types import MaxLen, MinLen
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from wsgateway.errors import Problem
+from wsgateway.model.authorizer import Authorizer, AuthorizerName
 from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
 from wsgateway.model.compression import Compression
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
@@ -107,8 +108,16 @@ class Route(Definition):
     """A label for people."""
     description: Annotated[str, MaxLen(1024)] | None = None
     """What the route is for. (Ours.)"""
-    authorization_type: Annotated[Literal["NONE"], Among(("NONE", "AWS_IAM", "CUSTOM", "JWT"))] = "NONE"
-    """Who may use the route: NONE, that is everyone."""
+    authorization_type: Annotated[Literal["NONE", "JWT"], Among(("NONE", "AWS_IAM", "CUSTOM", "JWT"))] | None = None
+    """Who may connect, on $connect: NONE, that is everyone, or JWT, that is who the authorizer lets in; NONE."""
+    authorizer: AuthorizerName | None = None
+    """On $connect: the name of one of `authorizers`. Short for authorizationType and authorizerId."""
+    authorizer_id: AuthorizerName | None = None
+    """AWS's form of `authorizer`; it needs authorizationType."""
+    authorization_scopes: Annotated[list[Annotated[str, MinLen(1), MaxLen(256)]], MaxLen(20)] = Field(
+        default_factory=list
+    )
+    """Of a JWT authorizer: a token needs at least one of these in its `scope` or `scp`."""
     api_key_required: Annotated[Literal[False], PlainValidator(_no_api_key, json_schema_input_type=Literal[False])] = (
         False
     )
@@ -122,9 +131,6 @@ class Route(Definition):
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "authorizationScopes",
-            "authorizer",
-            "authorizerId",
             "modelSelectionExpression",
             "requestModels",
             "responseModels",
@@ -136,6 +142,32 @@ class Route(Definition):
             yield Problem(("target",), "says what integration says; keep one of the two")
         if self.route_response is not None and self.route_responses is not None:
             yield Problem(("routeResponses",), "says what routeResponse says; keep one of the two")
+        yield from self._check_authorization()
+
+    def _check_authorization(self) -> Iterator[Problem]:
+        """A route must not stand open because of a slip."""
+        if self.authorizer is not None and self.authorizer_id is not None:
+            yield Problem(("authorizerId",), "says what authorizer says; keep one of the two")
+        named = self.authorizer or self.authorizer_id
+        if named is None and self.authorization_type not in (None, "NONE"):
+            yield Problem(
+                ("authorizationType",), f"{self.authorization_type} needs an authorizer; add authorizer: NAME"
+            )
+        if named is not None and self.authorization_type == "NONE":
+            yield Problem(
+                ("authorizationType",), "NONE lets everyone in, and an authorizer is named; remove one of the two"
+            )
+        if self.authorizer_id is not None and self.authorizer is None and self.authorization_type is None:
+            yield Problem(
+                ("authorizationType",), "is required with authorizerId: write JWT, or authorizer in its place"
+            )
+        if self.authorization_scopes and named is None:
+            yield Problem(("authorizationScopes",), "has no effect without an authorizer")
+
+    @property
+    def authorizer_name(self) -> str | None:
+        """The authorizer that decides who connects; None where everyone may."""
+        return self.authorizer or self.authorizer_id
 
     @property
     def two_way(self) -> bool:
@@ -177,6 +209,8 @@ class WebSocketApi(Definition):
     """true lets clients in by custom domains alone."""
     stages: Annotated[Mapping[StageName, Stage], MinLen(1)]
     """The stages by name; clients connect to `/{stage}`."""
+    authorizers: Annotated[Mapping[AuthorizerName, Authorizer], MaxLen(10)] = Field(default_factory=dict)
+    """Authorizers that $connect names."""
     integrations: Mapping[IntegrationName, Integration] = Field(default_factory=dict)
     """Integrations that routes name."""
     routes: Annotated[Mapping[RouteKey, Route], MinLen(1)]
@@ -185,7 +219,6 @@ class WebSocketApi(Definition):
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
             "apiKeySelectionExpression",
-            "authorizers",
             "binaryMediaTypes",
             "corsConfiguration",
             "disableSchemaValidation",
@@ -217,11 +250,16 @@ class WebSocketApi(Definition):
 
     @classmethod
     def check_names(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
-        integrations = data.get("integrations") or {}
+        integrations, authorizers = data.get("integrations") or {}, data.get("authorizers") or {}
         routes = data.get("routes")
-        if not isinstance(routes, dict) or not isinstance(integrations, dict):
+        if not isinstance(routes, dict) or not isinstance(integrations, dict) or not isinstance(authorizers, dict):
             return
         for key, route in routes.items():
+            for field in ("authorizer", "authorizerId"):
+                name = route.get(field) if isinstance(route, dict) else None
+                if isinstance(name, str) and name not in authorizers:
+                    near = did_you_mean(name, authorizers) or "; define it under authorizers"
+                    yield Problem(("routes", key, field), f"no authorizer is named {shown(name)}{near}")
             for field, prefix in (("integration", ""), ("target", TARGET)):
                 written = route.get(field) if isinstance(route, dict) else None
                 if not isinstance(written, str) or not written.startswith(prefix):
@@ -246,6 +284,9 @@ class WebSocketApi(Definition):
             if route.request_parameters and key != "$connect":
                 text = "only $connect has a query string and headers; declare parameters there"
                 yield Problem(("routes", key, "requestParameters"), text)
+            if (route.authorizer_name or route.authorization_type == "JWT") and key != "$connect":
+                text = "only $connect is authorized: messages come on a connection that was let in; move it there"
+                yield Problem(("routes", key, "authorizer" if route.authorizer else "authorizationType"), text)
             if "delivery" in route.model_fields_set and key != "$disconnect":
                 text = "only $disconnect can be delivered again; remove it here: all else is called once"
                 yield Problem(("routes", key, "delivery"), text)

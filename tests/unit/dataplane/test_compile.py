@@ -35,7 +35,7 @@ def compiled(text: str) -> Deployment:
     functions = Functions(Surroundings(serve=no_runtime_api, log=lambda event, **facts: None))
     aws = aws_access(upstream, ServiceEndpoints({}), lambda event, **facts: None, {})
     types = integration_types(upstream, functions, aws)
-    return compile_deployment(parse(text, "routes.yaml", {}, Path()), types)
+    return compile_deployment(parse(text, "routes.yaml", {}, Path()), types, {})
 
 
 async def no_runtime_api(handler: Handler) -> Served:

@@ -318,3 +318,10 @@ async def test_a_disconnect_that_is_deployed_during_connect_brings_a_record() ->
     await installation.pass_time(1)
 
     assert installation.records(a) == {answer.connection.client.connection_id}
+
+
+def test_a_record_keeps_what_an_authorizer_said() -> None:
+    known = client()
+    known.authorizer = {"principalId": "ann", "claims": {"role": "admin"}}
+
+    assert client_of(known.connection_id, record_of(known)).authorizer == known.authorizer

@@ -110,8 +110,11 @@ apis:
             "routes.yaml:23: apis.chat.routes.$foo: $foo is not allowed: "
             "a route key is $connect, $disconnect, $default, or 1 to 128 characters not beginning with $"
         ),
+        (
+            "routes.yaml:24: apis.chat.routes.$connect.authorizer: no authorizer is named users; "
+            "define it under authorizers"
+        ),
         "routes.yaml:24: apis.chat.routes.$connect.integration: no integration is named bakcend; did you mean backend?",
-        "routes.yaml:24: apis.chat.routes.$connect.authorizer: not supported yet",
         (
             "routes.yaml:26: apis.chat.routes.say.integration.integrationUri: "
             "is required: the URL of the backend HTTP_PROXY calls"

@@ -51,7 +51,7 @@ def test_a_valid_file_is_valid_in_an_editor(sample: str) -> None:
         pytest.param("routeResponses: {$default: {}}", True, id="two-way, AWS's"),
         pytest.param("routeResponse: '${TWO_WAY:-true}'", True, id="from the environment"),
         pytest.param("routeResponse: maybe", False, id="neither true nor false"),
-        pytest.param("authorizerId: x", False, id="a key to come"),
+        pytest.param("apiKeySource: x", False, id="a key nobody knows"),
         pytest.param("integration: {integrationType: AWS}", False, id="a type to come"),
         pytest.param("integration: {integrationType: MOCK}", True, id="a type that works"),
         pytest.param("description: ", False, id="nothing behind a key"),

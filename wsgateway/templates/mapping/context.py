@@ -33,7 +33,7 @@ _OVERRIDES: Final[dict[str, tuple[str, ...]]] = {
     "requestOverride": ("header", "path", "querystring"),
     "responseOverride": ("header",),
 }
-_NAMES: Final = tuple(dict.fromkeys([*(name.partition(".")[0] for name in CONTEXT), *_OVERRIDES]))
+_NAMES: Final = tuple(dict.fromkeys([*(name.partition(".")[0] for name in CONTEXT), "authorizer", *_OVERRIDES]))
 """All variables, in the order in which `$context` prints them."""
 
 
@@ -92,6 +92,9 @@ class Context(Tool):
         if group is not None:
             found = {rest: value for rest, each in group.items() if (value := each(self._invocation)) is not None}
             return found or None  # type: ignore[return-value]  # a dict of strings and numbers is a Value
+        if name == "authorizer":
+            known = self._invocation.client.authorizer
+            return {key: dict(item) if isinstance(item, Mapping) else item for key, item in known.items()} or None
         places = _OVERRIDES.get(name)
         return None if places is None else {place: {} for place in places}
 

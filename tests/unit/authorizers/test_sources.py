@@ -1,0 +1,82 @@
+"""Identity sources, those a browser can use among them.
+
+API Gateway developer guide, "Create an API Gateway Lambda REQUEST authorizer function for WebSocket APIs".
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from wsgateway.authorizers.sources import compile_source, read_all
+from wsgateway.errors import Unauthorized
+
+
+class Request:
+    """What a handshake holds."""
+
+    def header(self, name: str) -> list[str]:
+        return {
+            "authorization": ["one", "two"],
+            "blank": ["  "],
+            "cookie": ['a=1; token="t.o.k"; twice=1', "twice=2; empty="],
+            "sec-websocket-protocol": ["chat, bearer.abc.def", "other"],
+        }.get(name.lower(), [])
+
+    def querystring(self, name: str) -> list[str]:
+        return {"token": ["first", "last"], "empty": [""]}.get(name, [])
+
+    def stage_variable(self, name: str) -> str | None:
+        return {"tenant": "acme"}.get(name)
+
+    def context(self, name: str) -> str | None:
+        return {"connectionId": "id=", "eventType": "CONNECT", "identity.sourceIp": "10.0.0.1"}.get(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        pytest.param("route.request.header.Authorization", "two", id="the last value of a header"),
+        pytest.param("route.request.header.AUTHORIZATION", "two", id="headers in any case"),
+        pytest.param("route.request.querystring.token", "last", id="the last value of a parameter"),
+        pytest.param("route.request.cookie.token", "t.o.k", id="a cookie"),
+        pytest.param("route.request.subprotocol", "abc.def", id="a token among the subprotocols"),
+        pytest.param("stageVariables.tenant", "acme", id="a stage variable"),
+        pytest.param("context.connectionId", "id=", id="a context variable"),
+        pytest.param("context.identity.sourceIp", "10.0.0.1", id="one with a dot"),
+    ],
+)
+def test_a_source(source: str, value: str) -> None:
+    assert read_all([(source, compile_source(source))], Request()) == (value,)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("route.request.header.X-Other", id="a header that is missing"),
+        pytest.param("route.request.header.blank", id="a header of blanks"),
+        pytest.param("route.request.querystring.Token", id="a parameter in another case"),
+        pytest.param("route.request.querystring.empty", id="an empty parameter"),
+        pytest.param("route.request.cookie.twice", id="a cookie that comes twice"),
+        pytest.param("route.request.cookie.empty", id="an empty cookie"),
+        pytest.param("stageVariables.other", id="a stage variable that is missing"),
+        pytest.param("context.eventType", id="what has no value yet"),
+    ],
+)
+def test_a_source_without_a_value_is_a_no(source: str) -> None:
+    with pytest.raises(Unauthorized, match=r"the request has no"):
+        read_all([(source, compile_source(source))], Request())
+
+
+def test_every_source_is_needed() -> None:
+    sources = ["route.request.querystring.token", "route.request.querystring.other"]
+
+    with pytest.raises(Unauthorized):
+        read_all([(source, compile_source(source)) for source in sources], Request())
+
+
+@pytest.mark.parametrize(
+    "source", ["", "method.request.header.X", "route.request.header.", "route.request.body.x", "token", "context."]
+)
+def test_what_is_no_source(source: str) -> None:
+    with pytest.raises(ValueError, match="is no identity source; write"):
+        compile_source(source)

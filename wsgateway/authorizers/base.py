@@ -1,0 +1,41 @@
+"""What every authorizer type is: a check, a compile step, and what it makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wsgateway.errors import Problem
+from wsgateway.invocation import Invocation
+from wsgateway.model.authorizer import Authorizer
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a client is, pinned to its connection: given to every later event, template and log."""
+
+    context: Mapping[str, Any]
+    """`$context.authorizer`: texts, and maps of texts."""
+    expires: float | None = None
+    """Unix time at which the connection is to be closed; None for never."""
+    subprotocol: str = ""
+    """What is echoed where $connect picks no subprotocol, since a token came among those the client offered."""
+
+
+Authorize = Callable[[Invocation], Identity | Awaitable[Identity]]
+"""Says who wants to connect, at once where nothing has to be waited for. *Raises* GatewayError, at once or later:
+Unauthorized, AccessDenied, AuthorizerFailure. It may take a token out of the request."""
+
+
+class AuthorizerType(Protocol):
+    """One type: `check` at load, with every problem; `compile` at deploy, for the $connect of one stage."""
+
+    def check(self, authorizer: Authorizer) -> Iterator[Problem]:
+        """What is wrong with the definition; paths are relative to the authorizer."""
+
+    def compile(self, authorizer: Authorizer, scopes: Sequence[str]) -> Authorize:
+        """What decides. Only for what `check` found nothing wrong with."""
+
+    def keep_only(self, authorizers: Sequence[Authorizer]) -> None:
+        """Let go of what is held for other authorizers of this type than these."""

@@ -1,0 +1,97 @@
+"""Identity sources: what of a request says who sends it, read before any authorizer is asked.
+
+API Gateway developer guide, "Create an API Gateway Lambda REQUEST authorizer function for WebSocket APIs": every source
+that is listed must be there and not empty, else the answer is 401 and no authorizer is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from wsgateway.errors import Unauthorized
+
+_SOURCE = re.compile(
+    r"route\.request\.(?P<place>header|querystring|cookie)\.(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256})"
+    r"|(?P<other>stageVariables|context)\.(?P<key>[A-Za-z0-9_.]{1,128})|(?P<protocol>route\.request\.subprotocol)"
+)
+FORMS = (
+    "route.request.header.NAME, route.request.querystring.NAME, route.request.cookie.NAME, route.request.subprotocol, "
+    "stageVariables.NAME or context.NAME"
+)
+SUBPROTOCOL = "route.request.subprotocol"
+BEARER = "bearer."
+"""How a token is offered as a subprotocol, the only header a browser's WebSocket lets a page set."""
+
+NOT_AT_CONNECT = frozenset({"eventType", "messageDirection"})
+"""Context variables that have no value yet when an authorizer is asked."""
+
+
+class Values(Protocol):
+    """What a request holds; lists are in the order in which it came."""
+
+    def header(self, name: str) -> list[str]: ...
+    def querystring(self, name: str) -> list[str]: ...
+    def stage_variable(self, name: str) -> str | None: ...
+    def context(self, name: str) -> str | None: ...
+
+
+Reader = Callable[[Values], str]
+
+
+def compile_source(text: str) -> Reader:
+    """What reads one source, the last of several values; empty where it has none. *Raises* ValueError, in words."""
+    found = _SOURCE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text} is no identity source; write {FORMS}")
+    if found["protocol"]:
+        return lambda values: token_of(values.header("Sec-WebSocket-Protocol"))
+    name: str = found["name"] or found["key"]
+    match found["place"] or found["other"]:
+        case "header":
+            return lambda values: _last(values.header(name))
+        case "querystring":
+            return lambda values: _last(values.querystring(name))
+        case "cookie":
+            return lambda values: _cookie(values.header("Cookie"), name)
+        case "stageVariables":
+            return lambda values: values.stage_variable(name) or ""
+        case _:
+            return lambda values: "" if name in NOT_AT_CONNECT else values.context(name) or ""
+
+
+def read_all(sources: Sequence[tuple[str, Reader]], values: Values) -> tuple[str, ...]:
+    """The value of each source, in order. *Raises* Unauthorized where one has none."""
+    found = []
+    for text, read in sources:
+        value = read(values).strip()
+        if not value:
+            raise Unauthorized(f"the request has no {text}")
+        found.append(value)
+    return tuple(found)
+
+
+def token_of(offers: Sequence[str]) -> str:
+    """The token among the subprotocols that a client offers; empty without one, or with two."""
+    found = [protocol.removeprefix(BEARER) for protocol in protocols(offers) if protocol.startswith(BEARER)]
+    return found[0] if len(found) == 1 else ""
+
+
+def protocols(offers: Sequence[str]) -> list[str]:
+    """The subprotocols in the values of Sec-WebSocket-Protocol (RFC 6455 §11.3.4)."""
+    return [protocol for offer in offers for part in offer.split(",") if (protocol := part.strip())]
+
+
+def _last(found: Sequence[str]) -> str:
+    return found[-1] if found else ""
+
+
+def _cookie(headers: Sequence[str], name: str) -> str:
+    """A cookie's value. One that comes twice is none: another site of the same domain may have set the second."""
+    values = []
+    for pair in ";".join(headers).split(";"):
+        key, _, value = pair.strip().partition("=")
+        if key == name:
+            values.append(value.strip().removeprefix('"').removesuffix('"'))
+    return values[0] if len(values) == 1 else ""

@@ -1,0 +1,50 @@
+"""Documents that others publish, such as the keys of an issuer of tokens: one GET, bounded in time and size."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from wsgateway.errors import GatewayError
+from wsgateway.http1 import field, request_line
+from wsgateway.messages import EndpointRequest
+from wsgateway.upstream.pool import Upstream
+
+SECONDS = 5.0
+MAX_BYTES = 256 * 1024
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Documents:
+    """Gets documents by the same client, and under the same egress policy, as backends are called."""
+
+    def __init__(self, upstream: Upstream, agent: str) -> None:
+        self._upstream = upstream
+        self._agent = agent.encode()
+
+    async def get(self, url: str, trusted: bool) -> bytes:
+        """The body of a 200 answer; `trusted` says that an operator wrote the host. Redirects are not followed.
+
+        *Raises* OSError where there is none, ValueError for what is no URL.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname or not url.isascii() or not url.isprintable():
+            raise ValueError(f"{url[:200]!r} is no URL of http or https")
+        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        head = b"".join(
+            [
+                request_line(b"GET", target.encode()),
+                field(b"Host", parts.netloc.rpartition("@")[2].encode()),
+                field(b"Accept", b"application/json"),
+                field(b"User-Agent", self._agent),
+            ]
+        )
+        origin = self._upstream.origin(parts.scheme, host, port, share="documents", trusted=trusted)
+        try:
+            answer = await origin.send(EndpointRequest(head, b"", "GET"), SECONDS, max_body=MAX_BYTES)
+        except GatewayError as error:
+            raise OSError(f"{url}: {error.reason or error.message}") from error
+        if answer.status != 200:
+            raise OSError(f"{url} answered {answer.status}")
+        return answer.body or b""
