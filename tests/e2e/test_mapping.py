@@ -124,6 +124,7 @@ apis:
           integrationResponses:
             /2\\d\\d/: {{}}
             $default:
+              responseParameters: {{method.response.header.X-Why: integration.response.header.Reason}}
               responseTemplates: {{$default: '{{"refused": $input.json("$.why")}}'}}
       $disconnect:
         integration:
@@ -235,7 +236,7 @@ async def test_bytes_pass_as_base64(running: Gateway, asked: Backend) -> None:
 
     request = await asked.saw("/bytes")
     assert (request.body, request.header("content-type")) == (b"\x00\xff", "application/octet-stream")
-    assert "base64" in await running.logged("contentHandlingStrategy")
+    assert "base64" in await running.logged("the message is not base64")
 
 
 # What goes wrong
@@ -290,7 +291,7 @@ async def test_a_backend_keeps_the_door_shut(running: Gateway, asked: Backend) -
     answer = await shaken(running, "/execute-api/door/dev")
 
     assert (answer.status, answer.json()) == (403, {"refused": "full"})
-    assert answer.header("x-secret") is None
+    assert (answer.header("x-why"), answer.header("x-secret")) == ("full", None)
     assert answer.header("content-type") == "application/json"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from wsgateway.errors import Problem
@@ -12,18 +12,27 @@ from wsgateway.invocation import Invocation, is_context
 from wsgateway.model.uri import VARIABLE
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.messagepack import FORMATS
-from wsgateway.templates.parameters import Context, StageVariable, Static, compile_source, parse_source, parse_target
+from wsgateway.templates.parameters import (
+    RESPONSE,
+    ROUTE_REQUEST,
+    Context,
+    StageVariable,
+    Static,
+    compile_source,
+    parse_source,
+    parse_target,
+)
 
 if TYPE_CHECKING:
     from wsgateway.integrations.base import Site
     from wsgateway.model.integration import Integration
-    from wsgateway.templates.parameters import Target, Value
+    from wsgateway.templates.parameters import Side, Target, Value, Values
 
 Reader = Callable[[Invocation], "Value"]
+AnswerReader = Callable[["Values"], "Value"]
 
 SLOT = re.compile(r"\{([A-Za-z0-9._$-]+)\+?\}")
 """`{NAME}` in the path of a URI: what `integration.request.path.NAME` fills."""
-
 
 HOST = "Host is the URI's; no mapping may set it"
 
@@ -34,32 +43,46 @@ def slots(uri: str) -> list[str]:
 
 
 def check_parameters(integration: Integration, site: Site) -> Iterator[Problem]:
-    """Every mapping that can't be carried out."""
+    """Every request parameter that can't be mapped."""
     known_slots = slots(integration.integration_uri or "")
     aws = integration.integration_type.startswith("AWS")
     for key, text in integration.request_parameters.items():
         path = ("requestParameters", key)
-        try:
-            target = parse_target(key, aws=aws)
-        except ExpressionError as error:
-            yield Problem(path, str(error))
-            continue
-        if target.place == "header" and target.name.lower() == "host":
+        target, fault = _read(key, text, ROUTE_REQUEST, site, aws=aws)
+        if target is not None and target.place == "header" and target.name.lower() == "host":
             yield Problem(path, HOST)
-        if target.place == "path" and target.name not in known_slots:
+        if target is not None and target.place == "path" and target.name not in known_slots:
             yield Problem(path, f"the path of integrationUri has no {{{target.name}}}")
-        try:
-            source = parse_source(text)
-        except ExpressionError as error:
-            yield Problem(path, str(error))
-            continue
-        match source:
-            case Context(name) if not is_context(name):
-                yield Problem(path, f"there is no $context.{name}")
-            case StageVariable(name) if name not in site.stage_variables:
-                yield Problem(path, f"the stage has no variable {name}; add it to its stageVariables")
-            case Static(static) if target.place == "header" and any(mark in static for mark in "\r\n\0"):
-                yield Problem(path, "a header's value holds no line breaks and no NUL")
+        if fault is not None:
+            yield Problem(path, fault)
+
+
+def check_response_parameters(parameters: Mapping[str, str], site: Site) -> Iterator[Problem]:
+    """Every parameter of an integration response that can't be mapped."""
+    for key, text in parameters.items():
+        _, fault = _read(key, text, RESPONSE, site)
+        if fault is not None:
+            yield Problem(("responseParameters", key), fault)
+
+
+def _read(key: str, text: str, side: Side, site: Site, *, aws: bool = False) -> tuple[Target | None, str | None]:
+    """Where a parameter goes, and why it can't be mapped."""
+    try:
+        target = parse_target(key, side, aws=aws)
+    except ExpressionError as error:
+        return None, str(error)
+    try:
+        source = parse_source(text, side)
+    except ExpressionError as error:
+        return target, str(error)
+    match source:
+        case Context(name) if not is_context(name):
+            return target, f"there is no $context.{name}"
+        case StageVariable(name) if name not in site.stage_variables:
+            return target, f"the stage has no variable {name}; add it to its stageVariables"
+        case Static(static) if target.place == "header" and any(mark in static for mark in "\r\n\0"):
+            return target, "a header's value holds no line breaks and no NUL"
+    return target, None
 
 
 def compile_parameters(integration: Integration, site: Site) -> list[tuple[Target, Reader]]:
@@ -68,6 +91,17 @@ def compile_parameters(integration: Integration, site: Site) -> list[tuple[Targe
     return [
         (parse_target(key), compile_source(parse_source(text), binary))
         for key, text in integration.request_parameters.items()
+    ]
+
+
+def compile_response_parameters(parameters: Mapping[str, str]) -> list[tuple[str, AnswerReader]]:
+    """The headers an integration response maps, and what reads each. Only for what the check found nothing wrong with.
+
+    Reading *raises* ApiConfigurationError where a field is asked of an answer that is not JSON.
+    """
+    return [
+        (parse_target(key, RESPONSE).name, compile_source(parse_source(text, RESPONSE)))
+        for key, text in parameters.items()
     ]
 
 

@@ -63,10 +63,10 @@ class IntegrationResponse(Definition):
     """Mapping templates of what is sent, by what templateSelectionExpression gives, else by `$default`."""
     template_selection_expression: Expression | None = None
     """Which template is used: such as `$request.body.kind` or `${integration.response.statuscode}`."""
+    response_parameters: Mapping[str, MappedValue] = Field(default_factory=dict)
+    """On $connect: `method.response.header.NAME: integration.response.header.NAME`. A frame has no headers."""
     content_handling_strategy: ContentHandling | None = None
     """CONVERT_TO_TEXT makes base64 of the backend's bytes, CONVERT_TO_BINARY bytes of base64; else they are text."""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset({"responseParameters"})
 
 
 class Integration(Definition):

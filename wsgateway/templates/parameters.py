@@ -175,7 +175,8 @@ def _either(legal: list[str]) -> str:
 def _fault(name: str, side: Side, aws: bool) -> str | None:
     if side.target == "integration.request":
         return target_fault(name, Backend.AWS if aws else Backend.HTTP)
-    if name.lower().encode() in NOT_RETURNED:
+    # The 101 of a handshake says which subprotocol it is; refusals have none.
+    if name.lower().encode() in NOT_RETURNED - {b"sec-websocket-protocol"}:
         return f"no client gets the header {name}; no mapping may set it"
     return None
 

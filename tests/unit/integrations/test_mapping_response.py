@@ -190,13 +190,47 @@ def test_a_handshake_without_integration_responses_takes_the_answer() -> None:
 def test_a_handshake_is_refused_with_what_is_mapped() -> None:
     response = template(
         '{"no": $input.json("$.why")}',
+        responseParameters={
+            "method.response.header.X-Why": "integration.response.header.x-reason",
+            "method.response.header.Content-Type": "'application/problem+json'",
+            "method.response.header.X-Field": "integration.response.body.why",
+            "method.response.header.X-None": "integration.response.header.Nosuch",
+            "method.response.header.X-Id": "context.connectionId",
+        },
     )
     answer = EndpointResponse(403, (TEXT, (b"X-Reason", b"full")), b'{"why": "full"}')
 
     found = given(answer, {"/403/": response}, connecting())
 
     assert (found.status, found.body) == (403, b'{"no": "full"}')
-    assert found.headers == (JSON,)
+    assert found.headers == (
+        (b"X-Why", b"full"),
+        (b"Content-Type", b"application/problem+json"),
+        (b"X-Field", b"full"),
+        (b"X-Id", b"AAAAAAAAAAAAAAAAAAAAAAAAAA=="),
+    )
+
+
+def test_a_field_of_an_answer_that_is_not_json_fails() -> None:
+    response = {"responseParameters": {"method.response.header.X-Why": "integration.response.body.why"}}
+
+    with pytest.raises(ApiConfigurationError, match="not JSON"):
+        given(EndpointResponse(403, (), b"no"), {"$default": response}, connecting())
+
+
+def test_what_is_mapped_names_the_subprotocol() -> None:
+    response = {"responseParameters": {"method.response.header.Sec-WebSocket-Protocol": "integration.response.body"}}
+
+    found = given(EndpointResponse(200, (), b"v2"), {"$default": response}, connecting())
+
+    assert (b"Sec-WebSocket-Protocol", b"v2") in found.headers
+
+
+def test_a_frame_has_no_headers() -> None:
+    response = {"responseParameters": {"method.response.header.X-Why": "integration.response.body.why"}}
+    answer = EndpointResponse(200, (TEXT,), b"no JSON")
+
+    assert given(answer, {"$default": response}) is answer
 
 
 def test_overrides_decide_a_handshake() -> None:
@@ -274,6 +308,30 @@ def test_what_depends_on_the_event_is_not(responses: dict[str, Any]) -> None:
             {"templateSelectionExpression": "$integration.response.nosuch"},
             r"\.templateSelectionExpression: \$integration\.response\.nosuch is not allowed",
             id="an expression",
+        ),
+        pytest.param(
+            "$default",
+            {"responseParameters": {"method.response.header.X-A": "integration.response.nosuch"}},
+            r"\.responseParameters\.method\.response\.header\.X-A: expected .*integration\.response\.header",
+            id="a parameter's source",
+        ),
+        pytest.param(
+            "$default",
+            {"responseParameters": {"integration.request.header.X-A": "'1'"}},
+            r"\.responseParameters\.integration\.request\.header\.X-A: expected method\.response\.header",
+            id="a parameter's target",
+        ),
+        pytest.param(
+            "$default",
+            {"responseParameters": {"method.response.header.X-A": "context.nosuch"}},
+            r"\.responseParameters\.method\.response\.header\.X-A: there is no \$context\.nosuch",
+            id="a parameter's context variable",
+        ),
+        pytest.param(
+            "$default",
+            {"responseParameters": {"method.response.header.Transfer-Encoding": "'chunked'"}},
+            r"\.responseParameters\.method\.response\.header\.Transfer-Encoding: no client gets the header",
+            id="a header of the connection",
         ),
     ],
 )

@@ -253,7 +253,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         pytest.param(
             MOCK % (OK + ", integrationResponses: {$default: {integrationResponseKey: x}}"),
             "integrationResponses.$default.integrationResponseKey: unknown key; known here: responseTemplates, "
-            "templateSelectionExpression, contentHandlingStrategy",
+            "templateSelectionExpression, responseParameters, contentHandlingStrategy",
             id="a key that stands before it already",
         ),
     ],

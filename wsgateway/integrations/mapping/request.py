@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, assert_never
 import msgspec
 
 from wsgateway.errors import ApiConfigurationError, Problem, UnsupportedMediaType
-from wsgateway.integrations.mapping import conversion
 from wsgateway.integrations.mapping.choice import Choice, Named, check_choice, require_text
 from wsgateway.integrations.mapping.overrides import Pairs, left_by_templates, replaced
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, header_fault, one
+from wsgateway.templates import content
 from wsgateway.templates.keys import REQUEST_ROOTS
 from wsgateway.templates.mapping import request_names, request_overrides, response_names
 from wsgateway.templates.messagepack import FORMATS
@@ -87,7 +87,10 @@ class RequestMapping:
         named = self._choice.of(invocation)
         if named is None and self._refuses:
             raise UnsupportedMediaType(f"no request template applies, and passthroughBehavior is {self._passthrough}")
-        body, binary = conversion.to_backend(self._strategy, invocation.body(), invocation.binary)
+        body, binary = invocation.body(), invocation.binary
+        if self._strategy is not None and body:
+            conversion = content.REQUEST[binary, self._strategy]
+            body, binary = content.convert(conversion, body, "the message"), conversion.binary
         if named is not None:
             body, binary = self._rendered(named, invocation, body, binary), False
         request = MappedRequest(

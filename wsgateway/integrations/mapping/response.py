@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader, fields
-from wsgateway.integrations.mapping import conversion
 from wsgateway.integrations.mapping.choice import DEFAULTS, Choice, Named, check_choice, require_text
-from wsgateway.integrations.mapping.overrides import Pairs, left_by_templates, replaced
+from wsgateway.integrations.mapping.overrides import left_by_templates, replaced
+from wsgateway.integrations.parameters import check_response_parameters, compile_response_parameters, each
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointResponse, Message
 from wsgateway.model.integration import IntegrationResponse
-from wsgateway.templates import pattern
+from wsgateway.templates import content, pattern
 from wsgateway.templates.keys import RESPONSE_ROOTS
 from wsgateway.templates.mapping import response_names, response_overrides
+from wsgateway.templates.sources import Answered
 
 if TYPE_CHECKING:
     from wsgateway.integrations.base import Site
@@ -44,6 +45,7 @@ def _check(key: str, response: IntegrationResponse, site: Site) -> Iterator[Prob
             pattern.compile(key[1:-1])
         except pattern.PatternError as error:
             yield Problem((), str(error))
+    yield from check_response_parameters(response.response_parameters, site)
     yield from check_choice(
         response.response_templates,
         response.template_selection_expression,
@@ -112,11 +114,16 @@ class Selected:
         self._choice = Choice(templates, expression, RESPONSE_ROOTS, where, site)
         self._strategy = response.content_handling_strategy
         self._handshake = site.event_type is EventType.CONNECT
+        # A frame has no headers.
+        self._parameters = compile_response_parameters(response.response_parameters) if self._handshake else []
         self._most = site.max_answer_bytes
 
     def __call__(self, invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
         """What goes back for `answer`."""
-        body, binary = conversion.from_backend(self._strategy, answer.body)
+        body, binary = answer.body, answer.binary
+        if self._strategy is not None and body:
+            conversion = content.FRAME[self._strategy]
+            body, binary = content.convert(conversion, body, "the backend's answer"), conversion.binary
         named = self._choice.of(invocation, answer)
         text = None if named is None else self._rendered(named, invocation, body or b"")
         if not self._handshake:
@@ -128,7 +135,7 @@ class Selected:
         """What goes back for `answer` whatever the event; None if that depends."""
         named = self._choice.always
         text = None if named is None else named.static
-        if not self._choice.fixed or self._strategy or (named is not None and text is None):
+        if not self._choice.fixed or self._parameters or self._strategy or (named is not None and text is None):
             return None
         if not self._handshake:
             return self._reply(answer, answer.body, answer.binary, text)
@@ -156,8 +163,9 @@ class Selected:
         return answer if body is answer.body else EndpointResponse(answer.status, answer.headers, body, binary)
 
     def _head(self, invocation: Invocation, answer: EndpointResponse) -> tuple[int, list[Header]]:
-        """Status and headers of the answer to a handshake: what templates said, and nothing else of the backend's."""
-        pairs: Pairs = []
+        """Status and headers of the answer to a handshake: what is mapped or overridden, and nothing else."""
+        values = Answered(invocation, answer)
+        pairs = [pair for name, read in self._parameters for pair in each(name, read(values))]
         status = answer.status
         if invocation.template_context is not None:
             over = left_by_templates(response_overrides, invocation)
