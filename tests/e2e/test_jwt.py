@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from tests.harness import Backend, Gateway, closed, gateway
 
@@ -27,7 +27,7 @@ apis:
   chat:
     protocolType: WEBSOCKET
     routeSelectionExpression: $request.body.action
-    stages: {{dev: {{}}}}
+    stages: {{dev: {{allowedOrigins: ["https://chat.example"]}}}}
     authorizers:
       users:
         authorizerType: JWT
@@ -214,6 +214,21 @@ async def test_a_connection_ends_with_its_token_where_that_is_asked_for(backend:
         async with connect(f"{running.ws()}?token={brief}") as client:
             assert await who(client)
             assert await closed(client) == (4401, "Token expired")
+
+
+async def test_a_page_that_may_not_connect_is_told_so_before_its_token_is_looked_at(
+    backend: Backend, tmp_path: Path
+) -> None:
+    publish(backend, OLD)
+    query = f"?token={token(port=backend.port)}"
+    async with serving(backend, tmp_path) as running:
+        status, body = await refused(running, query, origin="https://evil.example")
+        assert (status, body["message"]) == (403, "Forbidden")
+        assert "none of the stage's allowedOrigins" in await running.logged("client not let in")
+        assert backend.requests == []
+
+        async with connect(running.ws() + query, origin=Origin("https://chat.example")) as client:
+            assert await who(client)
 
 
 async def test_no_token_is_in_the_log(backend: Backend, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from wsgateway.authorizers.base import Authorize, AuthorizerType
 from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.origins import compile_origins
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
 from wsgateway.integrations.base import Call, IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
-from wsgateway.messages import EndpointResponse
+from wsgateway.messages import EndpointResponse, HttpRequest
 from wsgateway.model.base import Path
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.explain import in_words
@@ -57,6 +58,8 @@ class CompiledStage:
     connect: Operation | None
     disconnect: Operation | None
     sequential: bool
+    check_origin: Callable[[HttpRequest], None] | None = None
+    """*Raises* AccessDenied for handshakes from pages that may not connect; None where all may."""
 
     @property
     def owes_disconnect(self) -> bool:
@@ -212,6 +215,7 @@ def _compile(
         connect=operations.get("$connect"),
         disconnect=operations.get("$disconnect"),
         sequential=api.message_ordering == "SEQUENTIAL",
+        check_origin=None if stage.allowed_origins is None else compile_origins(stage.allowed_origins),
     )
 
 

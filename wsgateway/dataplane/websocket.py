@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 REFUSED_RATE = 1.0
 REFUSED_BURST = 20.0
-"""Lines a second about clients that no authorizer lets in."""
+"""Lines a second about clients that are not let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class WebSocketApis:
         connection = Connection(gateway, ref, _client(gateway, request, stage, place))
         connection.take_place(source)
         invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
+        if stage.check_origin is not None:
+            try:
+                stage.check_origin(request)
+            except AccessDenied as error:
+                return self._not_let_in(connection, invocation, error)
         operation = stage.connect
         if operation is not None and operation.authorize is not None:
             try:
@@ -228,7 +233,7 @@ class WebSocketApis:
         return Accepted(connection, subprotocol or connection.subprotocol or None)
 
     def _not_let_in(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
-        """The authorizer says no, or broke. Why it says no is for the operator alone."""
+        """Who it is, or from where, is not good enough. Why is for the operator alone."""
         if isinstance(error, ClientFault) and self._refusals.take(self._gateway.loop.time()):
             client = connection.client
             self._gateway.log(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from annotated_types import MaxLen
+from annotated_types import MaxLen, MinLen
 from pydantic import Field
 
 from wsgateway.model.base import Definition, Matches
@@ -29,6 +29,16 @@ VariableValue = Annotated[
 ]
 
 
+Origin = Annotated[
+    str,
+    # RFC 6454 §6.2, as browsers write it: lower case, no path, no port that is the scheme's own.
+    Matches(
+        r"null|https?://(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?",
+        "an origin is scheme, host and port as browsers send them, such as https://chat.example.com, or null",
+    ),
+]
+
+
 class Stage(Definition):
     """One stage of an API: clients connect to `/{stage}`."""
 
@@ -37,10 +47,12 @@ class Stage(Definition):
     stage_variables: Annotated[Mapping[VariableName, VariableValue], MaxLen(100)] = Field(default_factory=dict)
     """Values that integrations name as `${stageVariables.NAME}`."""
 
+    allowed_origins: Annotated[list[Origin], MinLen(1)] | None = None
+    """The origins of pages that may connect; others are 403 before any authorizer. Absent: all, as on AWS. (Ours.)"""
+
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
             "accessLogSettings",
-            "allowedOrigins",
             "autoDeploy",
             "clientCertificateId",
             "defaultRouteSettings",
