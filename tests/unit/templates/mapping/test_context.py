@@ -132,6 +132,17 @@ def test_what_the_request_template_changed_is_seen_by_the_response_template() ->
     assert reached(later, "mine") == "kept"
 
 
+def test_what_an_authorizer_said() -> None:
+    invocation = message()
+    invocation.client.authorizer = {"principalId": "u-1", "claims": {"sub": "u-1", "scope": "a b"}}
+    found = context(invocation)
+
+    assert text(reached(found, "authorizer"), Work()) == "{principalId=u-1, claims={sub=u-1, scope=a b}}"
+    assert reached(found, "authorizer", "claims", "scope") == "a b"
+    set_member(reached(found, "authorizer", "claims"), "scope", "all")
+    assert invocation.client.authorizer["claims"]["scope"] == "a b"
+
+
 def test_stage_variables_are_the_templates_own() -> None:
     invocation = message(backend="127.0.0.1:8000")
     found = request_names(invocation)["stageVariables"]
