@@ -57,6 +57,11 @@ class Link:
         self._pairs: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
+    @property
+    def open(self) -> int:
+        """Connections that are there."""
+        return len(self._pairs)
+
     async def heal(self) -> None:
         """Carry everything, at once."""
         self.delay = 0.0

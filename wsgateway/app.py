@@ -49,6 +49,8 @@ from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http import Http
 from wsgateway.integrations.http_proxy import HttpProxy
 from wsgateway.integrations.mock import Mock
+from wsgateway.integrations.publish.brokers import Brokers
+from wsgateway.integrations.publish.publish import Publish
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.registry.base import DefinitionStore, NodeEntry
@@ -74,13 +76,16 @@ from wsgateway.workers import Worker
 DEFAULT_REGION = "us-east-1"
 
 
-def integration_types(upstream: Upstream, functions: Functions, aws: AwsAccess) -> dict[str, IntegrationType]:
+def integration_types(
+    upstream: Upstream, functions: Functions, aws: AwsAccess, log: Logged
+) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
     return {
         "AWS_PROXY": AwsProxy(functions, aws),
         "HTTP": Http(upstream),
         "HTTP_PROXY": HttpProxy(upstream),
         "MOCK": Mock(),
+        "PUBLISH": Publish(Brokers(log)),
     }
 
 
@@ -98,7 +103,7 @@ def _backends(
 ) -> Backends:
     aws = aws_access(upstream, endpoints, log, environ)
     functions = Functions(surroundings)
-    types = integration_types(upstream, functions, aws)
+    types = integration_types(upstream, functions, aws, log)
     return Backends(
         types=types,
         authorizers={"JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log)},

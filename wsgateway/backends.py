@@ -15,6 +15,8 @@ from wsgateway.functions import Account, Functions
 from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
+from wsgateway.integrations.publish.brokers import Brokers
+from wsgateway.integrations.publish.publish import Publish
 from wsgateway.model.loader import Loaded
 from wsgateway.transport.certificates import CertificateSet
 from wsgateway.transport.keyring import Keyring
@@ -39,6 +41,12 @@ class Backends:
         proxy = self.types["AWS_PROXY"]
         assert isinstance(proxy, AwsProxy)
         return proxy
+
+    @property
+    def brokers(self) -> Brokers:
+        publish = self.types["PUBLISH"]
+        assert isinstance(publish, Publish)
+        return publish.brokers
 
     def look_again(self) -> None:
         """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
@@ -73,6 +81,7 @@ class Backends:
         for authorizers in self.authorizers.values():
             authorizers.keep_only(())
         self.credentials.close()
+        await self.brokers.aclose()
         await self.functions.aclose()
         await self.upstream.aclose()
 

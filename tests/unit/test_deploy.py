@@ -92,7 +92,7 @@ class Running:
         upstream = Upstream(egress=Egress())
         functions = Functions(Surroundings(serve=_no_listener, log=self._log, environ=self.environ))
         aws = aws_access(upstream, ServiceEndpoints(self.environ, None), self._log, self.environ)
-        types = integration_types(upstream, functions, aws)
+        types = integration_types(upstream, functions, aws, self._log)
         backends = Backends(
             types=types, authorizers={}, upstream=upstream, functions=functions, aws=aws, account=Account()
         )

@@ -49,7 +49,7 @@ class HttpBackend:
             fault = uri_fault(expand(uri, site.stage_variables))
             if fault is not None:
                 yield Problem(("integrationUri",), f"{expand(uri, site.stage_variables)}: {fault}")
-        tls = _tls(integration.tls_config)
+        tls = tls_settings(integration.tls_config)
         if uri.startswith("https:") and tls.ca_file is None and tls.verify:
             fault = machine_fault()
             if fault is not None:
@@ -87,7 +87,7 @@ class HttpBackend:
             uri.hostname or "",
             port,
             share=(site.api_id, site.definition),
-            tls=_tls(integration.tls_config),
+            tls=tls_settings(integration.tls_config),
         )
 
 
@@ -109,7 +109,7 @@ def unsendable(error: UnsafeHeader | UnicodeEncodeError) -> ApiConfigurationErro
     return ApiConfigurationError(f"a mapped parameter can't be sent: {error}")
 
 
-def _tls(config: TlsConfig | None) -> TlsSettings:
+def tls_settings(config: TlsConfig | None) -> TlsSettings:
     """The files by name and content: what is replaced under its name makes other connections."""
     if config is None:
         return DEFAULT_TLS

@@ -11,12 +11,14 @@ from pydantic import Field
 from wsgateway.errors import Problem
 from wsgateway.model.base import Among, Definition, Matches
 from wsgateway.model.explain import shown
+from wsgateway.model.publish import PublishConfig, check_publish
 from wsgateway.model.quotas import IntegrationMillis
 from wsgateway.model.tls import TlsConfig
 from wsgateway.model.uri import uri_fault
 
 IntegrationType = Annotated[
-    Literal["AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"], Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK"))
+    Literal["AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK", "PUBLISH"],
+    Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK", "PUBLISH")),
 ]
 
 Method = Annotated[
@@ -52,6 +54,7 @@ ResponseKey = Annotated[
 RESPONSE_EXPRESSIONS: Mapping[str, tuple[str, ...]] = {
     "HTTP": ("${integration.response.statuscode}", "$integration.response.statuscode"),
     "MOCK": ("${integration.response.statuscode}", "$integration.response.statuscode"),
+    "PUBLISH": ("${integration.response.statuscode}", "$integration.response.statuscode"),
 }
 """What `integrationResponseSelectionExpression` is, by type: AWS fixes it."""
 
@@ -73,13 +76,14 @@ class Integration(Definition):
     """A backend and how it is asked.
 
     AWS_PROXY hands each event to a Lambda function. HTTP_PROXY passes messages to a URL as they came, HTTP as mapping
-    templates make them. MOCK answers by itself, from templates.
+    templates make them. MOCK answers by itself, from templates. PUBLISH hands messages to a broker. (Ours.)
     """
 
     integration_type: IntegrationType
-    """The kind of backend: AWS_PROXY, HTTP, HTTP_PROXY or MOCK."""
+    """The kind of backend: AWS_PROXY, HTTP, HTTP_PROXY, MOCK or PUBLISH."""
     integration_uri: Annotated[str, MaxLen(2048)] | None = None
-    """The backend's URL, or for AWS_PROXY `function:NAME` or an ARN; `${stageVariables.NAME}` is a stage's value."""
+    """The backend's URL, for AWS_PROXY `function:NAME` or an ARN, for PUBLISH a broker's stream or subject;
+    `${stageVariables.NAME}` is a stage's value."""
     integration_method: Method = "POST"
     """The HTTP method used; POST. ANY is the client's own on $connect."""
     description: Annotated[str, MaxLen(1024)] | None = None
@@ -94,6 +98,8 @@ class Integration(Definition):
     """How long the backend may take; 50 to 29000, in the open profile to 300000; 29000."""
     tls_config: TlsConfig | None = None
     """How an https backend is verified, and the certificate shown to it."""
+    publish_config: PublishConfig | None = None
+    """For PUBLISH: who we are at the broker, and how it takes messages. (Ours.)"""
     max_concurrency: Annotated[int, Ge(1)] | None = None
     """At most this many calls at a time; no limit. (Ours.)"""
     payload_format_version: Annotated[Literal["1.0"], Among(("1.0",))] = "1.0"
@@ -131,6 +137,12 @@ class Integration(Definition):
                 yield from _check_http_proxy(self)
             case "MOCK":
                 yield from _check_mock(self)
+            case "PUBLISH":
+                yield from _without_credentials(self)
+                yield from check_publish(self)
+                yield from _check_response_expression(self)
+        if self.integration_type != "PUBLISH":
+            yield from _without("it is for PUBLISH", publishConfig=self.publish_config)
 
 
 def _without_credentials(integration: Integration) -> Iterator[Problem]:

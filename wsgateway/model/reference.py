@@ -17,6 +17,7 @@ TITLES = {
     "Parameter": "A parameter",
     "Integration": "An integration",
     "TlsConfig": "An HTTPS backend",
+    "PublishConfig": "A broker",
     "IntegrationResponse": "An integration response",
     "Function": "A function",
     "Role": "A role",

@@ -51,6 +51,12 @@ class NodeFacts:
     throttles: dict[str, int]
     lambda_calls: dict[tuple[str, str], int]
     """Of functions elsewhere, by function and result."""
+    publishes: dict[tuple[str, str, str], int]
+    """Messages handed to brokers, by apiId, integration and what became of them."""
+    publishes_pending: dict[tuple[str, str], int]
+    """Those whose broker has not answered, by apiId and integration."""
+    brokers: dict[str, bool]
+    """Whether there is a link to each broker."""
     credentials_valid: bool | None
     """None where nobody needs any."""
     given_up: dict[str, int]

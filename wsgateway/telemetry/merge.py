@@ -24,6 +24,7 @@ GAUGES: Mapping[str, Join] = {
     "process_virtual_memory_bytes": _sum,
     "python_info": max,
     "wsgateway_aws_credentials_valid": min,
+    "wsgateway_broker_up": min,
     "wsgateway_build_info": max,
     "wsgateway_certificate_expires_timestamp_seconds": min,
     "wsgateway_connections": _sum,
@@ -36,6 +37,7 @@ GAUGES: Mapping[str, Join] = {
     "wsgateway_disconnects_waiting": _sum,
     "wsgateway_draining": min,  # while one of them takes clients they don't drain
     "wsgateway_nodes": max,
+    "wsgateway_publishes_pending": _sum,
     "wsgateway_records": _sum,
     "wsgateway_registry_up": min,
     "wsgateway_tails": _sum,

@@ -88,6 +88,7 @@ class _Collector:
         for call, number in sorted(facts.lambda_calls.items()):
             calls.add_metric(call, number)
         yield calls
+        yield from _brokers(facts)
         if facts.credentials_valid is not None:
             yield _gauge(
                 "aws_credentials_valid",
@@ -154,6 +155,29 @@ class Metrics:
         if self._shown is not None:
             self._shown(page)
         return page
+
+
+def _brokers(facts: NodeFacts) -> Iterator[Metric]:
+    publishes = CounterMetricFamily(
+        "wsgateway_publishes_total",
+        "Messages handed to brokers by PUBLISH integrations, by what became of them.",
+        labels=["api", "integration", "result"],
+    )
+    for key, number in sorted(facts.publishes.items()):
+        publishes.add_metric(key, number)
+    yield publishes
+    pending = GaugeMetricFamily(
+        "wsgateway_publishes_pending",
+        "Messages whose broker has not answered yet.",
+        labels=["api", "integration"],
+    )
+    for use, number in sorted(facts.publishes_pending.items()):
+        pending.add_metric(use, number)
+    yield pending
+    up = GaugeMetricFamily("wsgateway_broker_up", "0 while a broker can't be reached.", labels=["broker"])
+    for broker, linked in sorted(facts.brokers.items()):
+        up.add_metric([broker], linked)
+    yield up
 
 
 def _membership(facts: MembershipFacts) -> Iterator[Metric]:

@@ -34,7 +34,7 @@ def compiled(text: str) -> Deployment:
     upstream = Upstream(egress=Egress())
     functions = Functions(Surroundings(serve=no_runtime_api, log=lambda event, **facts: None))
     aws = aws_access(upstream, ServiceEndpoints({}), lambda event, **facts: None, {})
-    types = integration_types(upstream, functions, aws)
+    types = integration_types(upstream, functions, aws, lambda event, **facts: None)
     return compile_deployment(parse(text, "routes.yaml", {}, Path()), types, {})
 
 

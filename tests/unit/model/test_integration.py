@@ -121,7 +121,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
     [
         pytest.param(
             "integrations: {x: {}}",
-            "integrationType: is required: the kind of backend: AWS_PROXY, HTTP, HTTP_PROXY or MOCK",
+            "integrationType: is required: the kind of backend: AWS_PROXY, HTTP, HTTP_PROXY, MOCK or PUBLISH",
             id="no type",
         ),
         pytest.param(
@@ -136,7 +136,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             "integrations: {x: {integrationType: AWS, integrationUri: x}}",
-            "integrationType: AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY and MOCK work",
+            "integrationType: AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY, MOCK and PUBLISH work",
             id="a type to come",
         ),
         pytest.param(

@@ -95,11 +95,11 @@ apis:
         ),
         (
             "routes.yaml:15: apis.chat.integrations.backend.integrationType: "
-            "HTPP_PROXY is none of AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK"
+            "HTPP_PROXY is none of AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK, PUBLISH"
         ),
         (
             "routes.yaml:17: apis.chat.integrations.lambda.integrationType: "
-            "AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY and MOCK work"
+            "AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY, MOCK and PUBLISH work"
         ),
         (
             "routes.yaml:20: apis.chat.integrations.far.integrationUri: "
