@@ -10,6 +10,9 @@ import pytest
 from tests.unit.dataplane.values import client
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import Message
+from wsgateway.templates import jsonpath, pattern
+from wsgateway.templates.comparisons import SYMBOLS, WORDS
+from wsgateway.templates.functions import FUNCTIONS
 from wsgateway.templates.mapping import request_names, request_overrides, response_overrides
 from wsgateway.templates.vtl import compile
 from wsgateway.templates.vtl.base import STEPS, Methods
@@ -71,3 +74,31 @@ def test_the_budgets_are_those() -> None:
         f"{MAX_OUTPUT // 2**20} MiB",
         f"50; {MAX_CALLS}",
     ]
+
+
+def test_all_operators_and_functions_of_jsonpath_are_listed() -> None:
+    section = PAGE.partition("## JSONPath")[2].partition("## Regular expressions")[0]
+    operators, functions = section.partition("| operator |")[2].partition("| function |")[::2]
+
+    listed = re.findall(r"`([^`]*)`", "".join(re.findall(r"^\| ([^|]*) \|", operators, re.MULTILINE)))
+    assert listed == [*SYMBOLS, "=~", *WORDS]
+    assert sorted(
+        re.findall(r"`\.(\w+)\([^`]*\)`", "".join(re.findall(r"^\|([^|]*)", functions, re.MULTILINE)))
+    ) == sorted(FUNCTIONS)
+
+
+def test_paths_that_are_listed_are_paths() -> None:
+    rows = PAGE.partition("| written | finds |")[2].partition("A path that")[0]
+    for written in re.findall(r"`([^`]*)`", "".join(re.findall(r"^\| ([^|]*(?:\|\|[^|]*)*) \|", rows, re.MULTILINE))):
+        jsonpath.compile(written)
+
+
+def test_patterns_that_are_refused_are_refused() -> None:
+    section = PAGE.partition("| refused | write instead |")[2].partition("A pattern has")[0]
+    first = [row.partition(" | ")[0] for row in section.splitlines()[2:] if row]
+    refused = [written for row in first for written in re.findall(r"`([^`]*)`", row) if written != "$"]
+
+    assert len(refused) > 20
+    for written in refused:
+        with pytest.raises(pattern.PatternError):
+            pattern.compile(written.replace("…", "a"))
