@@ -2,6 +2,7 @@
 
 Recorded of AWS: keys without quotes or in single ones, commas too many (`{"statusCode": 200 ,, }`) and braces astray
 are let pass; quotes that don't match, a missing first brace, and a statusCode that is no integer (`"200"`) are not.
+A text of more than 4,096 characters has to be JSON: a client may have written it, and reading it takes its time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 _TOKEN = re.compile(
     r"""\s*+(?:("(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+')|([{}\[\]:,])|([^\s{}\[\]:,'"]++))\s*+""", re.DOTALL
 )
+_MOST = 4096
 _INTEGER = re.compile(r"-?[0-9]{1,18}").fullmatch
 _NAME = "statusCode"
 
@@ -22,7 +24,7 @@ def status_code(text: str) -> int | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return _lenient(text)
+        return _lenient(text) if len(text) <= _MOST else None
     status = value.get(_NAME) if isinstance(value, dict) else None
     return status if type(status) is int else None
 

@@ -47,6 +47,9 @@ from wsgateway.integrations.lenient import status_code
         pytest.param("{'statusCode\": 200}", None, id="quotes that don't match"),
         pytest.param('{"statusCode": 200, "a: 1}', None, id="a quote left open"),
         pytest.param("{" * 100_000, None, id="braces without end"),
+        pytest.param('{"statusCode": 200, "a": "' + "x" * 5_000 + '"}', 200, id="much JSON"),
+        pytest.param("{statusCode: 200, a: '" + "x" * 4_000 + "'}", 200, id="no JSON, of 4 KB"),
+        pytest.param("{statusCode: 200, a: '" + "x" * 5_000 + "'}", None, id="more than that"),
         pytest.param('{"statusCode":' + "9" * 5_000 + "}", None, id="more digits than can be read"),
     ],
 )

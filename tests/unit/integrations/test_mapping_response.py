@@ -146,9 +146,10 @@ def test_bytes_are_nothing_a_template_can_read() -> None:
         given(EndpointResponse(200, (), b"\xff"), {"$default": template("$input.body")})
 
 
-def test_a_frame_larger_than_a_message_is_not_sent() -> None:
+@pytest.mark.parametrize("text", ["$input.body$input.body", "x" * 65], ids=["made", "written"])
+def test_a_frame_larger_than_a_message_is_not_sent(text: str) -> None:
     with pytest.raises(ApiConfigurationError, match="its output is over 64 bytes"):
-        given(EndpointResponse(200, (), b"x" * 60), {"$default": template("$input.body$input.body")})
+        given(EndpointResponse(200, (), b"x" * 60), {"$default": template(text)})
 
 
 def test_a_budget_that_is_exceeded_names_the_template() -> None:
@@ -280,6 +281,7 @@ def test_what_depends_on_nothing_is_known_at_once() -> None:
     [
         pytest.param({"$default": template("$context.stage")}, id="a template"),
         pytest.param({"/404/": template("hi")}, id="none that fits"),
+        pytest.param({"$default": template("x" * 65)}, id="a template that makes no message"),
         pytest.param(
             {"$default": template("hi", templateSelectionExpression="$request.body.kind")}, id="which template"
         ),

@@ -137,6 +137,8 @@ class Selected:
         text = None if named is None else named.static
         if not self._choice.fixed or self._parameters or self._strategy or (named is not None and text is None):
             return None
+        if text is not None and len(text) > self._most:
+            return None  # it fails, each time
         if not self._handshake:
             return self._reply(answer, answer.body, answer.binary, text)
         return _handshake(answer.status, [JSON], answer.body if text is None else text)
