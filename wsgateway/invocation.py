@@ -133,6 +133,7 @@ class Client:
         "api_id",
         "authorizer",
         "callback_url",
+        "claims",
         "connected_at",
         "connection_id",
         "domain_name",
@@ -167,6 +168,8 @@ class Client:
         """The X-Forwarded-* lines of calls made for this connection, ready to be written."""
         self.authorizer: Mapping[str, Any] = NOBODY
         """`$context.authorizer`: texts, and maps of texts; empty where no authorizer was asked."""
+        self.claims: Mapping[str, Any] = NOBODY
+        """The same as JSON values, for rules; not in a record, for only messages have rules."""
 
 
 class Invocation:

@@ -49,6 +49,7 @@ apis:
     routes:
       $connect: {{integration: backend, authorizer: users, authorizationScopes: [{scopes}]}}
       whoami: {{integration: whoami, routeResponse: true}}
+      enter: {{integration: whoami, routeResponse: true, allow: "contains(authorizer.groups, body.group)"}}
 """
 
 
@@ -229,6 +230,19 @@ async def test_a_page_that_may_not_connect_is_told_so_before_its_token_is_looked
 
         async with connect(running.ws() + query, origin=Origin("https://chat.example")) as client:
             assert await who(client)
+
+
+async def test_a_rule_lets_a_client_send_what_its_token_allows(backend: Backend, tmp_path: Path) -> None:
+    publish(backend, OLD)
+    async with (
+        serving(backend, tmp_path) as running,
+        connect(f"{running.ws()}?token={token(port=backend.port)}") as client,
+    ):
+        await client.send('{"action": "enter", "group": "b"}')
+        assert str(await client.recv()).startswith("ann")
+        for said in ('"c"', "1", "null", '["a"]'):
+            await client.send(f'{{"action": "enter", "group": {said}}}')
+            assert json.loads(await client.recv())["message"] == "Forbidden"
 
 
 async def test_no_token_is_in_the_log(backend: Backend, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ class Identity:
 
     context: Mapping[str, Any]
     """`$context.authorizer`: texts, and maps of texts."""
+    claims: Mapping[str, Any]
+    """What rules see as `authorizer`: JSON values."""
     expires: float | None = None
     """Unix time at which the connection is to be closed; None for never."""
     subprotocol: str = ""

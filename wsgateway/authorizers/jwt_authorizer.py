@@ -96,7 +96,7 @@ def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol
     if isinstance(claims.get("sub"), str):
         context["principalId"] = claims["sub"]
     context["claims"] = {name: _text(value) for name, value in claims.items() if value is not None}
-    return Identity(context, float(claims["exp"]) if closing else None, subprotocol)
+    return Identity(context, claims, float(claims["exp"]) if closing else None, subprotocol)
 
 
 def _text(value: Any) -> str:

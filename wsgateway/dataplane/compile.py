@@ -20,7 +20,9 @@ from wsgateway.model.loader import Loaded
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.stage import Stage
 from wsgateway.model.websocket import Route, WebSocketApi
+from wsgateway.templates.document import JSON, Format
 from wsgateway.templates.expression import ExpressionError
+from wsgateway.templates.jmes import compile_rule
 from wsgateway.templates.messagepack import FORMATS
 from wsgateway.templates.selection import RESERVED, route_table
 
@@ -129,6 +131,11 @@ def _check(
     except ExpressionError as error:
         yield Problem((*root, "routeSelectionExpression"), str(error))
     for key, route in api.routes.items():
+        if route.allow is not None:
+            try:
+                compile_rule(route.allow)
+            except ExpressionError as error:
+                yield Problem((*root, "routes", key, "allow"), str(error))
         integration = api.integration_of(route)
         if integration is None:
             continue
@@ -190,13 +197,16 @@ def _compile(
             # AWS: $connect without a target is accepted, $disconnect without one does nothing; what $connect
             # declares as required is checked all the same.
             call = _nothing
-            if key == "$disconnect" or not (any(route.request_parameters.values()) or route.authorizer_name):
+            asked = any(route.request_parameters.values()) or route.authorizer_name or route.allow
+            if key == "$disconnect" or not asked:
                 continue
         else:
             call = _no_target
         at_least_once = route.delivery == "AT_LEAST_ONCE"
         authorize = _authorize(api, route, authorizers)
-        operations[key] = Operation(key, tuple(_checks(route)), call, site.two_way, at_least_once, authorize)
+        operations[key] = Operation(
+            key, tuple(_checks(route, FORMATS[api.binary_message_format])), call, site.two_way, at_least_once, authorize
+        )
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
     default = operations.get("$default") or Operation("$default", (), _no_route, False)
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}
@@ -235,10 +245,23 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, 
     )
 
 
-def _checks(route: Route) -> Iterator[Check]:
+def _checks(route: Route, binary: Format) -> Iterator[Check]:
     required = [name for name, needed in route.request_parameters.items() if needed]
     if required:
         yield _required_parameters(required)
+    if route.allow is not None:
+        yield _rule(route.allow, binary)
+
+
+def _rule(expression: str, binary: Format) -> Check:
+    """A route's `allow`; `binary` is how binary messages are written."""
+    allows = compile_rule(expression)
+
+    def check(invocation: Invocation) -> None:
+        if not allows(invocation.body(), invocation.client.claims, binary if invocation.binary else JSON):
+            raise AccessDenied(f"the rule of route {invocation.route_key} does not give true: {expression}")
+
+    return check
 
 
 def _required_parameters(declared: list[str]) -> Check:

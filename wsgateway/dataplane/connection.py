@@ -106,7 +106,7 @@ class Connection:
 
     def identified(self, identity: Identity) -> None:
         """An authorizer has said who the client is."""
-        self.client.authorizer = identity.context
+        self.client.authorizer, self.client.claims = identity.context, identity.claims
         self.expires = identity.expires
         self.subprotocol = identity.subprotocol.encode()
 

@@ -126,6 +126,8 @@ class Route(Definition):
         ParameterName, Annotated[bool, PlainValidator(_is_required, json_schema_input_type=bool | Parameter)]
     ] = Field(default_factory=dict)
     """On $connect: parameters of the upgrade request that integrations map, and whether each is required."""
+    allow: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
+    """A JMESPath rule that must give true, such as contains(authorizer.rooms, body.room); else Forbidden. (Ours.)"""
     delivery: Annotated[Delivery, Among(("AT_LEAST_ONCE", "AT_MOST_ONCE"))] = "AT_LEAST_ONCE"
     """On $disconnect: AT_LEAST_ONCE calls until there is an answer, AT_MOST_ONCE calls once. (Ours.)"""
 
@@ -287,10 +289,21 @@ class WebSocketApi(Definition):
             if (route.authorizer_name or route.authorization_type == "JWT") and key != "$connect":
                 text = "only $connect is authorized: messages come on a connection that was let in; move it there"
                 yield Problem(("routes", key, "authorizer" if route.authorizer else "authorizationType"), text)
+            if route.allow is not None and key != "$disconnect" and not self._authorizes:
+                text = "nothing would be known of any client; name an authorizer on $connect, or remove the rule"
+                yield Problem(("routes", key, "allow"), text)
+            if route.allow is not None and key == "$disconnect":
+                yield Problem(("routes", key, "allow"), "has no effect: a connection that ends asks nobody; remove it")
             if "delivery" in route.model_fields_set and key != "$disconnect":
                 text = "only $disconnect can be delivered again; remove it here: all else is called once"
                 yield Problem(("routes", key, "delivery"), text)
         yield from self._check_timeouts(int(quotas.max_integration_timeout * 1000))
+
+    @property
+    def _authorizes(self) -> bool:
+        """Whether who a client is is found out when it connects."""
+        connect = self.routes.get("$connect")
+        return connect is not None and connect.authorizer_name is not None
 
     def _check_timeouts(self, most: int) -> Iterator[Problem]:
         places: list[tuple[Path, int | None]] = [

@@ -1,11 +1,12 @@
-"""JMESPath over a message, ours beside AWS's expressions: `jmespath:body.type || body.action`.
+"""JMESPath, ours beside AWS's expressions: what a message selects, and who may send it.
 
-The root has one key, `body`. jmespath computes with Python's numbers, so the text of those it merely passes on is kept.
+`jmespath:body.type || body.action`, `contains(authorizer.rooms, body.room)`. jmespath computes with Python's
+numbers, so the text of those it merely passes on is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jmespath
@@ -38,17 +39,11 @@ class _Numbers:
 
 
 def compile(expression: str, format: Format = JSON) -> Callable[[bytes], str | None]:
-    """The text `expression` selects from a message; None where that isn't in `format`.
+    """The text `expression` selects from a message, under `body`; None where that isn't in `format`.
 
     What is missing or fails on the data at hand is an empty string. Raises ExpressionError.
     """
-    try:
-        compiled = jmespath.compile(expression)
-    except (JMESPathError, ValueError, RecursionError) as error:
-        position = getattr(error, "lex_position", None)
-        problem = "not a JMESPath expression: " + str(error).partition("\n")[0]
-        raise ExpressionError(problem, expression, position if isinstance(position, int) else 0) from error
-    _check(compiled.parsed, expression)
+    compiled = _compiled(expression, {"body": "the message is under body, as in body.action"})
 
     def select(data: bytes) -> str | None:
         numbers = _Numbers()
@@ -63,17 +58,53 @@ def compile(expression: str, format: Format = JSON) -> Callable[[bytes], str | N
     return select
 
 
-def _check(root: dict[str, Any], expression: str) -> None:
-    nodes, reads_body = [root], False
+def compile_rule(expression: str) -> Callable[[bytes, Mapping[str, Any], Format], bool]:
+    """Whether a message (`body`) of a client (`authorizer`) may go on: only where `expression` gives `true`.
+
+    Anything else is a no, and so is what fails on the data at hand; `body` is null of a message that isn't in the given
+    format. Raises ExpressionError.
+    """
+    compiled = _compiled(
+        expression, {"authorizer": "what is known of a client is under authorizer, its message under body"}
+    )
+
+    def allows(data: bytes, authorizer: Mapping[str, Any], format: Format) -> bool:
+        document = format.decode_with(data, number_value)
+        try:
+            found = compiled.search({"authorizer": authorizer, "body": None if document is MISSING else document})
+        except _FAILURES:
+            return False
+        return found is True
+
+    return allows
+
+
+def _compiled(expression: str, needed: Mapping[str, str]) -> Any:
+    """The expression, which has to read each field of `needed`; their values say why."""
+    try:
+        compiled = jmespath.compile(expression)
+    except (JMESPathError, ValueError, RecursionError) as error:
+        position = getattr(error, "lex_position", None)
+        problem = "not a JMESPath expression: " + str(error).partition("\n")[0]
+        raise ExpressionError(problem, expression, position if isinstance(position, int) else 0) from error
+    read = set(_fields(compiled.parsed, expression))
+    for name, why in needed.items():
+        if name not in read:
+            raise ExpressionError(why, expression)
+    return compiled
+
+
+def _fields(root: dict[str, Any], expression: str) -> Iterator[str]:
+    """The names of all fields that are read; the functions called are checked on the way. Raises ExpressionError."""
+    nodes = [root]
     while nodes:
         node = nodes.pop()
         kind, value = node["type"], node.get("value")
-        reads_body = reads_body or (kind == "field" and value == "body")
+        if kind == "field":
+            yield str(value)
         if kind == "function_expression":
             _check_function(str(value), len(node["children"]), expression)
         nodes.extend(child for child in node["children"] if isinstance(child, dict))
-    if not reads_body:
-        raise ExpressionError("the message is under body, as in body.action", expression)
 
 
 def _check_function(name: str, arguments: int, expression: str) -> None:

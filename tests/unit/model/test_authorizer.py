@@ -61,6 +61,7 @@ def test_what_is_right(connect: str) -> None:
         pytest.param("authorizationScopes: [a]", "", "has no effect without an authorizer", id="scopes of nobody"),
         pytest.param("", "authorizer: users", "only $connect is authorized", id="a message route"),
         pytest.param("", "authorizationType: JWT, authorizerId: users", "only $connect", id="so, in AWS's form"),
+        pytest.param("", 'allow: "authorizer.a"', "nothing would be known of any client", id="a rule about nobody"),
         pytest.param("authorizationType: AWS_IAM", "", "AWS_IAM is not supported yet", id="not built"),
     ],
 )
