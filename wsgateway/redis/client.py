@@ -19,6 +19,7 @@ from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocket
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -202,14 +203,13 @@ class Client:
         target = self.target
         options = self._options()
         if target.path:
-            kind: type[Connection] | type[UnixDomainSocketConnection] = UnixDomainSocketConnection
+            kind: type[_Connection] = _SocketConnection
             options["path"] = target.path
             for name in ("socket_keepalive", "socket_keepalive_options"):
                 options.pop(name, None)
         else:
-            kind = SSLConnection if target.tls else Connection
-            if target.tls and target.tls.server_name is not None:
-                kind = _Named
+            kind = _SecureConnection if target.tls else _PlainConnection
+            if target.tls:
                 options["server_name"] = target.tls.server_name
             options |= {"host": target.addresses[0][0], "port": target.addresses[0][1]} | self._tls()
         pool = ConnectionPool(connection_class=kind, **options)
@@ -260,15 +260,38 @@ class Client:
         }
 
 
-class _Named(SSLConnection):
-    """TLS with a server whose certificate has another name than the host."""
+class _Packing:
+    """Commands are written by hiredis, as redis-py's other half does: a tenth of the time for those of many parts."""
 
-    def __init__(self, *, server_name: str, **options: Any) -> None:
+    def pack_command(self, *arguments: Any) -> list[bytes]:
+        packed: list[bytes] = _serializer.pack(*arguments)
+        return packed
+
+
+_serializer = HiredisRespSerializer()
+
+
+class _PlainConnection(_Packing, Connection):
+    pass
+
+
+class _SocketConnection(_Packing, UnixDomainSocketConnection):
+    pass
+
+
+class _SecureConnection(_Packing, SSLConnection):
+    """TLS, with a server whose certificate may have another name than the host."""
+
+    def __init__(self, *, server_name: str | None, **options: Any) -> None:
         super().__init__(**options)
         self._server_name = server_name
 
     def _connection_arguments(self) -> Mapping[str, Any]:
-        return {**super()._connection_arguments(), "server_hostname": self._server_name}
+        named = {} if self._server_name is None else {"server_hostname": self._server_name}
+        return {**super()._connection_arguments(), **named}
+
+
+_Connection = _PlainConnection | _SocketConnection | _SecureConnection
 
 
 def _patience(seconds: float | None) -> dict[str, Any]:
