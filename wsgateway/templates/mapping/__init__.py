@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from wsgateway.invocation import Invocation
 from wsgateway.templates.document import JSON, Format
+from wsgateway.templates.mapping.calls import compile
 from wsgateway.templates.mapping.context import Context, Overrides, request_overrides, response_overrides
 from wsgateway.templates.mapping.input import Input
-from wsgateway.templates.mapping.literals import compile
 from wsgateway.templates.mapping.util import UTIL
 from wsgateway.templates.vtl.values import Value
 

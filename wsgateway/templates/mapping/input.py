@@ -44,7 +44,7 @@ class Input(Tool):
         return self._text() if name == "body" else None
 
     def call(self, name: str, arguments: list[Value], work: Work) -> Value:
-        method = _METHODS.get(name)
+        method = INPUT_METHODS.get(name)
         if method is not None and len(arguments) == 1 and isinstance(arguments[0], str):
             return method(self, arguments[0], work)
         if name == "params" and not arguments:
@@ -129,7 +129,7 @@ class Input(Tool):
         return self._parameters
 
 
-_METHODS: Final[dict[str, Callable[[Input, str, Work], Value]]] = {
+INPUT_METHODS: Final[dict[str, Callable[[Input, str, Work], Value]]] = {
     "json": Input._json,
     "path": Input._path,
     "params": Input._parameter,
@@ -147,7 +147,7 @@ def compiled_path(path: str, work: Work) -> Path:
         raise RenderError(f"not a JSONPath: {error}") from error
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _kept(path: str) -> Path:
     return jsonpath.compile(path)
 

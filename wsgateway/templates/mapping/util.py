@@ -30,7 +30,7 @@ class Util(Tool):
     __slots__ = ()
 
     def call(self, name: str, arguments: list[Value], work: Work) -> Value:
-        function = _FUNCTIONS.get(name)
+        function = UTIL_METHODS.get(name)
         if function is None or len(arguments) != 1:
             raise NoMethod(name)
         argument = arguments[0]
@@ -113,7 +113,7 @@ def _escape(special: re.Match[str]) -> str:
     return "\\u" + found.encode("utf-16-be").hex("_", 2).upper().replace("_", "\\u")
 
 
-_FUNCTIONS: Final[dict[str, Callable[[str, Work], Value]]] = {
+UTIL_METHODS: Final[dict[str, Callable[[str, Work], Value]]] = {
     "base64Decode": base64_decode,
     "base64Encode": base64_encode,
     "escapeJavaScript": escape_java_script,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import connecting, message
-from wsgateway.templates import mapping
+from wsgateway.templates import vtl
 from wsgateway.templates.mapping import request_names, request_overrides, response_overrides
 from wsgateway.templates.vtl import RenderError, TemplateError
 
@@ -52,7 +52,7 @@ TEMPLATES = st.recursive(
 @given(TEMPLATES)
 def test_a_template_writes_a_text_or_is_stopped(text: str) -> None:
     try:
-        template = mapping.compile(f"#set($m = {{'a': 1}})#set($l = [1, 'b'])#set($x = 'é😀')\n{text}")
+        template = vtl.compile(f"#set($m = {{'a': 1}})#set($l = [1, 'b'])#set($x = 'é😀')\n{text}")
     except TemplateError:
         return
     for invocation in (message('{"a": 1, "l": [1, {"b": null}], "s": "x"}', v="1"), connecting("/dev?a=1")):
@@ -98,4 +98,4 @@ def often(statement: str) -> str:
 )
 def test_what_would_take_too_much_is_stopped(template: str) -> None:
     with pytest.raises(RenderError):
-        mapping.compile(template).render(request_names(message(LARGE)))
+        vtl.compile(template).render(request_names(message(LARGE)))

@@ -1,4 +1,4 @@
-"""What stands in a template as it is and can't work is refused where it stands."""
+"""What a template calls and can't work is refused where it stands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from wsgateway.templates.vtl import TemplateError
         pytest.param("""$input.body.split('[a')""", 1, 20, "never closed", id="behind $input.body"),
         pytest.param("""#macro(m $a)$a.split("*")#end""", 1, 23, "nothing before", id="in a macro"),
         pytest.param("""#set($x = "a $b.split('*') c")$x""", 1, 24, "nothing before", id="in a string"),
-        pytest.param("a $x.split('a''(')", 1, 5, "never closed", id="with a quote in it"),
+        pytest.param("a $x.split('a''(')", 1, 6, "never closed", id="with a quote in it"),
+        pytest.param("a $util.toJson($x)", 1, 9, r"\$util has no method toJson\(\); it has base64Decode, ", id="$util"),
+        pytest.param("#if($input.get('a'))#end", 1, 12, "it has json, params and path", id="$input"),
         pytest.param("""$x.split(',') $x.split('*')""", 1, 25, "nothing before", id="behind a good one"),
     ],
 )
@@ -39,6 +41,8 @@ def test_what_can_not_work_is_refused(template: str, line: int, column: int, pro
         "$input.json('$.a[0]')",
         "$input.path($x)",
         "$input.params('[')",
+        "$input.params().get('a')",
+        "$context.get('a')$x.toJson()",
         "$x.replace('(', ')')",
         "$x.replaceAll('(')",
         "$x.json('[')",
