@@ -11,7 +11,8 @@ from loadtest.scenarios.neighbours import NEIGHBOURS
 from loadtest.scenarios.push import PUSH
 from loadtest.scenarios.registry import REGISTRY
 from loadtest.scenarios.relay import RELAY
+from loadtest.scenarios.templates import TEMPLATES
 
 SCENARIOS: dict[str, Scenario] = {
-    s.name: s for s in (MOCK, RELAY, PUSH, IDLE, CONNECT, FUNCTIONS, NEIGHBOURS, HOP, REGISTRY, GROWTH)
+    s.name: s for s in (MOCK, RELAY, PUSH, IDLE, CONNECT, FUNCTIONS, NEIGHBOURS, HOP, REGISTRY, GROWTH, TEMPLATES)
 }

@@ -34,7 +34,7 @@ class Work:
     __slots__ = ("_clock", "_end", "_left", "_rest")
 
     def __init__(self, steps: int = STEPS, clock: Callable[[], float] = thread_time) -> None:
-        self._left = min(steps, _BLOCK)
+        self._left = steps if steps < _BLOCK else _BLOCK  # noqa: FURB136  # min() takes three times as long
         self._rest = steps - self._left
         self._clock = clock
         self._end = 0.0

@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CodeType
-from typing import Any
+from typing import Any, Final
+
+_DEEP: Final = 40
+_LONG: Final = 1000
+"""Lines of a function."""
+
+_LINES_AT_ONCE: Final = 2000
+"""Python's compiler takes about 10 KiB a line, until it is done."""
 
 
 @dataclass(slots=True)
@@ -33,13 +39,22 @@ class Function:
 
     def __init__(self, name: str, parameters: str) -> None:
         self.name = name
-        self.lines = [f"def {name}({parameters}):"]
+        self.lines = [f"def {name}({parameters}):", ""]
+        """The second is for `begin`."""
         self.indent = 1
         self.cost = 0
         """Steps that one call takes, what is in loops and in branches not taken apart."""
         self.loops: list[Loop] = []
         """Those around what is being written, the innermost last."""
         self._locals = 0
+
+    def is_long(self) -> bool:
+        """Whether it should go on in another function."""
+        return len(self.lines) > _LONG
+
+    def is_full(self) -> bool:
+        """Whether what can be must be in another function: Python's blocks are no more than 100 inside each other."""
+        return self.indent >= _DEEP or len(self.lines) > 2 * _LONG
 
     def line(self, text: str) -> int:
         """Add a line; its number is for `replace`."""
@@ -50,6 +65,10 @@ class Function:
         """A line whose text is known later. Without any it stays empty."""
         self.lines.append("")
         return len(self.lines) - 1
+
+    def begin(self, statements: list[str]) -> None:
+        """What the function does first, which is known last."""
+        self.replace(1, "; ".join(statements), 1)
 
     def replace(self, line: int, text: str, indent: int) -> None:
         """Give a placeholder its text."""
@@ -80,7 +99,7 @@ class Function:
 
 
 class Module:
-    """Functions and constants, compiled at once."""
+    """Functions and constants, compiled together."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = dict(names)
@@ -112,8 +131,15 @@ class Module:
 
     def load(self) -> dict[str, Any]:
         """Compile; all names with their values."""
-        lines = [line for function in self.functions for line in function.lines if line]
-        source = "\n".join([*lines, *self._later])
-        code: CodeType = compile(source, "<template>", "exec", dont_inherit=True)
-        exec(code, self.names)  # noqa: S102  # the program is ours to the letter; see above
+        lines: list[str] = []
+        for function in self.functions:
+            lines += filter(None, function.lines)
+            if len(lines) > _LINES_AT_ONCE:
+                self._execute(lines)
+                lines = []
+        self._execute([*lines, *self._later])
         return self.names
+
+    def _execute(self, lines: list[str]) -> None:
+        code = compile("\n".join(lines), "<template>", "exec", dont_inherit=True)
+        exec(code, self.names)  # noqa: S102  # the program is ours to the letter; see above

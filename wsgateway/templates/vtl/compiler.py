@@ -1,107 +1,96 @@
 """Making Python of a template: one function, and one more for each macro, block, argument and for what nests too deep.
 
-A function takes the variables `v`, what writes a text `out`, and the budget `w`; one that has a value takes no `out`.
 Steps are accounted for once per call and per loop; of the branches of an #if the longest counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
-from wsgateway.templates.vtl import runtime, values
-from wsgateway.templates.vtl.code import Function, Loop, Module
+from wsgateway.templates.vtl import runtime
+from wsgateway.templates.vtl.code import Function, Loop
+from wsgateway.templates.vtl.compile_expressions import (
+    LONG_RUN,
+    REFERENCES_AT_ONCE,
+    ExpressionCompiler,
+    NotOneFunction,
+)
 from wsgateway.templates.vtl.nodes import (
-    Arithmetic,
     Block,
     Break,
     Call,
-    Constant,
     Define,
-    Equality,
     Evaluate,
     Expression,
     Foreach,
     If,
     Index,
-    Interpolated,
-    ListOf,
-    Logic,
     Macro,
-    MapOf,
     Member,
     Method,
-    Not,
-    Order,
-    Range,
     Reference,
     Set,
     Statement,
-    Step,
     Stop,
     Text,
 )
 
 _WRITES: Final = "v, out, w"
-_HAS_VALUE: Final = "v, w"
 
-# Python has no more than 20 loops and 100 levels of indentation inside each other.
+# Python has no more than 20 loops inside each other.
 _MOST_LOOPS: Final = 8
-_DEEP: Final = 40
-
-_NAMES: Final[dict[str, Any]] = {
-    "Argument": runtime.Argument,
-    "ArrayList": values.ArrayList,
-    "Defined": runtime.Defined,
-    "Loop": runtime.Loop,
-    "NoMethod": values.NoMethod,
-    "Stop": runtime.Stop,
-    "arithmetic": values.arithmetic,
-    "call": values.call,
-    "compare": values.compare,
-    "equal": values.equal,
-    "index": values.index,
-    "invoke_macro": runtime.invoke_macro,
-    "joined": runtime.joined,
-    "looped": runtime.looped,
-    "map_of": runtime.map_of,
-    "member": values.member,
-    "members": runtime.members,
-    "range_of": runtime.range_of,
-    "set_index": values.set_index,
-    "set_member": values.set_member,
-    "text": values.text,
-    "write_run": runtime.write_run,
-}
 
 _LOOP_VARIABLES: Final = {"foreach", "velocityCount", "velocityHasNext"}
-_LONG_RUN: Final = 50
-_OF_LOOP: Final = {
-    "hasNext": "{i} + 1 < len({items})",
-    "index": "{i}",
-    "count": "{i} + 1",
-    "first": "{i} == 0",
-    "last": "{i} + 1 == len({items})",
-}
-"""What is read of `$foreach` without making one, right inside its loop."""
 
 
-def _is_plain(statement: Statement) -> bool:
-    """Whether it is a text, or a reference that `write_run` can write."""
+def _breaks(statement: Statement, loops: int = 0) -> bool:
+    """Whether a #break inside `loops` in it leaves more than these: it has to be in the function of what it leaves."""
+    match statement:
+        case Break(outwards):
+            return outwards >= loops
+        case If(branches, otherwise):
+            blocks = [*(block for _, block in branches), otherwise]
+            return any(_breaks(inner, loops) for block in blocks for inner in block)
+        case Foreach(_, _, block):
+            return any(_breaks(inner, loops + 1) for inner in block)
+        case _:
+            return False
+
+
+def _portions(run: Sequence[Text | Reference], references: int) -> Iterator[list[Text | Reference]]:
+    """`run` in parts of so many references and the texts before and after them; as it is, if `write_run` takes it."""
+    part: list[Text | Reference] = []
+    if len(run) > LONG_RUN and all(map(_is_plain, run)):
+        part, run = list(run), ()
+    count = 0
+    for statement in run:
+        if isinstance(statement, Reference):
+            count += 1
+            if count > references:
+                yield part
+                part, count = [], 1
+        part.append(statement)
+    yield part
+
+
+def _is_plain(statement: Text | Reference) -> bool:
+    """Whether `write_run` can write it."""
     if isinstance(statement, Reference):
         return not statement.backslashes and all(isinstance(step, Member) for step in statement.steps)
-    return isinstance(statement, Text)
+    return True
 
 
-class Compiler:
+class Compiler(ExpressionCompiler):
     """Makes one template's module."""
 
-    def __init__(self, evaluate: runtime.Evaluate) -> None:
-        self.module = Module({**_NAMES, "evaluate": evaluate})
+    def __init__(self, evaluate: runtime.Evaluate, *, stops: bool, alone: bool) -> None:
+        super().__init__(evaluate, alone=alone)
+        self.stops = stops
+        """Whether there may be a #stop."""
         self.macros: dict[str, tuple[tuple[str, ...], str]] = {}
         """Parameters and function of each macro."""
-        self.names: set[str] = set()
         self.evaluates = False
         self.loops: list[tuple[Function, Loop]] = []
         """All loops and where they are written."""
@@ -111,42 +100,58 @@ class Compiler:
         name = self.renderer(block)
         for function, loop in self.loops:
             self.loop_variables(function, loop)
+        loads = [f"{local} = v[{self.constant(name)}]" for name, local in self.locals.items()]
+        for function in self.module.functions:
+            function.begin([f"w.spend({function.cost + 1})", *loads])
         return name
 
     def renderer(self, block: Block) -> str:
         """The name of a function that renders `block`."""
-        function = self.module.function(_WRITES)
-        head = function.placeholder()
+        function = self.function(_WRITES)
         self.block(function, block)
-        function.replace(head, f"w.spend({function.cost + 1})", 1)
-        return function.name
-
-    def evaluator(self, expression: Expression) -> str:
-        """The name of a function that has the value of `expression`."""
-        function = self.module.function(_HAS_VALUE)
-        head = function.placeholder()
-        function.line(f"return {self.value(function, expression)}")
-        function.replace(head, f"w.spend({function.cost + 1})", 1)
         return function.name
 
     # Statements
 
     def block(self, f: Function, block: Block) -> None:
-        """Statements; long runs of texts and plain references as data, for of these a program would be very long."""
-        for long, statements in groupby(block, _is_plain) if len(block) > _LONG_RUN else [(False, iter(block))]:
-            run = list(statements)
-            if long and len(run) > _LONG_RUN:
-                f.cost += sum(1 + len(part.steps) for part in run if isinstance(part, Reference))
-                f.line(f"write_run({self.constant(tuple(map(self.plain, run)))}, v, out, w)")
+        """Statements; where `f` gets long, in functions that it calls one after the other."""
+        into = f
+        # A reference may hold a block that ends the rendering: what stands before it has to be written before.
+        at_once = 1 if self.stops else REFERENCES_AT_ONCE
+        for is_text, group in groupby(block, lambda statement: isinstance(statement, Text | Reference)):
+            if is_text:
+                run = [statement for statement in group if isinstance(statement, Text | Reference)]
+                for portion in _portions(run, at_once):
+                    into = self.part(f, into)
+                    self.write(into, portion)
             else:
-                for statement in run:
-                    self.statement(f, statement)
+                for statement in group:
+                    into = f if _breaks(statement) else self.part(f, into)
+                    self.statement(into, statement)
 
-    def plain(self, statement: Statement) -> runtime.Plain:
+    def part(self, f: Function, into: Function) -> Function:
+        """`into`, a part of `f`, or another where that has got long."""
+        if not into.is_long():
+            return into
+        part = self.function(_WRITES)
+        f.line(f"{part.name}(v, out, w)")
+        return part
+
+    def write(self, f: Function, portion: list[Text | Reference]) -> None:
+        """Write texts and references at once; very many as data, not as a program."""
+        if len(portion) > LONG_RUN:
+            if self.alone:
+                raise NotOneFunction
+            f.cost += len(portion) + sum(len(part.steps) for part in portion if isinstance(part, Reference))
+            f.line(f"write_run({self.constant(tuple(map(self.plain, portion)))}, v, out, w)")
+            return
+        with f.locals():
+            f.line(f"out.append({self.joined(f, [text for part in portion for text in self.texts(f, part)])})")
+
+    def plain(self, statement: Text | Reference) -> runtime.Plain:
         """What `write_run` takes."""
         if isinstance(statement, Text):
             return statement.text
-        assert isinstance(statement, Reference)
         self.names.add(statement.root)
         names = tuple(step.name for step in statement.steps if isinstance(step, Member))
         return statement.root, names, "" if statement.quiet else statement.source
@@ -155,10 +160,8 @@ class Compiler:
         f.cost += 1
         with f.locals():
             match statement:
-                case Text(text):
-                    f.line(f"out({self.constant(text)})")
-                case Reference():
-                    self.write(f, statement)
+                case Text() | Reference():
+                    self.write(f, [statement])
                 case Set(target, value):
                     self.set(f, target, value)
                 case If():
@@ -176,33 +179,25 @@ class Compiler:
                 case Call():
                     self.call(f, statement)
                 case Define(name, block):
+                    self.names.add(name)
                     f.line(f"v[{self.constant(name)}] = Defined({self.renderer(block)}, v, w)")
                 case Evaluate(source):
+                    if self.alone:
+                        raise NotOneFunction
                     self.evaluates = True
                     f.line(f"evaluate({self.value(f, source)}, v, out, w)")
                 case _:
                     assert_never(statement)
 
-    def write(self, f: Function, reference: Reference) -> None:
-        """Write a reference's text, as the backslashes before it want (Velocity user guide, "Escaping")."""
-        prefix = "\\" * (reference.backslashes // 2)
-        if reference.backslashes % 2:
-            found = self.reference(f, reference)
-            known, unknown = self.constant(prefix + reference.source), self.constant(f"{prefix}\\{reference.source}")
-            f.line(f"out({unknown} if {found} is None else {known})")
-            return
-        if prefix:
-            f.line(f"out({self.constant(prefix)})")
-        f.line(f"out({self.text_of(f, reference, prefix)})")
-
     def set(self, f: Function, target: Reference, value: Expression) -> None:
-        self.names.add(target.root)
+        variable = self.variable(target.root)
         found = self.value(f, value)
         if not target.steps:
-            f.line(f"v[{self.constant(target.root)}] = {found}")
+            beside = f"{variable} = " if self.alone else ""
+            f.line(f"v[{self.constant(target.root)}] = {beside}{found}")
             return
         whole = f.local()
-        f.line(f"{whole} = v[{self.constant(target.root)}]")
+        f.line(f"{whole} = {variable}")
         *steps, last = target.steps
         for step in steps:
             self.step(f, whole, step)
@@ -248,22 +243,23 @@ class Compiler:
         f.cost = most
 
     def foreach(self, f: Function, statement: Foreach) -> None:
-        if len(f.loops) >= _MOST_LOOPS or f.indent >= _DEEP:
+        if len(f.loops) >= _MOST_LOOPS or f.is_full():
             f.line(f"{self.renderer((statement,))}(v, out, w)")
             return
         items, i, old, had = f.local(), f.local(), f.local(), f.local()
-        name = self.constant(statement.name)
-        self.names.add(statement.name)
+        name, variable = self.constant(statement.name), self.variable(statement.name)
         f.line(f"{items} = looped({self.value(f, statement.items)}, w)")
         f.line(f"{had} = {name} in v")
-        f.line(f"{old} = v[{name}]")
+        f.line(f"{old} = {variable}")
+        if self.alone:
+            f.line(f"v[{name}] = None")
         loop = Loop(items, i, f.indent)
         self.loops.append((f, loop))
         loop.before = f.placeholder()
         spending = f.placeholder()
         outside, f.cost = f.cost, 1
         f.loops.append(loop)
-        with f.block(f"for {i}, v[{name}] in enumerate({items})"):
+        with f.block(f"for {i}, {variable} in enumerate({items})"):
             loop.first = f.placeholder()
             self.block(f, statement.block)
             f.line("pass")
@@ -272,13 +268,17 @@ class Compiler:
         f.replace(spending, f"w.spend({f.cost} * len({items}))", loop.indent)
         f.cost = outside
         f.line(f"v.restore({name}, {old}, {had})")
+        if self.alone:
+            f.line(f"{variable} = {old}")
         for left in loop.leaving:
             f.line(f"if x{left}: break")
 
     def loop_variables(self, f: Function, loop: Loop) -> None:
         """Set `$foreach` and its older forms in `loop`, if the template reads them anywhere."""
         i, items = loop.counter, loop.items
-        wanted = self.names | _LOOP_VARIABLES if self.evaluates else self.names
+        wanted = _LOOP_VARIABLES if self.evaluates else _LOOP_VARIABLES & self.names
+        if self.alone and wanted:
+            raise NotOneFunction
         before, first, after = [], [], []
         if loop.left:
             before.append(f"x{i} = False")
@@ -311,6 +311,8 @@ class Compiler:
         f.line("break")
 
     def call(self, f: Function, call: Call) -> None:
+        if self.alone:
+            raise NotOneFunction
         f.cost += 1
         given = self.module.later([self.argument(argument) for argument in call.arguments])
         body = "None" if call.body is None else self.renderer(call.body)
@@ -323,169 +325,3 @@ class Compiler:
         if isinstance(expression, Reference):
             return f"Argument({function}, {self.constant(expression.root)}, {self.constant(expression.source)})"
         return f"Argument({function})"
-
-    # Expressions: each gives the Python that has the value, cheap enough to be written more than once
-
-    def constant(self, value: object) -> str:
-        return self.module.constant(value)
-
-    def value(self, f: Function, expression: Expression) -> str:
-        """Write what computes `expression`, and give the name of its value."""
-        if f.indent >= _DEEP and not isinstance(expression, Constant):
-            found = f.local()
-            f.line(f"{found} = {self.evaluator(expression)}(v, w)")
-            return found
-        match expression:
-            case Constant(value):
-                return self.constant(value)
-            case Reference():
-                return self.reference(f, expression)
-            case Interpolated(block):
-                return self.interpolated(f, block)
-        f.cost += 1
-        found = f.local()
-        match expression:
-            case ListOf(items):
-                f.line(f"{found} = ArrayList(({self.values(f, items)}))")
-            case MapOf(pairs):
-                names = "".join(f"({self.value(f, key)}, {self.value(f, value)}), " for key, value in pairs)
-                f.line(f"{found} = map_of(({names}), w)")
-            case Range(first, last):
-                f.line(f"{found} = range_of({self.value(f, first)}, {self.value(f, last)}, w)")
-            case Not() | Logic() | Equality() | Order():
-                f.line(f"{found} = {self.test(f, expression)}")
-            case Arithmetic(first, rest):
-                f.line(f"{found} = {self.value(f, first)}")
-                for operator, right in rest:
-                    with f.locals():
-                        f.cost += 1
-                        f.line(f'{found} = arithmetic("{operator}", {found}, {self.value(f, right)}, w)')
-            case _:
-                assert_never(expression)
-        return found
-
-    def values(self, f: Function, expressions: Iterable[Expression]) -> str:
-        """The names of several values, each with a comma behind it."""
-        return "".join(f"{self.value(f, expression)}, " for expression in expressions)
-
-    def test(self, f: Function, expression: Expression) -> str:
-        """Write what computes whether `expression` holds, and give Python for that."""
-        if f.indent >= _DEEP:
-            return f"{self.evaluator(expression)}(v, w) not in (None, False)"
-        match expression:
-            case Not(operand):
-                return f"not ({self.test(f, operand)})"
-            case Logic(every, operands):
-                return self.logic(f, every, operands)
-            case Equality(negated, left, right):
-                f.cost += 1
-                test = f"equal({self.value(f, left)}, {self.value(f, right)}, w)"
-                return f"not {test}" if negated else test
-            case Order(operator, left, right):
-                f.cost += 1
-                return f'compare("{operator}", {self.value(f, left)}, {self.value(f, right)})'
-            case _:
-                found = self.value(f, expression)
-                return f"{found} is not None and {found} is not False"
-
-    def logic(self, f: Function, every: bool, operands: Sequence[Expression]) -> str:
-        found = f.local()
-        first, *more = operands
-        f.line(f"{found} = {self.test(f, first)}")
-        for operand in more:
-            with f.block(f"if {found}" if every else f"if not {found}"), f.locals():
-                f.line(f"{found} = {self.test(f, operand)}")
-        return found
-
-    def interpolated(self, f: Function, block: Block) -> str:
-        """A string in double quotes: texts and references joined, or what a function of its own writes."""
-        found = f.local()
-        if len(block) <= _LONG_RUN and all(
-            isinstance(part, Text) or (isinstance(part, Reference) and not part.backslashes) for part in block
-        ):
-            f.cost += len(block)
-            names = "".join(
-                f"{self.constant(part.text)}, " if isinstance(part, Text) else f"{self.text_of(f, part)}, "
-                for part in block
-                if isinstance(part, Text | Reference)
-            )
-            f.line(f"{found} = joined(({names}), w)")
-        else:
-            f.line(f"{found} = []")
-            f.line(f"{self.renderer(block)}(v, {found}.append, w)")
-            f.line(f"{found} = joined({found}, w)")
-        return found
-
-    # References
-
-    def reference(self, f: Function, reference: Reference) -> str:
-        """Write what computes a reference's value; give its name."""
-        f.cost += 1 + len(reference.steps)
-        inline = self.of_loop(f, reference)
-        found = f.local()
-        if inline:
-            f.line(f"{found} = {inline}")
-            return found
-        self.names.add(reference.root)
-        f.line(f"{found} = v[{self.constant(reference.root)}]")
-        if any(not isinstance(step, Member) for step in reference.steps):
-            with f.block(f"if {found} is not None"):
-                self.steps(f, found, reference.steps)
-        else:
-            self.steps(f, found, reference.steps)
-        return found
-
-    def of_loop(self, f: Function, reference: Reference) -> str:
-        """Python for `$foreach.index` and its like, where the loop is right here; else an empty string."""
-        match reference.root, reference.steps:
-            case "foreach", (Member(name),) if f.loops and name in _OF_LOOP:
-                return _OF_LOOP[name].format(i=f.loops[-1].counter, items=f.loops[-1].items)
-            case _:
-                return ""
-
-    def text_of(self, f: Function, reference: Reference, prefix: str = "") -> str:
-        """Write what computes what is written for a reference; give its name. `prefix` is before it if it is unset."""
-        inline = self.of_loop(f, reference)
-        found = f.local()
-        f.cost += len(reference.steps)
-        if inline:
-            f.line(f"{found} = text({inline}, w)")
-            return found
-        self.names.add(reference.root)
-        root = self.constant(reference.root)
-        source = self.constant(prefix + ("" if reference.quiet else reference.source))
-        f.line(f"{found} = v[{root}]")
-        if not reference.steps:
-            unset = f"v.unset({root}, {source}) if {found} is None else"
-            f.line(f"if {found}.__class__ is not str: {found} = {unset} text({found}, w)")
-            return found
-        with f.block(f"if {found} is None"):
-            f.line(f"{found} = v.unset({root}, {source})")
-        with f.block("else"):
-            self.steps(f, found, reference.steps)
-            f.line(f"if {found}.__class__ is not str: {found} = text({found}, w)")
-        return found
-
-    def steps(self, f: Function, found: str, steps: Sequence[Step]) -> None:
-        if len(steps) > _LONG_RUN and all(isinstance(step, Member) for step in steps):
-            names = tuple(step.name for step in steps if isinstance(step, Member))
-            f.line(f"{found} = members({found}, {self.constant(names)})")
-            return
-        for step in steps:
-            self.step(f, found, step)
-
-    def step(self, f: Function, found: str, step: Step) -> None:
-        """Write what goes from a value to what `step` finds in it."""
-        with f.locals():
-            match step:
-                case Member(name):
-                    name = self.constant(name)
-                    f.line(f"{found} = {found}.get({name}) if {found}.__class__ is dict else member({found}, {name})")
-                case Index(key):
-                    f.line(f"{found} = index({found}, {self.value(f, key)})")
-                case Method(name, arguments):
-                    given = self.values(f, arguments)
-                    f.line(f"try: {found} = call({found}, {self.constant(name)}, [{given}], w)")
-                    f.line(f"except NoMethod: {found} = None")
-                case _:
-                    assert_never(step)

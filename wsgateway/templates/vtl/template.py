@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+from wsgateway.templates.vtl.compile_expressions import NotOneFunction
 from wsgateway.templates.vtl.compiler import Compiler
 from wsgateway.templates.vtl.errors import RenderError, TemplateError
 from wsgateway.templates.vtl.nodes import Text
 from wsgateway.templates.vtl.parser import parse
-from wsgateway.templates.vtl.runtime import MacroCode, Rendering, Run, Stop, Variables, Write, finished
+from wsgateway.templates.vtl.runtime import MacroCode, Rendering, Run, Stop, Variables, finished
 from wsgateway.templates.vtl.values import Value, text
 
 MAX_TEMPLATE: Final = 300 * 1024
@@ -46,8 +47,9 @@ class Template:
             return self.static
         parts: list[str] = []
         try:
-            with suppress(Stop):
-                self.run(Variables(names), parts.append, Rendering(self.macros))
+            self.run(Variables(names), parts, Rendering(self.macros))
+        except Stop:
+            pass
         except RecursionError as error:
             raise RenderError("the template is nested too deep to be rendered") from error
         return finished(parts)
@@ -73,8 +75,13 @@ def _compile(text: str, *, evaluated: bool) -> Template:
             static = written
         case _:
             static = None
-    compiler = Compiler(_evaluate)
-    main = compiler.template(block)
+    stops = "stop" in text or "evaluate" in text
+    try:
+        compiler = Compiler(_evaluate, stops=stops, alone=True)
+        main = compiler.template(block)
+    except NotOneFunction:
+        compiler = Compiler(_evaluate, stops=stops, alone=False)
+        main = compiler.template(block)
     found = compiler.module.load()
     macros = {name: MacroCode(parameters, found[run]) for name, (parameters, run) in compiler.macros.items()}
     names = compiler.names | _EVERYTHING if compiler.evaluates else compiler.names
@@ -85,14 +92,14 @@ _evaluated: Final[dict[str, Template]] = {}
 """Short texts that were evaluated lately."""
 
 
-def _evaluate(source: Value, variables: Variables, write: Write, work: Rendering) -> None:
+def _evaluate(source: Value, variables: Variables, out: list[str], work: Rendering) -> None:
     """`#evaluate`. Raises RenderError, also where the text is no template."""
     if source is None:
         return
     template = _template_of(text(source, work), work)
     work.macros = {**template.macros, **work.macros}
     with work.call("#evaluate"), suppress(Stop):  # which ends no more than this text, in Velocity too
-        template.run(variables, write, work)
+        template.run(variables, out, work)
 
 
 def _template_of(source: str, work: Rendering) -> Template:

@@ -6,6 +6,9 @@ import pytest
 
 from tests.unit.templates.vtl.rendered import render, variables
 from wsgateway.templates.vtl import RenderError, TemplateError, compile
+from wsgateway.templates.vtl.compile_expressions import NotOneFunction
+from wsgateway.templates.vtl.compiler import Compiler
+from wsgateway.templates.vtl.parser import parse
 
 
 @pytest.mark.parametrize(
@@ -105,3 +108,55 @@ def test_47_levels_are_fine(opening: str, inner: str, closing: str) -> None:
 
 def test_conditions_inside_each_other_are_fine() -> None:
     assert render("#if(" + "(!$no && (" * 24 + "$yes" + "))" * 24 + ")X#end") == "X"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "$a", "$a.b()", "$a[0]", "$a.b.c", "\\\\$a", "#set($a=1)", "#set($a.b=$a+1)", "#if(1)#end",
+        "#if(1)a#elseif($b)b#else c#end",
+        "#foreach($i in $a)$i#end", "#foreach($i in $a)#break#end", "#evaluate($a)", "#foo($a)", "#foo(",
+        "#", "\\", "$", '#a("',
+        "#macro(m)$a.b()#end#m()", "#define($d)a#end", "a\n", "## a\n", "#*a*#", "#[[a]]#", "#break", "#stop",
+    ],
+)  # fmt: skip
+def test_long_templates_take_no_more_than_their_share(piece: str) -> None:
+    """Of lines of Python, which is what compiling takes time for; and no function gets long."""
+    short, long = (program(piece * count) for count in (500, 4000))
+
+    assert sum(map(len, long)) <= 10 * sum(map(len, short)) + 1000
+    assert max(map(len, long)) < 5000
+
+
+def program(text: str) -> list[list[str]]:
+    """The lines of each function."""
+    for alone in (True, False):
+        compiler = Compiler(lambda *_: None, stops=True, alone=alone)
+        try:
+            compiler.template(parse(text))
+        except NotOneFunction:
+            continue
+        return [[line for line in function.lines if line] for function in compiler.module.functions]
+    raise AssertionError("whatever isn't alone compiles")
+
+
+@pytest.mark.parametrize(
+    ("template", "written"),
+    [
+        pytest.param("$x.length()" * 3000, "1" * 3000, id="calls"),
+        pytest.param("#foreach($i in $list)" + "$i.length()" * 3000 + "#end", "1" * 9000, id="in a loop"),
+        pytest.param("#foreach($i in $list)" + "$i.length()" * 3000 + "#break z#end", "1" * 3000, id="before #break"),
+        pytest.param(
+            "#foreach($i in [1])" + "#if($i==1)#set($y=$i)#break#end#set($y=$i)" * 500 + "#end$y", "1", id="with #break"
+        ),
+        pytest.param("#macro(m)" + "$x.length()" * 900 + "#if($yes)#break#end" + "$x.length()" * 900 + "#end#m()b",
+                     "1" * 900 + "b", id="a macro with #break"),
+        pytest.param("#set($n=0)" + "#set($n=$n+1)$n.length()" * 1000 + "$n", "1000", id="variables in all parts"),
+        pytest.param("#if($no)a#else" + "#if($yes)$x.length()#end" * 1000 + "#end", "1" * 1000, id="in a branch"),
+        pytest.param("#if($no)#elseif(" + ")$x#elseif(".join(["$no"] * 2000) + ")a#else b#end", " b", id="branches"),
+        pytest.param("#set($l=[" + ",".join(["$x.length()"] * 3000) + "])$l.size()", "3000", id="a list"),
+        pytest.param("#set($l=" + "+".join(["$x.length()"] * 3000) + ")$l", "3000", id="a sum"),
+    ],
+)  # fmt: skip
+def test_long_templates_are_rendered(template: str, written: str) -> None:
+    assert render(template) == written

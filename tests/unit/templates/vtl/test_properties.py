@@ -91,3 +91,16 @@ def test_unparsed_text_is_written_as_it_is(text: str) -> None:
 @given(st.lists(st.text()), st.text(max_size=3))
 def test_values_are_never_read_as_templates(items: list[str], name: str) -> None:
     assert compile("#foreach($i in $items)$i#end").render({"items": list(items)}) == "".join(items)
+
+
+@given(ANYTHING | NESTED)
+def test_a_macro_that_is_never_called_changes_nothing(text: str) -> None:
+    """A template that is one function keeps its variables in Python's locals; one with a macro doesn't."""
+    assert outcome(f"{text}\n") == outcome(f"{text}\n#macro(never)#end")
+
+
+def outcome(text: str) -> str | type[Exception]:
+    try:
+        return compile(text).render(variables())
+    except (TemplateError, RenderError) as error:
+        return type(error)
