@@ -94,7 +94,12 @@ class _Reader:
         if right.path is None and not isinstance(right.constant, kind):
             raise self.cursor.error(f"{symbol} is followed by {wanted}", start)
         one, other = left.evaluate, right.evaluate
-        return lambda node, scope: comparison(one(node, scope), other(node, scope), scope)
+
+        def predicate(node: Json, scope: Scope) -> bool:
+            scope.spend(1)
+            return comparison(one(node, scope), other(node, scope), scope)
+
+        return predicate
 
     def matched_by_regex(self) -> Predicate:
         """`/…/ =~ @.name`"""

@@ -7,9 +7,10 @@ closing function as in `.length()`. As Jayway does, a path without the leading `
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from wsgateway.templates import steps
-from wsgateway.templates.expression import MAX_NESTING, Cursor
+from wsgateway.templates.expression import MAX_NESTING, Cursor, ExpressionError
 from wsgateway.templates.filters import read_filter
 from wsgateway.templates.functions import FUNCTIONS, Function, call, sizes
 from wsgateway.templates.operands import BLANK, Operand, read_operand, read_string
@@ -20,12 +21,18 @@ _NAME_IN_FILTER = re.compile(r"""[^\s.,\[\](){}'"*?@=!<>&|~]+""")
 _INDEX = re.compile(r"-?[0-9]{1,9}(?![0-9])")
 
 
+MAX_LENGTH: Final = 8192
+"""Characters of a path."""
+
+
 def compile(path: str) -> Path:
     """`path`, ready to be called with a document.
 
     Raises ExpressionError naming the position and what would be right there, also for what isn't supported yet.
     """
     cursor = Cursor(path)
+    if len(path) > MAX_LENGTH:
+        raise ExpressionError(f"a JSONPath has at most {MAX_LENGTH} characters", path[:40] + "…", 40)
     if not path:
         raise cursor.error("a JSONPath may not be empty; $ is the whole document")
     rooted = cursor.take("$") or cursor.at("[") or cursor.at(".")

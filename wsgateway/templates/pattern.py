@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import re2
 
@@ -30,6 +30,8 @@ MAX_PROGRAM: Final = 5_000
 MAX_PROGRAM_AT_RUN_TIME: Final = 1_500
 """Of one made by a template, which may be made of what a client sent. `\\p{L}+` takes 1,200."""
 
+MAX_LENGTH_AT_RUN_TIME: Final = 1_024
+
 MAX_SECONDS: Final = 0.05
 """Of this thread, for all matches of one call: each is linear in the text, but may look through all of it."""
 
@@ -41,7 +43,6 @@ _CACHED: Final = 64
 _TOO_LARGE: Final = "this pattern is too large; write + or * for a high count, or name fewer characters"
 
 Spend: TypeAlias = Callable[[int], None]
-Spans: TypeAlias = list[tuple[int, int] | None]
 
 _TERMINATORS: Final = tuple([character.encode() for character in "\n\r\x85\u2028\u2029"])
 _AT_END: Final = {
@@ -64,15 +65,24 @@ class _Program:
     groups: tuple[int | None, ...]
     behind: tuple[int, ...]
 
-    def spans(self, match: Any) -> Spans:
-        """The spans of Java's groups. A line terminator that `$` looked at ends the text and is in none of them."""
-        bound = min([start for index in self.behind if (start := match.start(index)) >= 0], default=match.endpos)
-        return [None if index is None else _clipped(match.span(index), bound) for index in self.groups]
 
+class _Match(NamedTuple):
+    """One match in `data`. A line terminator that `$` looked at ends the text, at `bound`, and is in no group."""
 
-def _clipped(span: tuple[int, int], bound: int) -> tuple[int, int] | None:
-    start, stop = span
-    return None if start < 0 else (min(start, bound), min(stop, bound))
+    data: bytes
+    program: _Program
+    found: Any
+    bound: int
+
+    def span(self) -> tuple[int, int]:
+        start, stop = self.found.span()
+        return (start, stop) if stop <= self.bound else (min(start, self.bound), self.bound)
+
+    def group(self, group: int) -> bytes:
+        """What Java's group holds; nothing where it took no part."""
+        index = self.program.groups[group]
+        start, stop = (-1, -1) if index is None else self.found.span(index)
+        return self.data[start : min(stop, self.bound)] if 0 <= start < self.bound else b""
 
 
 def _free(_: int) -> None:
@@ -91,6 +101,9 @@ def compile(text: str) -> Pattern:
 @lru_cache(maxsize=_CACHED)
 def cached(text: str) -> Pattern:
     """As `compile`, for patterns that templates make at run time: bounded more tightly, and the last few are kept."""
+    if len(text) > MAX_LENGTH_AT_RUN_TIME:
+        problem = f"a pattern made at run time has at most {MAX_LENGTH_AT_RUN_TIME} characters"
+        raise PatternError(problem, text[:40] + "…", 40)
     return Pattern(text, MAX_PROGRAM_AT_RUN_TIME)
 
 
@@ -134,10 +147,10 @@ class Pattern:
         data = _encoded(text)
         parts: list[bytes] = []
         end = 0
-        for spans in self._matches(data):
+        for match in self._matches(data):
             if 0 < limit <= len(parts) + 1:
                 break
-            start, stop = _whole(spans)
+            start, stop = match.span()
             if stop == 0:
                 continue
             spend(1 + start - end)
@@ -165,11 +178,12 @@ class Pattern:
         parts: list[bytes] = []
         pieces: list[bytes | int] | None = None
         end = 0
-        for spans in self._matches(data):
+        for match in self._matches(data):
             if pieces is None:
                 pieces = parse(replacement, self._translation)
-            start, stop = _whole(spans)
-            added = [data[end:start], *[_piece(piece, spans, data) for piece in pieces]]
+            start, stop = match.span()
+            made = [match.group(piece) if isinstance(piece, int) else piece for piece in pieces]
+            added = [data[end:start], *made]
             spend(1 + sum(map(len, added)))
             parts += added
             end = stop
@@ -180,21 +194,22 @@ class Pattern:
         spend(len(data) - end)
         return _decoded(b"".join([*parts, data[end:]]))
 
-    def _matches(self, data: bytes) -> Iterator[Spans]:
-        """The spans of all groups of each match, as Java's `find` goes on. *Raises* PatternOverrun."""
+    def _matches(self, data: bytes) -> Iterator[_Match]:
+        """All matches, as Java's `find` goes on. *Raises* PatternOverrun."""
         program = self._program_for(data)
         deadline = time.thread_time() + MAX_SECONDS
         position = 0
         while position <= len(data):
-            match = program.regexp.search(data, position)
-            if match is None:
+            found = program.regexp.search(data, position)
+            if found is None:
                 return
-            spans = program.spans(match)
-            start, stop = _whole(spans)
+            bounds = [at for index in program.behind if (at := found.start(index)) >= 0]
+            match = _Match(data, program, found, bounds[0] if bounds else len(data))
+            start, stop = match.span()
             if start == stop and _inside_character(data, start):
                 position = start + 1  # RE2 looks for an empty match between any two bytes
                 continue
-            yield spans
+            yield match
             position = stop if stop > start else stop + 1
             while _inside_character(data, position):
                 position += 1
@@ -233,19 +248,6 @@ def _program(text: str, groups: int, pattern: str) -> _Program:
         (0, *[at.get(f"g{group}") for group in range(1, groups + 1)]),
         tuple([index for name, index in at.items() if name[0] == "t"]),
     )
-
-
-def _piece(piece: bytes | int, spans: Spans, data: bytes) -> bytes:
-    if isinstance(piece, bytes):
-        return piece
-    span = spans[piece]
-    return b"" if span is None else data[slice(*span)]
-
-
-def _whole(spans: Spans) -> tuple[int, int]:
-    span = spans[0]
-    assert span is not None  # a match has one
-    return span
 
 
 def _inside_character(data: bytes, position: int) -> bool:

@@ -367,9 +367,16 @@ def test_functions_and_operators_are_paid_for() -> None:
         "$.rows[?(@.l.sum() == 0)]",
         "$.rows[?(@.l.append(1) == @.l)]",
         "$.rows[?($..n.sum() == @..x.length())]",
+        "$.rows[?(" + "1 == 2 || " * 200 + "1 == 2)]",
     ):
         path = jsonpath.compile(written)
         assert path(document) is MISSING, written
+
+
+def test_a_path_is_not_longer_than_anyone_writes_one() -> None:
+    jsonpath.compile("$" + ".a" * 4000)
+    with pytest.raises(ExpressionError, match="at most 8192 characters"):
+        jsonpath.compile("$" + ".a" * 5000)
 
 
 def test_a_path_from_the_root_is_walked_once() -> None:

@@ -185,6 +185,18 @@ def test_patterns_made_at_run_time_are_kept_and_bounded_more_tightly() -> None:
     pattern.compile("\\p{L}{3}")
     with pytest.raises(PatternError, match="too large"):
         pattern.cached("\\p{L}{3}")
+    pattern.compile("a" * 1025)
+    with pytest.raises(PatternError, match="at most 1024 characters"):
+        pattern.cached("a" * 1025)
+
+
+def test_a_class_of_many_characters() -> None:
+    every_second = "".join(chr(code) for code in range(0x4E00, 0x4E00 + 4000, 2))
+
+    compiled = pattern.compile(f"[{every_second}]+")
+
+    assert compiled.matches(every_second)
+    assert not compiled.matches("\u4e01")
 
 
 def test_equality() -> None:

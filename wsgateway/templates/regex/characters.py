@@ -16,6 +16,7 @@ import re2
 Range: TypeAlias = tuple[int, int]
 
 LAST: Final = 0x10FFFF
+_ANY: Final = r"[\x{0}-\x{10ffff}]"
 _CASE: Final = 0x20
 """What lies between an ASCII letter and its other case."""
 
@@ -32,14 +33,6 @@ class Characters:
     properties: frozenset[str] = frozenset()
     inverted: bool = False
 
-    def union(self, other: Characters) -> Characters:
-        """*Raises* Incomputable."""
-        if self == EMPTY or other == EMPTY:
-            return other if self == EMPTY else self
-        if self.inverted or other.inverted:
-            raise Incomputable
-        return Characters(_merged([*self.ranges, *other.ranges]), self.properties | other.properties)
-
     def complement(self) -> Characters:
         if self.properties:
             return Characters(self.ranges, self.properties, not self.inverted)
@@ -51,7 +44,7 @@ class Characters:
         """*Raises* Incomputable."""
         if self.properties or other.properties:
             raise Incomputable
-        return self.complement().union(other.complement()).complement()
+        return joined([self.complement(), other.complement()]).complement()
 
     def in_any_case(self) -> Characters:
         """With the other case of each ASCII letter: Java's CASE_INSENSITIVE knows no other letters."""
@@ -65,11 +58,25 @@ class Characters:
 
     def re2(self) -> str:
         """This set in RE2's syntax."""
+        if self.ranges and self.ranges[0][0] == 0 and self.ranges[-1][1] == LAST and not self.properties:
+            rest = self.complement()
+            return f"[^{rest.re2()[1:]}" if rest.ranges else _ANY
         items = [written(low) if low == high else f"{written(low)}-{written(high)}" for low, high in self.ranges]
         items += sorted(self.properties)
         if not items:
-            return f"[^{written(0)}-{written(LAST)}]"
+            return f"[^{_ANY[1:]}"
         return f"[{'^' if self.inverted else ''}{''.join(items)}]"
+
+
+def joined(parts: Iterable[Characters]) -> Characters:
+    """The union of all `parts`; of many, in one go. *Raises* Incomputable."""
+    parts = [part for part in parts if part != EMPTY]
+    if len(parts) < 2:
+        return parts[0] if parts else EMPTY
+    if any(part.inverted for part in parts):
+        raise Incomputable
+    ranges = [span for part in parts for span in part.ranges]
+    return Characters(_merged(ranges), frozenset().union(*[part.properties for part in parts]))
 
 
 def written(code: int) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from wsgateway.templates.regex.characters import EMPTY, Characters, Incomputable, of
+from wsgateway.templates.regex.characters import Characters, Incomputable, joined, of
 from wsgateway.templates.regex.cursor import Cursor
 from wsgateway.templates.regex.escapes import escape
 
 MAX_NESTING: Final = 50
+
+_APART: Final = "what isn't in a Unicode property can't be in one class with others; use (?:…|…)"
 
 
 def character_class(cursor: Cursor, *, any_case: bool, depth: int = 0) -> Characters:
@@ -49,7 +51,7 @@ class _Reader:
     def union(self, *, first: bool = False, nested: bool = True) -> Characters:
         """What comes before `&&` or the closing bracket, which is itself a character where it comes `first`."""
         cursor = self.cursor
-        found = EMPTY
+        members: list[Characters] = []
         while not cursor.at_end() and (first or not cursor.sees("]")) and not cursor.sees("&&"):
             start = cursor.at
             if not cursor.sees("["):
@@ -59,11 +61,13 @@ class _Reader:
             else:
                 break
             first = False
-            try:
-                found = found.union(member)
-            except Incomputable:
-                cursor.fail("what isn't in a Unicode property can't be in one class with others; use (?:…|…)", start)
-        return found
+            members.append(member)
+            if member.inverted and len(members) > 1:
+                cursor.fail(_APART, start)
+        try:
+            return joined(members)
+        except Incomputable:
+            cursor.fail(_APART)
 
     def intersected(self, left: Characters) -> Characters:
         """`left` and what follows `&&`: one class, or plain characters."""
