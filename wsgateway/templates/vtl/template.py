@@ -68,13 +68,8 @@ def _compile(text: str, *, evaluated: bool) -> Template:
         problem = f"a template has at most {MAX_TEMPLATE} characters, this has {len(text)}"
         raise TemplateError(problem, text, MAX_TEMPLATE)
     block = parse(text, evaluated=evaluated)
-    match block:
-        case ():
-            static: str | None = ""
-        case (Text(written),):
-            static = written
-        case _:
-            static = None
+    texts = [part.text for part in block if isinstance(part, Text)]
+    static = "".join(texts) if len(texts) == len(block) else None
     stops = "stop" in text or "evaluate" in text
     try:
         compiler = Compiler(_evaluate, stops=stops, alone=True)
