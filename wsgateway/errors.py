@@ -31,6 +31,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+UNSENT = "connect-failure"
+"""There was no connection, so that the backend was sent nothing and may be asked again."""
+
 
 class GatewayError(Exception):
     """A fault a client hears of; `reason` is for operators (and for clients in `wsgateway dev`).
@@ -43,12 +46,17 @@ class GatewayError(Exception):
     response_type: ClassVar[str] = "DEFAULT_5XX"
     transient: bool = False
     """Whether the same call may go well another time."""
+    failure: str | int = ""
+    """How a backend failed: UNSENT, `reset`, `timeout`, `function-error`, or the status by which it said so; "" where
+    it is no backend's doing."""
 
-    def __init__(self, reason: str = "", *, transient: bool | None = None) -> None:
+    def __init__(self, reason: str = "", *, transient: bool | None = None, failure: str | int | None = None) -> None:
         super().__init__(reason or self.message)
         self.reason = reason
         if transient is not None:
             self.transient = transient
+        if failure is not None:
+            self.failure = failure
         self.detail = self.message
         """What the client is told; AWS's text, for a few kinds with names filled in."""
 
@@ -150,6 +158,7 @@ class BackendFault(GatewayError):
 
     response_type = "INTEGRATION_FAILURE"
     transient = True
+    failure = "reset"
 
 
 class IntegrationFailure(BackendFault):
@@ -168,6 +177,7 @@ class IntegrationTimeout(BackendFault):
     status = 504
     message = "Endpoint request timed out"
     response_type = "INTEGRATION_TIMEOUT"
+    failure = "timeout"
 
 
 class AuthorizerFailure(GatewayError):

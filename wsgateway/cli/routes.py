@@ -26,6 +26,8 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
             for key, route in api.routes.items():
                 integration = api.integration_of(route)
                 uri = integration.integration_uri if integration is not None else None
+                link = integration.connection_id if integration is not None else None
+                target = expand(uri or "-", stage.stage_variables)
                 rows.append(
                     {
                         "api": api_id,
@@ -33,7 +35,7 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
                         "route": key,
                         "replies": "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no",
                         "integration": integration.integration_type if integration is not None else "-",
-                        "target": expand(uri, stage.stage_variables) if uri is not None else "-",
+                        "target": target if link is None else f"{target} via {expand(link, stage.stage_variables)}",
                         "domains": ", ".join(reached.get((api_id, stage_name), ["-"])),
                     }
                 )

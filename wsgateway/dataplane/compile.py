@@ -242,6 +242,7 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, 
         binary_format=api.binary_message_format,
         functions=frozenset(definitions.functions),
         roles=definitions.roles,
+        vpc_links=definitions.vpc_links,
     )
 
 

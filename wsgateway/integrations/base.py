@@ -11,6 +11,7 @@ from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse
 from wsgateway.model.base import Path
 from wsgateway.model.integration import Integration
+from wsgateway.model.links import VpcLink
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.role import Role
 from wsgateway.model.websocket import BinaryMessageFormat
@@ -40,6 +41,8 @@ class Site:
     """The local functions of the same definitions."""
     roles: Mapping[str, Role] = field(default_factory=dict)
     """Whose keys stand for roles, by ARN; of the same definitions."""
+    vpc_links: Mapping[str, VpcLink] = field(default_factory=dict)
+    """The VPC links of the same definitions."""
 
     @property
     def max_answer_bytes(self) -> int:

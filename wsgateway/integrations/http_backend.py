@@ -9,10 +9,11 @@ from urllib.parse import SplitResult, urlsplit
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader
 from wsgateway.integrations.gates import Gates
+from wsgateway.integrations.vpc_link import backend_of, check_link, origins_of, tls_of
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointRequest
 from wsgateway.model.uri import expand, uri_fault, variables
-from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, machine_fault
+from wsgateway.upstream.tls import machine_fault
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from wsgateway.integrations.base import Site
     from wsgateway.messages import EndpointResponse
     from wsgateway.model.integration import Integration
-    from wsgateway.model.tls import TlsConfig
+    from wsgateway.upstream.link import Link
     from wsgateway.upstream.origin import Origin
     from wsgateway.upstream.pool import Upstream
 
@@ -49,7 +50,8 @@ class HttpBackend:
             fault = uri_fault(expand(uri, site.stage_variables))
             if fault is not None:
                 yield Problem(("integrationUri",), f"{expand(uri, site.stage_variables)}: {fault}")
-        tls = tls_settings(integration.tls_config)
+        yield from check_link(integration, site)
+        tls = tls_of(integration, site)
         if uri.startswith("https:") and tls.ca_file is None and tls.verify:
             fault = machine_fault()
             if fault is not None:
@@ -57,19 +59,19 @@ class HttpBackend:
 
     def _sender(self, integration: Integration, site: Site, method: str) -> Send:
         """What begins the requests of an integration at one site."""
-        origin = self._origin(integration, site)
+        backend = self._backend(integration, site)
         gate = self._gates.of(integration, site)
         timeout = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000
         most = site.max_answer_bytes
 
         def send(head: bytes, body: bytes) -> Future[EndpointResponse]:
-            return origin.send(EndpointRequest(head, body, method), seconds, max_body=most, gate=gate)
+            return backend.send(EndpointRequest(head, body, method), seconds, max_body=most, gate=gate)
 
         return send
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
-        return {self._origin(integration, site) for integration, site in uses}
+        return {origin for use in uses for origin in origins_of(self._backend(*use))}
 
     def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
         self._gates.keep_only(uses)
@@ -78,17 +80,8 @@ class HttpBackend:
     def refused(self) -> int:
         return self._gates.refused
 
-    def _origin(self, integration: Integration, site: Site) -> Origin:
-        """Connections of one integration: none waits for those of another, nor for another API's."""
-        uri = uri_of(integration, site)
-        port = uri.port or (443 if uri.scheme == "https" else 80)
-        return self._upstream.origin(
-            uri.scheme,
-            uri.hostname or "",
-            port,
-            share=(site.api_id, site.definition),
-            tls=tls_settings(integration.tls_config),
-        )
+    def _backend(self, integration: Integration, site: Site) -> Origin | Link:
+        return backend_of(self._upstream, integration, site, uri_of(integration, site))
 
 
 def uri_of(integration: Integration, site: Site) -> SplitResult:
@@ -107,19 +100,3 @@ def method_of(integration: Integration, site: Site) -> str:
 def unsendable(error: UnsafeHeader | UnicodeEncodeError) -> ApiConfigurationError:
     """What a request fails with whose head can't be written."""
     return ApiConfigurationError(f"a mapped parameter can't be sent: {error}")
-
-
-def tls_settings(config: TlsConfig | None) -> TlsSettings:
-    """The files by name and content: what is replaced under its name makes other connections."""
-    if config is None:
-        return DEFAULT_TLS
-    files = config.ca_certificates, config.client_certificate, config.client_key
-    ca_file, certificate, key = (None if file is None else str(file.path) for file in files)
-    return TlsSettings(
-        ca_file=ca_file,
-        certificate=certificate,
-        key=key,
-        server_name=config.server_name_to_verify,
-        verify=not config.insecure_skip_verification,
-        version=" ".join("" if file is None else file.digest for file in files),
-    )

@@ -14,6 +14,7 @@ from wsgateway.model.credential import Credential
 from wsgateway.model.domain import Domain, DomainName
 from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
+from wsgateway.model.links import LinkName, VpcLink
 from wsgateway.model.role import Role, RoleArn
 from wsgateway.model.websocket import WebSocketApi
 
@@ -32,6 +33,8 @@ class Definitions(Definition):
     """The APIs by apiId."""
     functions: Mapping[FunctionName, Function] = Field(default_factory=dict)
     """Local Lambda functions by name; an integration names one as `function:NAME`."""
+    vpc_links: Mapping[LinkName, VpcLink] = Field(default_factory=dict)
+    """VPC links by name; integrations with `connectionType: VPC_LINK` name one as `connectionId`."""
     roles: Mapping[RoleArn, Role] = Field(default_factory=dict)
     """Whose keys sign for the roles that integrations name as `credentialsArn`, by ARN. (Ours.)"""
     credentials: list[Credential] = Field(default_factory=list)
@@ -39,7 +42,7 @@ class Definitions(Definition):
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeys", "egress", "usagePlans", "vpcLinks"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeys", "egress", "usagePlans"})
 
     def default(self, protocol: str) -> str | None:
         """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has."""

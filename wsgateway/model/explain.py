@@ -99,6 +99,8 @@ SENTENCES: dict[str, Callable[[object, Mapping[str, object]], str]] = {
     "mapping_type": lambda value, _: wrong_kind("a mapping", value),
     "list_type": lambda value, _: wrong_kind("a list", value),
     "tuple_type": lambda value, _: wrong_kind("a list", value),
+    "sequence_str": lambda value, _: wrong_kind("a list", value),
+    "is_instance_of": lambda value, _: wrong_kind("a list", value),  # of Sequence, the only such type
     "finite_number": lambda value, _: wrong_kind("a finite number", value),
     "literal_error": lambda value, ctx: none_of(value, re.findall(r"'([^']*)'", str(ctx["expected"]))),
     "greater_than": lambda value, ctx: f"{shown(value)} is too small; it must be more than {_number(ctx['gt'])}",

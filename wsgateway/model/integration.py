@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, MaxLen
+from annotated_types import Ge, MaxLen, MinLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
@@ -88,8 +88,10 @@ class Integration(Definition):
     """The HTTP method used; POST. ANY is the client's own on $connect."""
     description: Annotated[str, MaxLen(1024)] | None = None
     """What the integration is for."""
-    connection_type: Annotated[Literal["INTERNET"], Among(("INTERNET", "VPC_LINK"))] = "INTERNET"
-    """How the backend is reached: INTERNET, that is directly."""
+    connection_type: Annotated[Literal["INTERNET", "VPC_LINK"], Among(("INTERNET", "VPC_LINK"))] = "INTERNET"
+    """How the backend is reached: INTERNET, that is directly, or VPC_LINK, by one of `vpcLinks`."""
+    connection_id: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
+    """With VPC_LINK: the link's name in `vpcLinks`; `${stageVariables.NAME}` is a stage's value."""
     request_parameters: Mapping[str, MappedValue] = Field(default_factory=dict)
     """What the backend is sent beside the body: `integration.request.header.NAME: context.connectionId`."""
     credentials_arn: CredentialsArn | None = None
@@ -121,13 +123,13 @@ class Integration(Definition):
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "connectionId",
             "integrationSubtype",
             "responseParameters",
         }
     )
 
     def check(self) -> Iterator[Problem]:
+        yield from _check_connection(self)
         match self.integration_type:
             case "AWS_PROXY":
                 yield from _check_aws_proxy(self)
@@ -227,6 +229,16 @@ def _mapping_of(integration: Integration) -> dict[str, object]:
         "integrationResponses": integration.integration_responses,
         "integrationResponseSelectionExpression": integration.integration_response_selection_expression,
     }
+
+
+def _check_connection(integration: Integration) -> Iterator[Problem]:
+    if integration.connection_type == "INTERNET":
+        if integration.connection_id is not None:
+            yield Problem(("connectionId",), "has no effect without connectionType: VPC_LINK; add that, or remove it")
+    elif integration.integration_type not in ("HTTP", "HTTP_PROXY"):
+        yield Problem(("connectionType",), "only HTTP and HTTP_PROXY integrations go by a VPC link; remove it")
+    elif integration.connection_id is None:
+        yield Problem(("connectionId",), "is required with VPC_LINK: the name of one of vpcLinks")
 
 
 def _without(why: str, **fields: object) -> Iterator[Problem]:

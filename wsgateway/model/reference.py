@@ -18,6 +18,7 @@ TITLES = {
     "Integration": "An integration",
     "TlsConfig": "An HTTPS backend",
     "PublishConfig": "A broker",
+    "VpcLink": "A VPC link",
     "IntegrationResponse": "An integration response",
     "Function": "A function",
     "Role": "A role",

@@ -7,7 +7,7 @@ import select
 import ssl
 from typing import Protocol, cast
 
-from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure
+from wsgateway.errors import UNSENT, BadGateway, GatewayError, IntegrationFailure
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.outbox import Outbox
 from wsgateway.upstream.answer import FOREVER, AnswerReader, Refused
@@ -179,10 +179,11 @@ class Connection(asyncio.Protocol):
         if self.fresh:  # another new one would fare no better
             rejection = self.rejection(error)
             if rejection is None:
-                exchange.fail(self._bad(early(self._owner.url)))
+                rejection = self._bad(early(self._owner.url))
             else:
                 self._owner.unreachable += 1
-                exchange.fail(rejection)
+            rejection.failure = UNSENT
+            exchange.fail(rejection)
         else:
             self._owner.again(exchange, request, max_body)
 

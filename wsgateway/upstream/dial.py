@@ -20,7 +20,11 @@ NEXT_ADDRESS_SECONDS = 3.0  # for an address that doesn't answer, if there is an
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialer:
-    """How to reach one backend."""
+    """How to reach one backend: `url` is what it is called, `host` and `port` are where it is.
+
+    A `hasty` one gives each address NEXT_ADDRESS_SECONDS to take a connection, the last one too: somebody else may be
+    asked instead.
+    """
 
     url: str
     host: str
@@ -30,6 +34,7 @@ class Dialer:
     server_name: str
     egress: Egress
     resolver: Resolver
+    hasty: bool = False
 
     async def dial(self, make: Callable[[], Connection], *, probe: bool = False) -> Connection:
         """A new connection, by the first address that takes it. *Raises* IntegrationFailure of the last one tried.
@@ -43,7 +48,7 @@ class Dialer:
             try:
                 self.egress.check(self.host, address, self.port, trusted=self.trusted)
                 last = address == addresses[-1]
-                if last and probe:
+                if last and (probe or self.hasty):
                     async with asyncio.timeout(NEXT_ADDRESS_SECONDS):
                         sock = await self._connected(address)
                     return await self._dial(make, address, sock)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from time import monotonic
 
-from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, ServiceUnavailable
+from wsgateway.errors import UNSENT, BadGateway, GatewayError, IntegrationFailure, ServiceUnavailable
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.outbox import Outbox
 from wsgateway.upstream.connection import Connection, early
@@ -54,6 +54,8 @@ class Origin:
         self.outbox = Outbox(loop)
         self.idle_seconds = bounds.idle_seconds
         self.closing = False
+        self.avoided_until = 0.0
+        """Monotonic time until which another target of its link is asked instead; 0 where it takes connections."""
         self._down: GatewayError | None = None
         self._down_until = 0.0
         self._down_attempts = 0
@@ -84,6 +86,11 @@ class Origin:
     def held(self) -> int:
         """Connections, idle or in use."""
         return len(self._held)
+
+    @property
+    def load(self) -> int:
+        """Exchanges under way."""
+        return len(self._held) - len(self._idle) + len(self._waiting)
 
     @property
     def busy(self) -> bool:
@@ -122,6 +129,12 @@ class Origin:
             self._wait(exchange, request, max_body)
         return exchange
 
+    def take(self, exchange: Exchange, request: EndpointRequest, max_body: int) -> None:
+        """Carry on with an exchange that another origin found no connection for; its deadline and its gate are kept."""
+        exchange.place = self
+        if not self._start(exchange, request, max_body, monotonic()):
+            self._wait(exchange, request, max_body)
+
     def _start(self, exchange: Exchange, request: EndpointRequest, max_body: int, now: float) -> bool:
         """Begin on a free connection, if there is one."""
         idle = self._idle
@@ -142,7 +155,7 @@ class Origin:
             exchange.fail(ServiceUnavailable("the gateway is closing"))
         elif self._down is not None and self._is_down(monotonic()):
             self.unreachable += 1
-            exchange.fail(type(self._down)(self._down.reason))
+            exchange.fail(type(self._down)(self._down.reason, failure=UNSENT))
         elif len(self._waiting) >= self._bounds.waiting:
             self.overflows += 1
             exchange.fail(ServiceUnavailable(f"{len(self._waiting)} calls wait for backend {self.url}"))
@@ -180,6 +193,8 @@ class Origin:
         connection.start(exchange, request, max_body)
 
     def _fail_next(self, error: BaseException) -> None:
+        if isinstance(error, GatewayError):
+            error.failure = UNSENT
         if isinstance(error, IntegrationFailure):
             now = monotonic()
             if now >= self._down_until:
@@ -189,7 +204,7 @@ class Origin:
             self._down_attempts += 1
             if self._is_down(now):
                 while self._waiting:
-                    self._fail_first(type(error)(error.reason))
+                    self._fail_first(type(error)(error.reason, failure=UNSENT))
                 return
         if len(self._waiting) > len(self._opening):  # else another attempt is under way for each of them
             self._fail_first(error)
@@ -239,6 +254,7 @@ class Origin:
 
     def _welcome(self, connection: Connection) -> None:
         self._down = None
+        self.avoided_until = 0.0
         self.opened += 1
         self._held.add(connection)
         self._sockets.add(connection)

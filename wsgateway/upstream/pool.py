@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Hashable
+from collections.abc import Container, Hashable, Sequence
 
 from wsgateway.errors import ServiceUnavailable
 from wsgateway.upstream.deadlines import Deadlines
 from wsgateway.upstream.dial import Dialer
 from wsgateway.upstream.egress import Egress
+from wsgateway.upstream.link import Link
 from wsgateway.upstream.origin import Bounds, Origin
 from wsgateway.upstream.resolver import Resolver
 from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context, machine_version
@@ -16,7 +17,10 @@ from wsgateway.upstream.tls import DEFAULT_TLS, TlsSettings, context, machine_ve
 __all__ = ["Origin", "Upstream"]
 
 
-Key = tuple[str, str, int, TlsSettings, str, bool, Hashable]
+Place = tuple[str, int]
+"""A host (a name, or an address without brackets) and a port."""
+
+Key = tuple[str, str, int, TlsSettings, str, bool, Hashable, Place | None]
 
 
 class Upstream:
@@ -28,6 +32,7 @@ class Upstream:
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
         self._origins: dict[Key, Origin] = {}
+        self._links: dict[tuple[Origin, ...], Link] = {}
         self._retired: list[Origin] = []  # still busy when last looked at
         self._resolvers: dict[str, Resolver] = {}
         self._machine = machine_version()
@@ -67,35 +72,55 @@ class Upstream:
         share: Hashable = None,
         tls: TlsSettings = DEFAULT_TLS,
         trusted: bool = True,
+        target: Place | None = None,
     ) -> Origin:
         """The backend at `host` (a name, or an address without brackets); the same arguments give the same object.
 
         `share` is whose pool this is: calls of one share wait for one another, never for those of another. `trusted`
-        says that an operator wrote the host. *Raises* ValueError for a scheme other than http and https,
+        says that an operator wrote the host. Connections are made to `target` where there is one, though TLS asks for
+        `host`. *Raises* ValueError for a scheme other than http and https,
         OSError or ssl.SSLError if the files of `tls` can't be used.
         """
         machine = self._machine if scheme == "https" and tls.ca_file is None else ""
-        key = (scheme, host, port, tls, machine, trusted, share)
+        key = (scheme, host, port, tls, machine, trusted, share, target)
         origin = self._origins.get(key)
         if origin is None:
             if scheme not in ("http", "https"):
                 raise ValueError(f"backends are called by http or https, not {scheme}")
             # One per name, so that one that can't be looked up holds one of the few threads for look-ups.
-            resolver = self._resolvers.get(host)
+            where, its_port = target or (host, port)
+            resolver = self._resolvers.get(where)
             if resolver is None:
-                resolver = self._resolvers[host] = Resolver(self._loop, host)
+                resolver = self._resolvers[where] = Resolver(self._loop, where)
+            url = f"{scheme}://{_authority(host, port)}"
             dialer = Dialer(
-                url=f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}",
-                host=host,
-                port=port,
+                url=url if target is None else f"{url} at {_authority(*target)}",
+                host=where,
+                port=its_port,
                 trusted=trusted,
                 secure=context(tls, machine) if scheme == "https" else None,
                 server_name=tls.server_name or host,
                 egress=self.egress,
                 resolver=resolver,
+                hasty=target is not None,
             )
             origin = self._origins[key] = Origin(self._loop, dialer, self._deadlines, self._bounds)
         return origin
+
+    def link(
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        targets: Sequence[Place],
+        *,
+        share: Hashable = None,
+        tls: TlsSettings = DEFAULT_TLS,
+    ) -> Origin | Link:
+        """The backend called `host` and `port` wherever its `targets` are, at least one; else as `origin`."""
+        found = [self.origin(scheme, host, port, share=share, tls=tls, target=target) for target in targets]
+        origins = tuple(found)
+        return found[0] if len(found) == 1 else self._links.setdefault(origins, Link(origins))
 
     def look_again(self) -> None:
         """From now on `origin` trusts the certificate authorities that the machine has now."""
@@ -112,6 +137,9 @@ class Upstream:
                 del self._origins[key]
                 origin.retire()
                 self._retired.append(origin)
+        self._links = {
+            targets: link for targets, link in self._links.items() if all(target in used for target in targets)
+        }
         hosts = {origin.host for origin in self.origins}
         self._resolvers = {
             host: resolver for host, resolver in self._resolvers.items() if host in hosts or resolver.busy
@@ -126,6 +154,10 @@ class Upstream:
             exchange.place.leave(exchange)
         await asyncio.gather(*(origin.aclose() for origin in self.origins))
         await asyncio.gather(*(resolver.aclose() for resolver in self._resolvers.values()))
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _failures(origin: Origin) -> dict[str, int]:

@@ -151,8 +151,19 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             PROXY % "connectionType: VPC_LINK",
-            "connectionType: VPC_LINK is not supported yet; INTERNET works",
-            id="a VPC link",
+            "connectionId: is required with VPC_LINK: the name of one of vpcLinks",
+            id="a VPC link without a name",
+        ),
+        pytest.param(
+            PROXY % "connectionId: x",
+            "connectionId: has no effect without connectionType: VPC_LINK; add that, or remove it",
+            id="the name of a VPC link alone",
+        ),
+        pytest.param(
+            "integrations: {x: {integrationType: AWS_PROXY, integrationUri: 'function:a', "
+            "connectionType: VPC_LINK, connectionId: x}}",
+            "connectionType: only HTTP and HTTP_PROXY integrations go by a VPC link; remove it",
+            id="a VPC link to a function",
         ),
         pytest.param(
             PROXY % "passthroughBehavior: NEVER",
@@ -177,7 +188,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             "integrationMethod: Lambda functions are invoked by POST; write POST, or remove it",
             id="a function by GET",
         ),
-        pytest.param(PROXY % "connectionId: x", "connectionId: not supported yet", id="a key to come"),
+        pytest.param(PROXY % "integrationSubtype: x", "integrationSubtype: not supported yet", id="a key to come"),
         pytest.param(
             PROXY % "integrationURI: x",
             "integrationURI: unknown key; did you mean integrationUri?",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from wsgateway.errors import ApiConfigurationError, Problem, ServiceUnavailable
 from wsgateway.integrations.gates import Gates
-from wsgateway.integrations.http_backend import tls_settings
 from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses, then
 from wsgateway.integrations.publish.base import Broker, Fields, Publication
 from wsgateway.integrations.publish.metadata import RESERVED, metadata
 from wsgateway.integrations.publish.subjects import naming
+from wsgateway.integrations.tls import tls_settings
 from wsgateway.model.publish import BrokerUri, PublishConfig, parse_broker_uri
 from wsgateway.model.uri import expand, variables
 from wsgateway.upstream.tls import machine_fault
