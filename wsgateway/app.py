@@ -51,6 +51,7 @@ from wsgateway.integrations.http_proxy import HttpProxy
 from wsgateway.integrations.mock import Mock
 from wsgateway.integrations.publish.brokers import Brokers
 from wsgateway.integrations.publish.publish import Publish
+from wsgateway.integrations.resilience import Resilience
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.registry.base import DefinitionStore, NodeEntry
@@ -77,15 +78,15 @@ DEFAULT_REGION = "us-east-1"
 
 
 def integration_types(
-    upstream: Upstream, functions: Functions, aws: AwsAccess, log: Logged
+    upstream: Upstream, functions: Functions, aws: AwsAccess, resilience: Resilience, log: Logged
 ) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
     return {
-        "AWS_PROXY": AwsProxy(functions, aws),
-        "HTTP": Http(upstream),
-        "HTTP_PROXY": HttpProxy(upstream),
+        "AWS_PROXY": AwsProxy(functions, aws, resilience),
+        "HTTP": Http(upstream, resilience),
+        "HTTP_PROXY": HttpProxy(upstream, resilience),
         "MOCK": Mock(),
-        "PUBLISH": Publish(Brokers(log)),
+        "PUBLISH": Publish(Brokers(log), resilience),
     }
 
 
@@ -94,16 +95,18 @@ def aws_access(upstream: Upstream, endpoints: ServiceEndpoints, log: Logged, env
     return AwsAccess(upstream, endpoints, CredentialSets(Credentials(log), log, endpoints, environ))
 
 
-def _backends(
+def backends_of(
     upstream: Upstream,
     surroundings: Surroundings,
     endpoints: ServiceEndpoints,
     log: Logged,
     environ: Mapping[str, str],
 ) -> Backends:
+    """Every integration type, and what they share."""
     aws = aws_access(upstream, endpoints, log, environ)
     functions = Functions(surroundings)
-    types = integration_types(upstream, functions, aws, log)
+    resilience = Resilience(asyncio.get_running_loop(), log)
+    types = integration_types(upstream, functions, aws, resilience, log)
     return Backends(
         types=types,
         authorizers={"JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log)},
@@ -111,6 +114,7 @@ def _backends(
         functions=functions,
         aws=aws,
         account=surroundings.account,
+        resilience=resilience,
     )
 
 
@@ -123,7 +127,7 @@ async def check_definitions(
     """
     upstream = Upstream(egress=Egress())
     surroundings = Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ)
-    backends = _backends(upstream, surroundings, ServiceEndpoints(environ, region), _no_log, environ)
+    backends = backends_of(upstream, surroundings, ServiceEndpoints(environ, region), _no_log, environ)
     try:
         checked = check(loaded, backends, Keyring())
         return checked.deployment, list(remarks(checked.certificates, loaded.source))
@@ -203,7 +207,7 @@ class _App:
             environ=self._environ,
             extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
         )
-        backends = _backends(upstream, surroundings, endpoints, self._log, self._environ)
+        backends = backends_of(upstream, surroundings, endpoints, self._log, self._environ)
         self._functions = functions = backends.functions
         checked = check(loaded, backends, keyring)
         self._certificates = Certificates(checked.certificates)

@@ -17,6 +17,7 @@ from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.publish.brokers import Brokers
 from wsgateway.integrations.publish.publish import Publish
+from wsgateway.integrations.resilience import Resilience
 from wsgateway.model.loader import Loaded
 from wsgateway.transport.certificates import CertificateSet
 from wsgateway.transport.keyring import Keyring
@@ -35,6 +36,7 @@ class Backends:
     upstream: Upstream
     functions: Functions
     aws: AwsAccess
+    resilience: Resilience
 
     @property
     def lambdas(self) -> AwsProxy:
@@ -60,13 +62,14 @@ class Backends:
         )
 
     def keep_only(self, loaded: Loaded, deployment: Deployment, origins: frozenset[Origin]) -> None:
-        """Keep the connections, caps and issuers' keys that a deployment uses, and no others."""
+        """Keep the connections, caps, breakers and issuers' keys that a deployment uses, and no others."""
         defined = [one for api in loaded.definitions.apis.values() for one in api.authorizers.values()]
         for name, authorizers in self.authorizers.items():
             authorizers.keep_only([one for one in defined if one.authorizer_type == name])
         for name, kind in self.types.items():
             kind.keep_only(deployment.uses_of(name))
         self.upstream.keep_only(origins)
+        self.resilience.keep_only(deployment.uses)
         self.aws.keep_only(self.signers(deployment))
 
     @property
@@ -80,6 +83,7 @@ class Backends:
     async def aclose(self) -> None:
         for authorizers in self.authorizers.values():
             authorizers.keep_only(())
+        self.resilience.close()
         self.credentials.close()
         await self.brokers.aclose()
         await self.functions.aclose()

@@ -12,16 +12,16 @@ from typing import Any, cast
 
 import pytest
 
-from wsgateway.app import aws_access, integration_types
+from wsgateway.app import backends_of
 from wsgateway.archive import Archive
 from wsgateway.aws import ServiceEndpoints
-from wsgateway.backends import Backends, check
+from wsgateway.backends import check
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.node import Node
 from wsgateway.deploy import Deployments, NotKept
 from wsgateway.errors import DefinitionError, RegistryAway
-from wsgateway.functions import Account, Functions, Surroundings
+from wsgateway.functions import Surroundings
 from wsgateway.messages import Handler
 from wsgateway.model.loader import load
 from wsgateway.registry.base import Stored
@@ -90,12 +90,9 @@ class Running:
 
     async def start(self, stack: AsyncExitStack) -> None:
         upstream = Upstream(egress=Egress())
-        functions = Functions(Surroundings(serve=_no_listener, log=self._log, environ=self.environ))
-        aws = aws_access(upstream, ServiceEndpoints(self.environ, None), self._log, self.environ)
-        types = integration_types(upstream, functions, aws, self._log)
-        backends = Backends(
-            types=types, authorizers={}, upstream=upstream, functions=functions, aws=aws, account=Account()
-        )
+        surroundings = Surroundings(serve=_no_listener, log=self._log, environ=self.environ)
+        endpoints = ServiceEndpoints(self.environ, None)
+        backends = backends_of(upstream, surroundings, endpoints, self._log, self.environ)
         stack.push_async_callback(backends.aclose)
         gateway = SimpleNamespace(counters=Counters())
         checked = check(load(self.file, self.environ), backends, Keyring())

@@ -23,28 +23,29 @@ from wsgateway.messages import EndpointResponse
 from wsgateway.model.explain import did_you_mean
 from wsgateway.model.uri import expand, variables
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+FUNCTION_ERROR = "function-error"
+"""The failure of a function that ran, and that the integration can't answer with."""
 
+if TYPE_CHECKING:
     from wsgateway.aws import Credentials, Endpoint
     from wsgateway.functions.base import FunctionResult
     from wsgateway.functions.functions import Functions
     from wsgateway.integrations.aws_access import AwsAccess
-    from wsgateway.integrations.base import Call, Site
+    from wsgateway.integrations.base import Attempt, Call, Site
+    from wsgateway.integrations.resilience import Resilience
     from wsgateway.invocation import Invocation
     from wsgateway.model.integration import Integration
     from wsgateway.upstream.exchange import Gate
     from wsgateway.upstream.origin import Origin
 
-    Invoker = Callable[[Invocation], Future[EndpointResponse]]
-
 
 class AwsProxy:
     """The IntegrationType of AWS_PROXY."""
 
-    def __init__(self, functions: Functions, access: AwsAccess) -> None:
+    def __init__(self, functions: Functions, access: AwsAccess, resilience: Resilience) -> None:
         self._functions = functions
         self._access = access
+        self._resilience = resilience
         self._gates = Gates()
         self.counts: Counts = Counts()
 
@@ -79,22 +80,24 @@ class AwsProxy:
         millis = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if millis is None else millis / 1000
         gate = self._gates.of(integration, site)
-        call: Invoker
+        call: Attempt
         if target.name in site.functions:
             call = _local(self._functions, target, site, seconds, gate)
         else:
-            call = RemoteFunction(
+            function = RemoteFunction(
                 target,
                 self._endpoint(target),
                 site,
                 origin=self._origin(integration, site),
                 gate=gate,
-                seconds=seconds,
                 credentials=self._access.credentials(integration, site),
                 counts=self.counts,
                 meaning=partial(_meaning, name=target.shown, site=site),
             )
-        return call if gate is None else _gated(call, gate, target)
+            call = partial(function.invoke, seconds=seconds)
+        if gate is not None:
+            call = _gated(call, gate, target)
+        return self._resilience.around(call, integration, site, seconds=seconds)
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {self._origin(integration, site) for integration, site in uses if _is_remote(integration, site)}
@@ -130,25 +133,25 @@ def _is_remote(integration: Integration, site: Site) -> bool:
     return _target(integration, site).name not in site.functions
 
 
-def _gated(call: Invoker, gate: Gate, target: Target) -> Call:
+def _gated(call: Attempt, gate: Gate, target: Target) -> Attempt:
     """`call` where the gate has room."""
 
-    def gated(invocation: Invocation) -> Future[EndpointResponse]:
+    def gated(invocation: Invocation, **seconds: float) -> Future[EndpointResponse]:
         if gate.in_flight >= gate.limit:
             gate.refused += 1
             raise ServiceUnavailable(f"{gate.limit} calls of function {target.shown} are under way")
-        return call(invocation)
+        return call(invocation, **seconds)
 
     return gated
 
 
-def _local(functions: Functions, target: Target, site: Site, seconds: float, gate: Gate | None) -> Invoker:
-    """A Call that hands the event to a worker of a function here."""
+def _local(functions: Functions, target: Target, site: Site, seconds: float, gate: Gate | None) -> Attempt:
+    """An Attempt that hands the event to a worker of a function here."""
     name, qualifier = target.name, target.qualifier
     ours = site.quotas.profile == "open"
     loop = get_running_loop()
 
-    def call(invocation: Invocation) -> Future[EndpointResponse]:
+    def call(invocation: Invocation, seconds: float = seconds) -> Future[EndpointResponse]:
         try:
             invoke = functions.invoke(
                 name,
@@ -192,18 +195,20 @@ def _landed(
 def _refusal(error: InvokeRefused, name: str) -> BackendFault:
     """The function did not run: 500 to a handshake where there is none, else 502, as for Lambda's own refusals."""
     kind = IntegrationFailure if isinstance(error, FunctionNotFound) else BadGateway
-    return kind(f"function {name}: {error.reason}", transient=isinstance(error, TooManyInvocations))
+    transient = isinstance(error, TooManyInvocations)
+    return kind(f"function {name}: {error.reason}", transient=transient, failure=error.status_code)
 
 
 def _meaning(result: FunctionResult, *, name: str, site: Site) -> EndpointResponse:
     """What a result means. *Raises* BadGateway where the function failed or gave what its route can't use."""
     if result.failed:
         said = result.payload[:500].decode("utf-8", "replace")
-        raise BadGateway(f"function {name} failed: {said}", transient=False)
+        raise BadGateway(f"function {name} failed: {said}", transient=False, failure=FUNCTION_ERROR)
     try:
         response = answer(result.payload, event_type=site.event_type, two_way=site.two_way)
     except BadGateway as error:
-        raise BadGateway(f"function {name}: {error.reason}", transient=False) from error
+        raise BadGateway(f"function {name}: {error.reason}", transient=False, failure=FUNCTION_ERROR) from error
     if response.body is not None and len(response.body) > site.max_answer_bytes:
-        raise BadGateway(f"function {name} gave a body over {site.max_answer_bytes} bytes", transient=False)
+        reason = f"function {name} gave a body over {site.max_answer_bytes} bytes"
+        raise BadGateway(reason, transient=False, failure=FUNCTION_ERROR)
     return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -49,6 +50,12 @@ class Site:
         """The largest answer worth reading: a reply must fit a message; what is dropped anyway may be larger."""
         limit = self.quotas.max_message_bytes
         return limit if self.two_way else max(limit, 1 << 20)
+
+
+Attempt = Callable[..., "Future[EndpointResponse]"]
+"""Asks a backend once: takes the Invocation, whatever else its integration type gives it, and as `seconds=` how long
+that may take at most; where that isn't said, as long as the integration may. The answer is as the backend gave it.
+GatewayErrors, raised at once or from the future, say by `failure` how the backend failed."""
 
 
 class IntegrationType(Protocol):

@@ -60,7 +60,7 @@ class Http(HttpBackend):
                 raise unsendable(error) from error
             if invocation.trace is not None:
                 invocation.trace.note("endpoint request", EndpointRequest(top, body, method))
-            answer = send(top, body)
+            answer = send(invocation, top, body)
             return then(answer, partial(_given, give, invocation)) if give.heard else answer
 
         return call

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wsgateway.integrations.base import Site
+    from wsgateway.integrations.resilience import Resilience
+    from wsgateway.invocation import Invocation
     from wsgateway.messages import EndpointResponse
     from wsgateway.model.integration import Integration
     from wsgateway.upstream.link import Link
     from wsgateway.upstream.origin import Origin
     from wsgateway.upstream.pool import Upstream
 
-    Send = Callable[[bytes, bytes], Future[EndpointResponse]]
-    """Begins a request of this head (see EndpointRequest) and body."""
+    Send = Callable[[Invocation, bytes, bytes], Future[EndpointResponse]]
+    """Begins a request of this head (see EndpointRequest) and body, for this event."""
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods sent without a body, whatever the message."""
@@ -36,8 +38,9 @@ BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 class HttpBackend:
     """The part of an IntegrationType that both HTTP types share."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, resilience: Resilience) -> None:
         self._upstream = upstream
+        self._resilience = resilience
         self._gates = Gates()
 
     def _check_uri(self, integration: Integration, site: Site) -> Iterator[Problem]:
@@ -65,10 +68,12 @@ class HttpBackend:
         seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000
         most = site.max_answer_bytes
 
-        def send(head: bytes, body: bytes) -> Future[EndpointResponse]:
+        def send(
+            invocation: Invocation, head: bytes, body: bytes, seconds: float = seconds
+        ) -> Future[EndpointResponse]:
             return backend.send(EndpointRequest(head, body, method), seconds, max_body=most, gate=gate)
 
-        return send
+        return self._resilience.around(send, integration, site, seconds=seconds)
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {origin for use in uses for origin in origins_of(self._backend(*use))}

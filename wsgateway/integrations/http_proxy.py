@@ -60,7 +60,7 @@ def _call(build: Callable[[Invocation], bytes], send: Send, bodiless: bool) -> C
             head = build(invocation)
         except (UnsafeHeader, UnicodeEncodeError) as error:
             raise unsendable(error) from error
-        return send(head, body)
+        return send(invocation, head, body)
 
     return call
 

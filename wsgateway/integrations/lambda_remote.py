@@ -56,7 +56,6 @@ class RemoteFunction:
         *,
         origin: Origin,
         gate: Gate | None,
-        seconds: float,
         credentials: Credentials,
         counts: Counts,
         meaning: Callable[[FunctionResult], EndpointResponse],
@@ -79,22 +78,22 @@ class RemoteFunction:
         self._ours = site.quotas.profile == "open"
         self._origin = origin
         self._gate = gate
-        self._seconds = seconds
         self._credentials = credentials
         self._counts = counts
         self._meaning = meaning
         self._loop = origin.loop
 
-    def __call__(self, invocation: Invocation) -> Future[EndpointResponse]:
-        """Begin an invocation; what it ends in names the function. *Raises* IntegrationFailure."""
+    def invoke(self, invocation: Invocation, *, seconds: float) -> Future[EndpointResponse]:
+        """Begin an invocation of so many seconds at most; what it ends in names the function. *Raises* GatewayError."""
         keys = self._credentials.keys
         if keys is None:
             self.count("unsigned")
-            raise IntegrationFailure(f"function {self.name}: {self._credentials.missing}")
+            raise IntegrationFailure(f"function {self.name}: {self._credentials.missing}", failure="")
         payload = event(invocation, ours=self._ours)
         if len(payload) > MAX_PAYLOAD:
             self.count("error")
-            raise BadGateway(f"function {self.name}: its event is over {MAX_PAYLOAD} bytes", transient=False)
+            reason = f"function {self.name}: its event is over {MAX_PAYLOAD} bytes"
+            raise BadGateway(reason, transient=False, failure="")
         head = b"%bX-Amzn-Lambda-Integration-Tag: %b\r\nX-Amzn-Trace-Id: %b\r\n%b" % (
             self._head,
             invocation.request_id.encode(),
@@ -104,7 +103,7 @@ class RemoteFunction:
         exchange = RemoteInvoke(loop=self._loop)
         exchange.function = self
         self._origin.send(
-            EndpointRequest(head, payload), self._seconds, max_body=MAX_RESULT, gate=self._gate, exchange=exchange
+            EndpointRequest(head, payload), seconds, max_body=MAX_RESULT, gate=self._gate, exchange=exchange
         )
         return exchange
 
@@ -131,7 +130,7 @@ class RemoteFunction:
         said = " ".join(filter(None, [name[:100], _message(body).partition("\n")[0][:300]]))
         text = f"Lambda answered {status}{f' {said}' if said else ''}"
         transient = status == 429 or status >= 500 or name in KEYS_OVER  # new keys are looked for
-        return (IntegrationFailure if status in UNUSABLE else BadGateway)(text, transient=transient)
+        return (IntegrationFailure if status in UNUSABLE else BadGateway)(text, transient=transient, failure=status)
 
 
 class RemoteInvoke(Exchange):
@@ -163,7 +162,7 @@ def _named(error: GatewayError, name: str) -> GatewayError:
     """The same error about this function."""
     if error.reason.startswith("function "):
         return error
-    named = type(error)(f"function {name}: {error.reason}", transient=error.transient)
+    named = type(error)(f"function {name}: {error.reason}", transient=error.transient, failure=error.failure)
     named.__cause__ = error
     return named
 

@@ -13,6 +13,7 @@ from wsgateway.model.base import Among, Definition, Matches
 from wsgateway.model.explain import shown
 from wsgateway.model.publish import PublishConfig, check_publish
 from wsgateway.model.quotas import IntegrationMillis
+from wsgateway.model.resilience import CircuitBreaker, DeadLetter, Retry
 from wsgateway.model.tls import TlsConfig
 from wsgateway.model.uri import uri_fault
 
@@ -104,6 +105,12 @@ class Integration(Definition):
     """For PUBLISH: who we are at the broker, and how it takes messages. (Ours.)"""
     max_concurrency: Annotated[int, Ge(1)] | None = None
     """At most this many calls at a time; no limit. (Ours.)"""
+    retry: Retry | None = None
+    """Ask again where the backend failed; `{}` does where there was no connection. (Ours.)"""
+    circuit_breaker: CircuitBreaker | None = None
+    """Leave a backend in peace that failed several times in a row; `{}` has the usual settings. (Ours.)"""
+    dead_letter: DeadLetter | None = None
+    """Log messages whose integration failed in the end; `{}` logs them without their payload. (Ours.)"""
     payload_format_version: Annotated[Literal["1.0"], Among(("1.0",))] = "1.0"
     """AWS's version of the payload: 1.0, in quotes."""
     request_templates: Templates = Field(default_factory=dict)
@@ -130,6 +137,7 @@ class Integration(Definition):
 
     def check(self) -> Iterator[Problem]:
         yield from _check_connection(self)
+        yield from _check_retry(self)
         match self.integration_type:
             case "AWS_PROXY":
                 yield from _check_aws_proxy(self)
@@ -204,6 +212,9 @@ def _check_mock(integration: Integration) -> Iterator[Problem]:
         requestParameters=integration.request_parameters,
         maxConcurrency=integration.max_concurrency,
         tlsConfig=integration.tls_config,
+        retry=integration.retry,
+        circuitBreaker=integration.circuit_breaker,
+        deadLetter=integration.dead_letter,
     )
     yield from _check_response_expression(integration)
 
@@ -239,6 +250,18 @@ def _check_connection(integration: Integration) -> Iterator[Problem]:
         yield Problem(("connectionType",), "only HTTP and HTTP_PROXY integrations go by a VPC link; remove it")
     elif integration.connection_id is None:
         yield Problem(("connectionId",), "is required with VPC_LINK: the name of one of vpcLinks")
+
+
+def _check_retry(integration: Integration) -> Iterator[Problem]:
+    retry = integration.retry
+    if retry is None:
+        return
+    if "function-error" in retry.on and integration.integration_type not in ("AWS", "AWS_PROXY"):
+        yield Problem(("retry", "on"), "only Lambda functions end in function-error; remove it")
+    most, each = integration.timeout_in_millis, retry.attempt_timeout_millis
+    if most is not None and each is not None and each >= most:
+        text = f"{each} leaves no time for another attempt: timeoutInMillis is {most}, and covers them all"
+        yield Problem(("retry", "attemptTimeoutMillis"), text)
 
 
 def _without(why: str, **fields: object) -> Iterator[Problem]:

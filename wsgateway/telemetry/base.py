@@ -57,6 +57,15 @@ class NodeFacts:
     """Those whose broker has not answered, by apiId and integration."""
     brokers: dict[str, bool]
     """Whether there is a link to each broker."""
+    retries: dict[tuple[str, str], int]
+    """Calls of backends made again, by apiId and integration."""
+    retries_waiting: int
+    breakers: dict[tuple[str, str, str], int]
+    """Circuit breakers by apiId, integration and backend: 0 closed, 1 half-open, 2 open."""
+    breakers_opened: dict[tuple[str, str], int]
+    breakers_refused: dict[tuple[str, str], int]
+    message_dead_letters: dict[tuple[str, str], int]
+    """By apiId and route key."""
     credentials_valid: bool | None
     """None where nobody needs any."""
     given_up: dict[str, int]

@@ -13,8 +13,12 @@ from structlog.typing import EventDict, WrappedLogger
 
 MAX_VALUE = 1024
 """Characters of one value; longer ones are cut."""
+WHOLE = frozenset({"payload", "payload_base64"})
+"""Values that are never cut: messages, which are bounded, where an operator asked for them."""
 MAX_WAITING = 10_000
 """Lines that may wait for a slow sink; beyond, lines are dropped and counted."""
+MAX_WAITING_CHARACTERS = 64 << 20
+"""And so much in them."""
 
 
 class LogWriter:
@@ -22,6 +26,8 @@ class LogWriter:
 
     def __init__(self, sink: IO[str] | None = None) -> None:
         self.dropped = 0
+        self._taken = 0  # characters; only `write` changes it
+        self._written = 0  # and this only the thread, so that neither needs a lock
         self._sink = sink or sys.stderr
         # C all through: a line costs the loop a third of what queue.Queue takes.
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -29,7 +35,9 @@ class LogWriter:
         self._thread.start()
 
     def write(self, line: str) -> None:
-        if self._lines.qsize() < MAX_WAITING:
+        waiting = self._taken - self._written
+        if self._lines.qsize() < MAX_WAITING and waiting < MAX_WAITING_CHARACTERS:
+            self._taken += len(line)
             self._lines.put(line)
         else:
             self.dropped += 1
@@ -46,6 +54,7 @@ class LogWriter:
                 self._sink.flush()
             except (OSError, ValueError):
                 self.dropped += 1  # the sink is gone; the gateway goes on
+            self._written += len(line)
 
 
 class Log:
@@ -84,7 +93,7 @@ class _Sink:
 
 def _clip(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
-        if not isinstance(value, (bool, int, float)) and value is not None:
+        if not isinstance(value, (bool, int, float)) and value is not None and key not in WHOLE:
             text = str(value)
             event[key] = text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
     return event

@@ -27,6 +27,7 @@ GAUGES: Mapping[str, Join] = {
     "wsgateway_broker_up": min,
     "wsgateway_build_info": max,
     "wsgateway_certificate_expires_timestamp_seconds": min,
+    "wsgateway_circuit_breaker_state": max,
     "wsgateway_connections": _sum,
     "wsgateway_connections_limit": _sum,
     "wsgateway_definition_mismatch": max,
@@ -36,6 +37,7 @@ GAUGES: Mapping[str, Join] = {
     "wsgateway_disconnects_running": _sum,
     "wsgateway_disconnects_waiting": _sum,
     "wsgateway_draining": min,  # while one of them takes clients they don't drain
+    "wsgateway_integration_retries_waiting": _sum,
     "wsgateway_nodes": max,
     "wsgateway_publishes_pending": _sum,
     "wsgateway_records": _sum,

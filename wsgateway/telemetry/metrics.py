@@ -75,6 +75,7 @@ class _Collector:
             errors.add_metric(labels, number)
         yield errors
         yield _labelled("integration_failures_total", "Calls of backends that failed, by kind.", "kind", facts.failures)
+        yield from _resilience(facts)
         yield _labelled("function_invocations_total", "Invocations of local functions.", "function", facts.invocations)
         yield _labelled(
             "function_cold_starts_total", "Processes of local functions started.", "function", facts.cold_starts
@@ -180,6 +181,25 @@ def _brokers(facts: NodeFacts) -> Iterator[Metric]:
     yield up
 
 
+def _resilience(facts: NodeFacts) -> Iterator[Metric]:
+    integration = ["api", "integration"]
+    yield _table("integration_retries_total", "Calls of backends made again.", integration, facts.retries)
+    yield _gauge("integration_retries_waiting", "Calls that wait for another attempt.", facts.retries_waiting)
+    states = GaugeMetricFamily(
+        "wsgateway_circuit_breaker_state",
+        "Of each backend: 0 closed, 1 half-open, 2 open.",
+        labels=[*integration, "backend"],
+    )
+    for labels, state in sorted(facts.breakers.items()):
+        states.add_metric(labels, state)
+    yield states
+    yield _table("circuit_breaker_opened_total", "Times a breaker opened.", integration, facts.breakers_opened)
+    yield _table(
+        "circuit_breaker_refused_total", "Calls that open breakers refused.", integration, facts.breakers_refused
+    )
+    yield _table("message_dead_letters_total", "Messages lost for good.", ["api", "route"], facts.message_dead_letters)
+
+
 def _membership(facts: MembershipFacts) -> Iterator[Metric]:
     yield _gauge("registry_up", "0 while Redis can't be used.", facts.registry_up)
     yield _counter("registry_outages_total", "Times Redis could not be used any more.", facts.registry_outages)
@@ -200,6 +220,13 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _counter(name: str, text: str, value: int) -> Metric:
     return CounterMetricFamily(f"wsgateway_{name}", text, value=value)
+
+
+def _table(name: str, text: str, labels: list[str], values: dict[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(f"wsgateway_{name}", text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(key, value)
+    return family
 
 
 def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:

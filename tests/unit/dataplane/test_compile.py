@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.dataplane.values import connecting, disconnecting, message, quotas
-from wsgateway.app import aws_access, integration_types
+from wsgateway.app import backends_of
 from wsgateway.aws import ServiceEndpoints
 from wsgateway.dataplane.compile import CompiledStage, Deployment, compile_deployment
 from wsgateway.dataplane.node import CALM_TICK, FASTEST_TICK, tick_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError
-from wsgateway.functions import Functions, Served, Surroundings
+from wsgateway.functions import Served, Surroundings
 from wsgateway.messages import EndpointResponse, Handler
 from wsgateway.model.loader import parse
 from wsgateway.upstream.egress import Egress
@@ -32,10 +32,9 @@ MOCK = "integration: {integrationType: MOCK, requestTemplates: {$default: '{\"st
 
 def compiled(text: str) -> Deployment:
     upstream = Upstream(egress=Egress())
-    functions = Functions(Surroundings(serve=no_runtime_api, log=lambda event, **facts: None))
-    aws = aws_access(upstream, ServiceEndpoints({}), lambda event, **facts: None, {})
-    types = integration_types(upstream, functions, aws, lambda event, **facts: None)
-    return compile_deployment(parse(text, "routes.yaml", {}, Path()), types, {})
+    surroundings = Surroundings(serve=no_runtime_api, log=lambda event, **facts: None)
+    backends = backends_of(upstream, surroundings, ServiceEndpoints({}), lambda event, **facts: None, {})
+    return compile_deployment(parse(text, "routes.yaml", {}, Path()), backends.types, {})
 
 
 async def no_runtime_api(handler: Handler) -> Served:

@@ -16,6 +16,7 @@ from wsgateway.functions import Functions
 from wsgateway.functions.base import FunctionNotFound, FunctionResult, PayloadTooLarge, TooManyInvocations
 from wsgateway.integrations.aws_lambda import AwsProxy
 from wsgateway.integrations.base import Site
+from wsgateway.integrations.resilience import Resilience
 from wsgateway.invocation import EventType
 from wsgateway.model.integration import Integration
 from wsgateway.upstream.egress import Egress
@@ -42,23 +43,28 @@ class Ended:
         return future
 
 
+def _no_log(event: str, **facts: object) -> None:
+    """What is logged matters elsewhere."""
+
+
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "later"])
 @pytest.mark.parametrize(
-    ("outcome", "transient"),
+    ("outcome", "transient", "failure"),
     [
-        pytest.param(TooManyInvocations("8 invocations wait"), True, id="throttled"),
-        pytest.param(IntegrationTimeout("did not answer in time"), True, id="timeout"),
-        pytest.param(FunctionNotFound("arn"), False, id="no such function"),
-        pytest.param(PayloadTooLarge(), False, id="too large"),
-        pytest.param(FunctionResult(b'{"errorMessage": "no"}', True), False, id="FunctionError"),
+        pytest.param(TooManyInvocations("8 invocations wait"), True, 429, id="throttled"),
+        pytest.param(IntegrationTimeout("did not answer in time"), True, "timeout", id="timeout"),
+        pytest.param(FunctionNotFound("arn"), False, 404, id="no such function"),
+        pytest.param(PayloadTooLarge(), False, 413, id="too large"),
+        pytest.param(FunctionResult(b'{"errorMessage": "no"}', True), False, "function-error", id="FunctionError"),
     ],
 )
-async def test_whether_a_failure_may_go_well_another_time(
-    outcome: FunctionResult | Exception, transient: bool, at_once: bool
+async def test_how_it_failed_and_whether_it_may_go_well_another_time(
+    outcome: FunctionResult | Exception, transient: bool, failure: str | int, at_once: bool
 ) -> None:
     functions = cast("Functions", Ended(outcome, at_once))
     upstream = Upstream(egress=Egress())
-    proxy = AwsProxy(functions, aws_access(upstream, ServiceEndpoints({}, "eu-central-1"), lambda *a, **k: None, {}))
+    access = aws_access(upstream, ServiceEndpoints({}, "eu-central-1"), _no_log, {})
+    proxy = AwsProxy(functions, access, Resilience(asyncio.get_running_loop(), _no_log))
     integration = Integration.model_validate({"integrationType": "AWS_PROXY", "integrationUri": "function:ended"})
     site = Site(
         api_id="chat",
@@ -76,4 +82,5 @@ async def test_whether_a_failure_may_go_well_another_time(
         await cast("Future[Any]", call(disconnecting()))
 
     assert caught.value.transient is transient
+    assert caught.value.failure == failure
     await upstream.aclose()

@@ -12,6 +12,7 @@ from tests.unit.dataplane.values import connecting, disconnecting, message
 from tests.unit.integrations.test_http_proxy import Sent, header, lines, site
 from wsgateway.errors import ApiConfigurationError
 from wsgateway.integrations.http import Http
+from wsgateway.integrations.resilience import Resilience
 from wsgateway.invocation import Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse, Message
 from wsgateway.model.integration import Integration
@@ -52,7 +53,7 @@ def call(
         }
     )
     where = site(invocation.event_type, two_way=two_way, **invocation.stage_variables)
-    kind = Http(cast("Upstream", upstream))
+    kind = Http(cast("Upstream", upstream), Resilience(upstream.loop, lambda *_, **__: None))
     assert list(kind.check(integration, where)) == []
     return kind.compile(integration, where)(invocation)
 

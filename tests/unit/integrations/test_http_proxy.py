@@ -16,6 +16,7 @@ from tests.unit.dataplane.values import connecting, disconnecting, message, quot
 from wsgateway.errors import ApiConfigurationError
 from wsgateway.integrations.base import Site
 from wsgateway.integrations.http_proxy import HttpProxy
+from wsgateway.integrations.resilience import Resilience
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.model.integration import Integration
@@ -96,7 +97,7 @@ def sent(
         }
     )
     where = site(invocation.event_type, two_way=two_way, limits=limits, **invocation.stage_variables)
-    proxy = HttpProxy(cast("Upstream", upstream))
+    proxy = HttpProxy(cast("Upstream", upstream), Resilience(upstream.loop, lambda *_, **__: None))
     assert list(proxy.check(integration, where)) == []
     proxy.compile(integration, where)(invocation)
     return upstream.requests[-1]
@@ -508,7 +509,7 @@ def test_the_largest_answer_read_is(two_way: bool, most: int) -> None:
 def test_one_cap_holds_for_an_integration_and(where: Site, most: int, shared: bool) -> None:
     """With the same definition text everywhere: a copy of an integration is another one."""
     upstream = Sent()
-    proxy = HttpProxy(cast("Upstream", upstream))
+    proxy = HttpProxy(cast("Upstream", upstream), Resilience(upstream.loop, lambda *_, **__: None))
     there = dataclasses.replace(where, stage_variables={"path": "/", **where.stage_variables})
     for place, limit in ((site(path="/"), 2), (there, most)):
         integration = Integration.model_validate(
@@ -528,7 +529,7 @@ def test_one_cap_holds_for_an_integration_and(where: Site, most: int, shared: bo
 def test_integrations_and_apis_share_no_connections() -> None:
     """Routes of one integration do; so none can hold what another needs."""
     upstream = Sent()
-    proxy = HttpProxy(cast("Upstream", upstream))
+    proxy = HttpProxy(cast("Upstream", upstream), Resilience(upstream.loop, lambda *_, **__: None))
     integration = Integration.model_validate({"integrationType": "HTTP_PROXY", "integrationUri": "http://h/"})
     for where in (site(), site(route_key="shout"), site(name="other"), site(api_id="news")):
         proxy.compile(integration, where)
@@ -540,7 +541,7 @@ def test_integrations_and_apis_share_no_connections() -> None:
 
 def test_what_no_deployment_uses_any_more_is_dropped_and_stays_counted() -> None:
     upstream = Sent()
-    proxy = HttpProxy(cast("Upstream", upstream))
+    proxy = HttpProxy(cast("Upstream", upstream), Resilience(upstream.loop, lambda *_, **__: None))
     integration = Integration.model_validate(
         {"integrationType": "HTTP_PROXY", "integrationUri": "http://h/", "maxConcurrency": 2}
     )

@@ -13,7 +13,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from wsgateway.errors import IntegrationFailure, ServiceUnavailable
+from wsgateway.errors import UNSENT, IntegrationFailure, ServiceUnavailable
 from wsgateway.integrations.publish.base import BrokerAway, Outcome, Publication, Publisher, Refused
 from wsgateway.integrations.publish.handover import Handover, Queue, Tally, Wire
 from wsgateway.messages import EndpointResponse
@@ -85,7 +85,7 @@ class Outlet:
             raise ServiceUnavailable("the gateway is closing")
         if self._down:
             tally.count("unreachable")
-            raise IntegrationFailure(self._down)
+            raise IntegrationFailure(self._down, failure=UNSENT)
         size = publication.size
         if len(self._waiting) + len(self._sent) >= MOST_MESSAGES or self._bytes + size > MOST_BYTES:
             tally.count("queue_full")
@@ -254,7 +254,7 @@ class Outlet:
 
     def _fell(self, reason: str) -> None:
         """It can't be had: nothing waits for it, and from now on it is tried now and then."""
-        self._fail(tuple(self._waiting), IntegrationFailure(reason), "unreachable")
+        self._fail(tuple(self._waiting), IntegrationFailure(reason, failure=UNSENT), "unreachable")
         if not self._wanted or self._closed:
             return
         self._down_since = self._down_since or monotonic()
@@ -284,7 +284,9 @@ def _tell(handover: Handover, outcome: Outcome) -> None:
     if handover.done():
         return  # its time was over
     if isinstance(outcome, Refused):
-        handover.fail(IntegrationFailure(outcome.reason, transient=outcome.transient), outcome.result)
+        failure = 503 if outcome.transient else 400  # as a backend would say it
+        error = IntegrationFailure(outcome.reason, transient=outcome.transient, failure=failure)
+        handover.fail(error, outcome.result)
     else:
         handover.answer(EndpointResponse(200, JSON, outcome, False))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wsgateway.integrations.base import Call, Site
     from wsgateway.integrations.mapping import ResponseMapping
     from wsgateway.integrations.publish.brokers import Brokers
+    from wsgateway.integrations.resilience import Resilience
     from wsgateway.invocation import Invocation
     from wsgateway.messages import EndpointResponse
     from wsgateway.model.integration import Integration
@@ -40,8 +41,9 @@ _HEADER, _PATH, _QUERY = (f"integration.request.{place}." for place in ("header"
 class Publish:
     """The IntegrationType of PUBLISH: what a broker answers is the integration's answer."""
 
-    def __init__(self, brokers: Brokers) -> None:
+    def __init__(self, brokers: Brokers, resilience: Resilience) -> None:
         self.brokers = brokers
+        self._resilience = resilience
         self._gates = Gates()
 
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
@@ -78,15 +80,22 @@ class Publish:
         max_length = config.max_length or 0
         jetstream = config.acknowledgement == "JETSTREAM"
 
+        def hand_over(
+            invocation: Invocation, publication: Publication, seconds: float = seconds
+        ) -> Future[EndpointResponse]:
+            if gate is not None:
+                _enter(gate)
+            return outlet.publish(publication, seconds, tally, gate)
+
+        publish = self._resilience.around(hand_over, integration, site, seconds=seconds)
+
         def call(invocation: Invocation) -> Future[EndpointResponse]:
             mapped = ask(invocation)
             fields = fields_of(about(invocation, mapped.binary), mapped.headers)
             publication = Publication(name_of(mapped.path), mapped.body, fields, max_length, jetstream)
             if invocation.trace is not None:
                 invocation.trace.note("endpoint request", publication)
-            if gate is not None:
-                _enter(gate)
-            answer = outlet.publish(publication, seconds, tally, gate)
+            answer = publish(invocation, publication)
             return then(answer, partial(_given, give, invocation)) if mapped_back else answer
 
         return call

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import connecting, disconnecting, message, quotas
-from wsgateway.errors import ApiConfigurationError, ServiceUnavailable
+from wsgateway.errors import ApiConfigurationError, IntegrationFailure, ServiceUnavailable
 from wsgateway.integrations.base import Site
-from wsgateway.integrations.publish.base import Publication
+from wsgateway.integrations.publish.base import Publication, Refused
 from wsgateway.integrations.publish.brokers import Brokers
 from wsgateway.integrations.publish.publish import Publish
 from wsgateway.integrations.publish.subjects import naming
+from wsgateway.integrations.resilience import Resilience
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.model.integration import Integration
 from wsgateway.model.publish import parse_broker_uri, token_fault
@@ -42,6 +43,10 @@ def integration(uri: str = REDIS, parameters: dict[str, str] | None = None, **mo
     return Integration.model_validate(written)
 
 
+def resilience() -> Resilience:
+    return Resilience(asyncio.get_running_loop(), lambda event, **facts: None)
+
+
 class Taken:
     """A broker that takes everything, whatever its URI; what it was given."""
 
@@ -64,7 +69,7 @@ async def given_for(
     monkeypatch: pytest.MonkeyPatch, definition: Integration, place: Site, event: Invocation
 ) -> Publication:
     taken = Taken(monkeypatch)
-    answer = Publish(taken.brokers).compile(definition, place)(event)
+    answer = Publish(taken.brokers, resilience()).compile(definition, place)(event)
     assert isinstance(answer, asyncio.Future)
     assert (await answer).body == b"{}"
     await taken.brokers.aclose()
@@ -96,7 +101,7 @@ async def given_for(
     ],
 )
 async def test_checks(definition: Integration, said: str | None) -> None:
-    kind = Publish(Brokers(lambda event, **facts: None))
+    kind = Publish(Brokers(lambda event, **facts: None), resilience())
     found = [problem.text for problem in kind.check(definition, site(b="x?y"))]
     assert bool(found) == (said is not None), found
     if said is not None:
@@ -186,7 +191,7 @@ async def test_templates_and_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_integration_responses_and_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = Taken(monkeypatch)
     responses = {"/200/": {"responseTemplates": {"$default": '{"queued":$input.json("$")}'}}}
-    call = Publish(taken.brokers).compile(integration(REDIS, integrationResponses=responses), site())
+    call = Publish(taken.brokers, resilience()).compile(integration(REDIS, integrationResponses=responses), site())
     event = message("{}")
     notes: dict[str, object] = {}
 
@@ -206,7 +211,7 @@ async def test_integration_responses_and_the_trace(monkeypatch: pytest.MonkeyPat
 @pytest.mark.anyio
 async def test_a_template_that_is_wrong_is_told_with_its_place() -> None:
     definition = integration(REDIS, requestTemplates={"$default": "#if($x"})
-    (problem,) = Publish(Brokers(lambda event, **facts: None)).check(definition, site())
+    (problem,) = Publish(Brokers(lambda event, **facts: None), resilience()).check(definition, site())
     assert problem.path == ("requestTemplates", "$default")
     assert "line 1" in problem.text
 
@@ -214,7 +219,7 @@ async def test_a_template_that_is_wrong_is_told_with_its_place() -> None:
 @pytest.mark.anyio
 async def test_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = Taken(monkeypatch)
-    kind = Publish(taken.brokers)
+    kind = Publish(taken.brokers, resilience())
     call = kind.compile(integration(REDIS, maxConcurrency=1), site())
     first = call(message("1"))
     with pytest.raises(ServiceUnavailable, match="1 messages of the integration are under way"):
@@ -225,10 +230,43 @@ async def test_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     await taken.brokers.aclose()
 
 
+class Choosy(Taken):
+    """A broker that refuses its first message."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, refusal: Refused) -> None:
+        super().__init__(monkeypatch)
+        self.refusal = refusal
+
+    async def send(self, batch: Sequence[Publication], seconds: float) -> list[Any]:
+        first = not self.given
+        self.given += batch
+        return [self.refusal if first else b"{}" for _ in batch]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("transient", [True, False], ids=["for now", "for good"])
+async def test_what_a_broker_refuses_for_now_is_offered_again_where_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, transient: bool
+) -> None:
+    taken = Choosy(monkeypatch, Refused("not now", transient=transient))
+    kind = Publish(taken.brokers, resilience())
+    definition = integration(REDIS, retry={"on": [503], "backoffMillis": 0}, maxConcurrency=1)
+    answer = kind.compile(definition, site())(message("1"))
+
+    assert isinstance(answer, asyncio.Future)
+    if transient:
+        assert (await answer).body == b"{}"
+        assert [publication.body for publication in taken.given] == [b"1", b"1"]
+    else:
+        with pytest.raises(IntegrationFailure, match="not now"):
+            await answer
+    await taken.brokers.aclose()
+
+
 @pytest.mark.anyio
 async def test_links_are_shared_by_those_who_are_the_same_there(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = Taken(monkeypatch)
-    kind = Publish(taken.brokers)
+    kind = Publish(taken.brokers, resilience())
     same = [integration("redis://a/0/in"), integration("redis://a:6379/0/other", publishConfig={"maxLength": 5})]
     others = [integration("redis://a/1/in"), integration(REDIS, publishConfig={"username": "u", "password": "p"})]
     uses = [(one, site()) for one in (*same, *others)]

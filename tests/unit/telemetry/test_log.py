@@ -1,0 +1,73 @@
+"""What a line of the log holds, and what a sink that takes nothing costs."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+
+import pytest
+
+from wsgateway.telemetry import log as log_module
+from wsgateway.telemetry.log import MAX_VALUE, Log, LogWriter
+
+LONG = "x" * (MAX_VALUE + 1)
+
+
+def written(**facts: object) -> dict[str, object]:
+    sink = io.StringIO()
+    writer = LogWriter(sink)
+    Log(writer)("event", **facts)
+    writer.close()
+    found: dict[str, object] = json.loads(sink.getvalue())
+    return found
+
+
+def test_a_value_is_cut_but_for_a_message_that_was_asked_for() -> None:
+    line = written(reason=LONG, payload=LONG, payload_base64=LONG)
+
+    assert line["reason"] == "x" * MAX_VALUE + "…"
+    assert (line["payload"], line["payload_base64"]) == (LONG, LONG)
+
+
+def test_a_message_ends_no_line() -> None:
+    assert written(payload='a\n{"event": "forged"}\x1b[2J')["payload"] == 'a\n{"event": "forged"}\x1b[2J'
+
+
+class Stuck(io.StringIO):
+    """A sink that takes its first line when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self.let = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.reached.set()
+        self.let.wait()
+        return super().write(text)
+
+
+def test_what_waits_for_a_stuck_sink_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "MAX_WAITING_CHARACTERS", 1000)
+    sink = Stuck()
+    writer = LogWriter(sink)
+    for _ in range(5):
+        writer.write("y" * 400)
+        sink.reached.wait()
+
+    assert writer.dropped == 2, "the third is let in, for less than 1,000 waited before it"
+    sink.let.set()
+    writer.close()
+    assert len(sink.getvalue().splitlines()) == 3
+
+
+def test_there_is_room_again_once_a_sink_has_taken_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "MAX_WAITING_CHARACTERS", 300)
+    sink = io.StringIO()
+    for _ in range(10):
+        writer = LogWriter(sink)
+        writer.write("y" * 400)
+        writer.close()
+
+    assert len(sink.getvalue().splitlines()) == 10
