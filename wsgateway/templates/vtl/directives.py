@@ -180,9 +180,8 @@ class DirectiveReader(ExpressionReader):
 
     def call(self, name: str, start: int) -> Call:
         arguments = self.call_arguments() if OPEN.match(self.text, self.position) else ()
-        source = self.text[start : self.position]
         body = self.body(start, name) if name.startswith("@") else None
-        return Call(name.lstrip("@"), arguments, source, body)
+        return Call(name.lstrip("@"), arguments, self.text[start : self.position], body)
 
     def call_arguments(self) -> tuple[Expression, ...]:
         """`(a b, c)`: values without operators, for blanks alone may stand between them."""

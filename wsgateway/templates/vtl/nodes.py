@@ -190,7 +190,7 @@ class Macro:
 class Call:
     """`#name(arguments)`, or `#@name(arguments) … #end` with a `body`.
 
-    Where no macro has that name at run time, `source` is written: the text before the body.
+    Where no macro has that name at run time, `source` is written: the text of all of it.
     """
 
     name: str

@@ -183,7 +183,7 @@ class _Parser(DirectiveReader):
             if name == "set":
                 statements.drop_blanks()
             statements.add(read(start))
-        elif name.lstrip("@") in self.macros.defined:
+        elif name.lstrip("@") in self.macros.defined or (name.startswith("@") and self.macros.more):
             statements.add(self.call(name, start))
         elif name in FILES and OPEN.match(self.text, self.position):
             raise self.error(f"there are no files to #{name} here", start)
@@ -204,7 +204,7 @@ class _Parser(DirectiveReader):
                 self.depth = depth
         self.position = end
         source = self.text[start:end]
-        if self.macros.more and not name.startswith("@"):
+        if self.macros.more:
             statements.add(Call(name, arguments, source))
         else:
             statements.text(source)

@@ -149,6 +149,8 @@ def test_macro(template: str, written: str) -> None:
         pytest.param("#evaluate(\"#evaluate('$x')\")", "X", id="evaluated in an evaluated text"),
         pytest.param("#evaluate('#macro(m)a#end')#m()", "a", id="a macro defined there"),
         pytest.param("#macro(m)a#end#evaluate('#m()')", "a", id="a macro called there"),
+        pytest.param("#macro(m)<$bodyContent>#end#evaluate('#@m()a#end')", "<a>", id="one with a body called there"),
+        pytest.param("#evaluate('#@m()a#end')|", "#@m()a#end|", id="no macro called there"),
         pytest.param("#foreach($i in $list)$i#evaluate('a#break b')#end|", "aabaca|", id="#break leaves the text"),
         pytest.param("#evaluate('a#stop b')c", "ac", id="so does #stop"),
         pytest.param("#foreach($i in $list)#evaluate('$foreach.index$velocityCount')#end", "011223", id="loops"),
