@@ -18,8 +18,13 @@ from tests.faults import HOST, Link, link
 from tests.harness import PATIENCE
 from tests.nats import NatsServer, heard, nats_server
 from tests.redis import RedisServer, cluster, redis_server, sentinels
+from wsgateway.errors import GatewayError
 from wsgateway.integrations.publish.base import Broker, BrokerAway, Outcome, Publication, Publisher, Refused
 from wsgateway.integrations.publish.brokers import publisher
+from wsgateway.integrations.publish.handover import Tally
+from wsgateway.integrations.publish.outlet import Outlet
+from wsgateway.messages import EndpointResponse
+from wsgateway.upstream.deadlines import Deadlines
 from wsgateway.upstream.tls import TlsSettings
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +178,47 @@ async def test_seconds_are_over(there: Place, opened: Publisher) -> None:
     there.between.hole()
     with pytest.raises(BrokerAway, match="no answer within"):
         await outcomes(opened.send([there.publication(b"1")], 0.3))
+
+
+async def test_a_link_that_breaks_again_and_again_loses_and_doubles_nothing(there: Place) -> None:
+    """What was acknowledged is there once and in order, whatever became of the rest."""
+    log: list[str] = []
+    tally = Tally()
+    outlet = Outlet(
+        "broker", there.publisher(), Deadlines(asyncio.get_running_loop()), lambda event, **facts: log.append(event)
+    )
+    outlet.use()
+    good: list[bytes] = []
+    faults = ("cut", "hole", "refuse", "answers", "reset", "cut")
+    for turn, fault in enumerate(faults):
+        await eventually(lambda: outlet.up)
+        bodies = [f"{turn}:{number}".encode() for number in range(200)]
+        if fault in ("hole", "answers"):
+            there.between.hole(answers_only=fault == "answers")
+        handovers = [outlet.publish(there.publication(body), 0.3, tally, None) for body in bodies]
+        await asyncio.sleep(0)
+        if fault == "refuse":
+            await there.between.refuse()
+        if fault == "reset":
+            there.between.reset()
+        elif fault != "answers":
+            there.between.cut()
+        told = await asyncio.gather(*handovers, return_exceptions=True)
+        assert all(isinstance(one, EndpointResponse | GatewayError) for one in told)
+        good += [body for body, one in zip(bodies, told, strict=True) if isinstance(one, EndpointResponse)]
+        await there.between.heal()
+    await eventually(lambda: outlet.up)
+    last = outlet.publish(there.publication(b"last"), PATIENCE, tally, None)
+    await last
+    good.append(b"last")
+    kept = [body for body, _ in await there.kept(1)]
+    while kept[-1] != b"last":  # of NATS alone a stream stores it in its own time
+        kept = [body for body, _ in await there.kept(len(kept) + 1)]
+    assert len(set(kept)) == len(kept)
+    assert [body for body in kept if body in set(good)] == good
+    assert tally.pending == 0
+    assert "unexpected error" not in log
+    await outlet.aclose()
 
 
 async def test_it_is_opened_again_after_it_was_closed(there: Place, opened: Publisher) -> None:

@@ -123,7 +123,7 @@ class _Link:
         self._broker = broker
         self._name = str(broker)
         self._ended = ended
-        self._client = Client()
+        self._client = _Client()
         self._jetstream: JetStreamContext = self._client.jetstream(publish_async_max_pending=MOST_ACKNOWLEDGEMENTS)
         self._awaited: set[Future[Outcome]] = set()
         self._forbidden: set[str] = set()
@@ -271,6 +271,17 @@ class _Link:
         for outcome in tuple(self._awaited):
             if not outcome.done():
                 outcome.set_result(Refused(reason, result="lost"))
+
+
+class _Client(Client):
+    """nats-py's, whose end leaves nothing behind."""
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        """Without a last write of what was gathered: to a connection that is lost it raises, and then nobody is told
+        and its tasks stay for good. What was not sent by now is told as failed anyway."""
+        self._pending.clear()
+        self._pending_data_size = 0
+        await super()._close(status, do_cbs)
 
 
 class _Secure(ssl.SSLContext):
