@@ -59,6 +59,8 @@ class _Reader:
         """Whether `..` stands before the step being read."""
         self.scans = False
         """Whether `..` stands anywhere."""
+        self.appends = False
+        """Whether append() ends the path: what is found may hold a value several times, as with `..`."""
         self.names: list[str] | None = None
         """The names of the last step where it is `['a','b']`: what it means depends on whether a step follows."""
         self.member: str | None = None
@@ -74,7 +76,7 @@ class _Reader:
         member = self.member if len(self.steps) == 1 else None
         text = self.cursor.text[start : self.cursor.position]
         keys = None if self.keys is None else tuple(self.keys)
-        return Path(text, tuple(self.steps), self.definite, member, self.scans, keys)
+        return Path(text, tuple(self.steps), self.definite, member, self.scans or self.appends, keys)
 
     def next_step(self) -> bool:
         """Read one step; False where none follows."""
@@ -119,6 +121,7 @@ class _Reader:
         if self.scans and not function.scans:
             raise cursor.error(f"{name}() is not for what .. finds; use it behind a path to one value", start)
         arguments = self.arguments(name, function, start)
+        self.appends = name == "append"
         if self.scans:
             if self.deep:
                 self.steps.append(steps.branches)

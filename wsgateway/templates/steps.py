@@ -53,8 +53,8 @@ class Path:
 
     A definite path (one that can name one value only) gives that value or MISSING; any other gives the list of what it
     found, as Jayway JsonPath does. Evaluation never raises; one that would look at more than WORK nodes is MISSING.
-    `member` is the name where the path is just one name at the top level; `deep` says that it holds `..`; `keys` are
-    its names and indexes where it is made of these alone.
+    `member` is the name where the path is just one name at the top level; `deep` says that what it finds may hold a
+    value several times, as with `..`; `keys` are its names and indexes where it is made of these alone.
     """
 
     text: str

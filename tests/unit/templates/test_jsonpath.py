@@ -216,6 +216,15 @@ def test_a_small_message_does_not_print_as_a_huge_text() -> None:
     assert isinstance(jsonpath.compile("$..a")({"a": "x" * 100_000}), list)
 
 
+def test_a_document_appended_to_itself_is_no_huge_text() -> None:
+    document: Json = {"a": ["x" * 20] * 5_000}
+    twice = "$.a.append($.a, $.a)"
+    often = "$.a.append(" + ", ".join([twice] * 16) + ")"
+
+    assert len(jsonpath.compile(twice)(document)) == 5_002  # type: ignore[arg-type]
+    assert jsonpath.compile(often)(document) is MISSING
+
+
 def test_a_long_number_is_read_once() -> None:
     """A client's number of a hundred thousand digits costs no more when every element is compared with it."""
     limit = Number("9" * 100_000)
