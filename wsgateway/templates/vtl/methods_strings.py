@@ -101,12 +101,13 @@ def _compare_ignoring_case(value: str, work: Work, other: Value) -> Value:
 
 
 def _order(left: str, right: str) -> int:
-    first = memoryview(left.encode("utf-16-le")).cast("H")
-    second = memoryview(right.encode("utf-16-le")).cast("H")
-    shorter = min(len(first), len(second))
-    # The first place up to which, itself included, they are not the same.
-    at = bisect_left(range(shorter), True, key=lambda end: first[: end + 1] != second[: end + 1])
-    return len(first) - len(second) if at == shorter else first[at] - second[at]
+    first, second = left.encode("utf-16-be"), right.encode("utf-16-be")
+    shorter = min(len(first), len(second)) // 2
+    # The first unit up to which, itself included, they are not the same.
+    at = bisect_left(range(shorter), True, key=lambda unit: first[: 2 * unit + 2] != second[: 2 * unit + 2])
+    if at == shorter:
+        return (len(first) - len(second)) // 2
+    return int.from_bytes(first[2 * at : 2 * at + 2], "big") - int.from_bytes(second[2 * at : 2 * at + 2], "big")
 
 
 def _hash_code(value: str, work: Work) -> Value:
