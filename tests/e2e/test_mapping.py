@@ -84,6 +84,16 @@ apis:
           requestTemplates: {{$default: '{{"statusCode": 200}}'}}
           integrationResponses:
             $default: {{responseTemplates: {{$default: '#foreach($i in [1..5000])x#end'}}}}
+      again:
+        routeResponse: true
+        integration:
+          integrationType: HTTP
+          integrationUri: http://127.0.0.1:{port}/again
+          retry: {{on: [503], backoffMillis: 0}}
+          requestTemplates: {{$default: '$context.messageId'}}
+          integrationResponses:
+            /503/: {{responseTemplates: {{$default: never seen}}}}
+            $default: {{responseTemplates: {{$default: 'in the end: $input.body'}}}}
       unmatched:
         routeResponse: true
         integration:
@@ -271,6 +281,15 @@ async def test_a_backend_that_is_slow_or_says_too_much_is_told(running: Gateway,
 
         assert (slow["message"], huge["message"]) == ("Endpoint request timed out", "Internal server error")
         assert await connection_of(client) == slow["connectionId"]
+
+
+async def test_a_request_is_rendered_once_and_the_last_answer_is_mapped(running: Gateway, asked: Backend) -> None:
+    answers = iter([(503, {}, b"busy"), (200, {}, b"fine")])
+    asked.answers("/again", lambda request: next(answers))
+    async with connect(running.ws()) as client:
+        assert await told(client, action="again") == "in the end: fine"
+
+    assert (await asked.saw("/again")).body == (await asked.saw("/again", 2)).body
 
 
 # $connect and $disconnect
