@@ -256,16 +256,19 @@ class Compiler(ExpressionCompiler):
         loop = Loop(items, i, f.indent)
         self.loops.append((f, loop))
         loop.before = f.placeholder()
-        spending = f.placeholder()
+        at_once = None if any(map(_breaks, statement.block)) else f.placeholder()
         outside, f.cost = f.cost, 1
         f.loops.append(loop)
         with f.block(f"for {i}, {variable} in enumerate({items})"):
-            loop.first = f.placeholder()
+            loop.first, each = f.placeholder(), f.placeholder()
             self.block(f, statement.block)
             f.line("pass")
         f.loops.pop()
         loop.after = f.placeholder()
-        f.replace(spending, f"w.spend({f.cost} * len({items}))", loop.indent)
+        if at_once is None:  # how many rounds there will be isn't known
+            f.replace(each, f"w.spend({f.cost})", loop.indent + 1)
+        else:
+            f.replace(at_once, f"w.spend({f.cost} * len({items}))", loop.indent)
         f.cost = outside
         f.line(f"v.restore({name}, {old}, {had})")
         if self.alone:

@@ -92,7 +92,8 @@ def _evaluate(source: Value, variables: Variables, out: list[str], work: Renderi
     if source is None:
         return
     template = _template_of(text(source, work), work)
-    work.macros = {**template.macros, **work.macros}
+    if template.macros:
+        work.macros = {**template.macros, **work.macros}
     with work.call("#evaluate"), suppress(Stop):  # which ends no more than this text, in Velocity too
         template.run(variables, out, work)
 

@@ -62,6 +62,9 @@ def test_a_rendering_is_stopped(template: str, problem: str) -> None:
         pytest.param("#set($s='0123456789')#foreach($i in [1..16])#set($s=\"$s$s\")#end$s", id="output"),
         pytest.param("#macro(m $n)#if($n>0)#set($o=$n - 1)#m($o)#end#end#m(19)", id="macros"),
         pytest.param("#foreach($i in [1..300])#foreach($j in [1..30])$j#end#end", id="steps"),
+        pytest.param(
+            "#foreach($i in [1..500])#foreach($j in [1..1000])$j#if($j >= 5)#break#end#end#end", id="rounds not made"
+        ),
         pytest.param("#if($no)" + "$x" * 60_000 + "#else" + "$x" * 60_000 + "#end", id="branches aren't added up"),
     ],
 )
