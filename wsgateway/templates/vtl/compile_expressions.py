@@ -162,9 +162,10 @@ class ExpressionCompiler(ABC):
 
     def test(self, f: Function, expression: Expression) -> str:
         """Write what computes whether `expression` holds, and give Python for that."""
-        if f.is_full():
-            return f"{self.evaluator(expression)}(v, w) not in (None, False)"
         match expression:
+            case _ if f.is_full():
+                found = self.value(f, expression)
+                return f"{found} is not None and {found} is not False"
             case Not(operand):
                 return f"not ({self.test(f, operand)})"
             case Logic(every, operands):

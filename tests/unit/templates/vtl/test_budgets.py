@@ -110,7 +110,8 @@ def test_47_levels_are_fine(opening: str, inner: str, closing: str) -> None:
 
 
 def test_conditions_inside_each_other_are_fine() -> None:
-    assert render("#if(" + "(!$no && (" * 24 + "$yes" + "))" * 24 + ")X#end") == "X"
+    assert render("#if(" + "(!$no && (" * 24 + "0 || $no" + "))" * 24 + ")X#end") == "X"
+    assert render("#if($yes)" * 45 + "#if($n - 3)X#end#if($x == 'Y')Y#end" + "#end" * 45) == "X"
 
 
 @pytest.mark.parametrize(
