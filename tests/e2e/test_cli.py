@@ -122,6 +122,20 @@ async def test_routes_shows_what_each_route_calls(file: str) -> None:
     assert [list(row.values()) for row in shown] == rows[1:]
 
 
+async def test_routes_shows_by_which_link_a_backend_is_reached(tmp_path: Path) -> None:
+    link = "connectionType: VPC_LINK, connectionId: '${stageVariables.link}'"
+    (tmp_path / "routes.yaml").write_text(
+        "apis: {chat: {protocolType: WEBSOCKET, routeSelectionExpression: $request.body.action,\n"
+        "  stages: {dev: {stageVariables: {link: blue}}},\n"
+        "  routes: {$default: {integration: {integrationType: HTTP_PROXY, integrationUri: 'http://a/', "
+        f"{link}}}}}}}}}}}\n"
+        "vpcLinks: {blue: {targets: ['10.0.0.7:80']}}\n"
+    )
+    (row,) = json.loads((await wsgateway("routes", "--output", "json", folder=tmp_path)).out)
+
+    assert row["target"] == "http://a/ via blue"
+
+
 DOMAINS = """
 domains:
   chat.example:

@@ -49,16 +49,6 @@ def backend_of(upstream: Upstream, integration: Integration, site: Site, uri: Sp
     return upstream.link(uri.scheme, uri.hostname or "", port, link.places(port), share=share, tls=tls)
 
 
-def backend_name(integration: Integration, site: Site, uri: SplitResult) -> str:
-    """The backend as logs and metrics name it."""
-    name = f"{uri.scheme}://{uri.netloc.rpartition('@')[2]}"
-    return (
-        name
-        if integration.connection_id is None
-        else f"{name} via {expand(integration.connection_id, site.stage_variables)}"
-    )
-
-
 def origins_of(backend: Origin | Link) -> set[Origin]:
     """Where it has connections."""
     return set(backend.targets) if isinstance(backend, Link) else {backend}

@@ -297,7 +297,7 @@ class WebSocketApi(Definition):
             if "delivery" in route.model_fields_set and key != "$disconnect":
                 text = "only $disconnect can be delivered again; remove it here: all else is called once"
                 yield Problem(("routes", key, "delivery"), text)
-        yield from self._check_timeouts(int(quotas.max_integration_timeout * 1000))
+        yield from self._check_timeouts(quotas)
 
     @property
     def _authorizes(self) -> bool:
@@ -305,16 +305,25 @@ class WebSocketApi(Definition):
         connect = self.routes.get("$connect")
         return connect is not None and connect.authorizer_name is not None
 
-    def _check_timeouts(self, most: int) -> Iterator[Problem]:
+    def _check_timeouts(self, quotas: Quotas) -> Iterator[Problem]:
+        most, usual = int(quotas.max_integration_timeout * 1000), int(quotas.integration_timeout * 1000)
         places: list[tuple[Path, int | None]] = [
             (("limits", "integrationTimeoutMillis"), self.limits.integration_timeout_millis)
         ]
-        for name, integration in self.integrations.items():
-            places.append((("integrations", name, "timeoutInMillis"), integration.timeout_in_millis))
-        for key, route in self.routes.items():
-            if isinstance(route.integration, Integration):
-                inline: Path = ("routes", key, "integration", "timeoutInMillis")
-                places.append((inline, route.integration.timeout_in_millis))
+        for path, integration in self._written_integrations():
+            places.append(((*path, "timeoutInMillis"), integration.timeout_in_millis))
+            each = None if integration.retry is None else integration.retry.attempt_timeout_millis
+            whole = usual if integration.timeout_in_millis is None else integration.timeout_in_millis
+            if each is not None and each >= whole:
+                text = f"{each} leaves no time for another attempt: timeoutInMillis is {whole}, and covers them all"
+                yield Problem((*path, "retry", "attemptTimeoutMillis"), text)
         for path, millis in places:
             if millis is not None and millis > most:
                 yield Problem(path, f"{millis} is too large; the {self.profile} profile allows at most {most}")
+
+    def _written_integrations(self) -> Iterator[tuple[Path, Integration]]:
+        for name, integration in self.integrations.items():
+            yield ("integrations", name), integration
+        for key, route in self.routes.items():
+            if isinstance(route.integration, Integration):
+                yield ("routes", key, "integration"), route.integration

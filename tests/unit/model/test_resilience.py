@@ -76,8 +76,11 @@ def test_what_may_be(lines: str, faults_in: FaultsIn) -> None:
         pytest.param(HTTP % "timeoutInMillis: 500, retry: {on: [timeout], attemptTimeoutMillis: 500}",
                      "retry.attemptTimeoutMillis: 500 leaves no time for another attempt: timeoutInMillis is 500, and "
                      "covers them all", id="all the time for one"),
+        pytest.param(HTTP % "retry: {on: [timeout], attemptTimeoutMillis: 29000}",
+                     "retry.attemptTimeoutMillis: 29000 leaves no time for another attempt: timeoutInMillis is 29000, "
+                     "and covers them all", id="all the usual time for one"),
         pytest.param(HTTP % "retry: {on: [function-error]}",
-                     "retry.on: only Lambda functions end in function-error; remove it", id="no function"),
+                     "retry.on: only the functions of AWS_PROXY end in function-error; remove it", id="no function"),
         pytest.param(HTTP % "retry: {attempts: 3}",
                      "retry.attempts: unknown key; did you mean maxAttempts?", id="a wrong key"),
         pytest.param(HTTP % "circuitBreaker: {failureThreshold: 0}",
