@@ -7,7 +7,7 @@ response.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from wsgateway.headers import REMOVED_AFTER_MAPPING, Backend
 from wsgateway.http1 import UnsafeHeader, field, fields, request_line
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of
-from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses, then
+from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest
 from wsgateway.templates.parameters import parse_target
@@ -48,7 +48,7 @@ class Http(HttpBackend):
         ask = compile_request(integration, site)
         give = compile_responses(integration, site)
         head = _head(integration, site, method)
-        send = self._sender(integration, site, method)
+        send = self._sender(integration, site, method, partial(partial, _given, give) if give.heard else None)
         bodiless = method in BODILESS
 
         def call(invocation: Invocation) -> Future[EndpointResponse]:
@@ -60,8 +60,7 @@ class Http(HttpBackend):
                 raise unsendable(error) from error
             if invocation.trace is not None:
                 invocation.trace.note("endpoint request", EndpointRequest(top, body, method))
-            answer = send(invocation, top, body)
-            return then(answer, partial(_given, give, invocation)) if give.heard else answer
+            return send(invocation, top, body)
 
         return call
 
@@ -73,33 +72,40 @@ def _given(give: ResponseMapping, invocation: Invocation, answer: EndpointRespon
 
 
 def _head(integration: Integration, site: Site, method: str) -> Callable[[MappedRequest, Invocation], bytes]:
-    """What writes the heads of an integration's requests; with nothing mapped they differ in their trace id alone."""
+    """What writes the heads of an integration's requests. All but what is mapped and the trace id is written here."""
     uri = uri_of(integration, site)
     mapped = [parse_target(key) for key in integration.request_parameters]
     target = RequestTarget(uri.path or "/", uri.query, [to.name for to in mapped if to.place == "querystring"])
     host = field(b"Host", uri.netloc.rpartition("@")[2].encode())
-    defaults = default_headers(site)
-    plain = request_line(method.encode(), target.plain()) + host + fields(defaults)
+    plain = request_line(method.encode(), target.plain()) + host
     bodiless = method in BODILESS
+    defaults = default_headers(site)
+
+    def own(names: Collection[str]) -> bytes:
+        return fields([header for header in defaults if header[0].decode().lower() not in names])
+
+    expected = frozenset(to.name.lower() for to in mapped if to.place == "header")
+    usual = own(expected)
 
     def build(request: MappedRequest, invocation: Invocation) -> bytes:
         query, path, headers = request.query, request.path, request.headers
-        if not (query or path or headers):
-            parts, typed = [plain], False
+        if query or path:
+            parts = [request_line(method.encode(), target.render(query, path, over={name for name, _ in query})), host]
         else:
-            rendered = target.render(query, path, over={name for name, _ in query})
-            names = {name.lower() for name, _ in headers}
-            typed = "content-type" in names
-            parts = [request_line(method.encode(), rendered), host]
-            parts += [field(name, value) for name, value in defaults if name.decode().lower() not in names]
-            parts += [
-                field(name.encode(), value.encode()) for name, value in headers if name.lower().encode() not in _REMOVED
-            ]
-        if request.body and not bodiless and not typed:
+            parts = [plain]
+        names = {name.lower() for name, _ in headers}
+        parts.append(usual if names == expected else own(names))
+        parts += [
+            field(name.encode(), value.encode()) for name, value in headers if name.lower().encode() not in _REMOVED
+        ]
+        if request.body and not bodiless and "content-type" not in names:
             parts.append(BINARY if request.binary else TEXT)
         handshake = invocation.request
         trace = None if handshake is None else handshake.header(b"x-amzn-trace-id")
-        parts.append(field(b"X-Amzn-Trace-Id", trace or new_trace_id()))
+        parts.append(_TRACE + new_trace_id() + b"\r\n" if trace is None else field(b"X-Amzn-Trace-Id", trace))
         return b"".join(parts)
 
     return build
+
+
+_TRACE = b"X-Amzn-Trace-Id: "

@@ -9,10 +9,12 @@ from urllib.parse import SplitResult, urlsplit
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader
 from wsgateway.integrations.gates import Gates
+from wsgateway.integrations.mapping import Mapped, then
 from wsgateway.integrations.vpc_link import backend_of, check_link, origins_of, tls_of
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointRequest
 from wsgateway.model.uri import expand, uri_fault, variables
+from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.tls import machine_fault
 
 if TYPE_CHECKING:
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wsgateway.integrations.base import Site
+    from wsgateway.integrations.mapping import Use
     from wsgateway.integrations.resilience import Resilience
     from wsgateway.invocation import Invocation
     from wsgateway.messages import EndpointResponse
     from wsgateway.model.integration import Integration
     from wsgateway.upstream.link import Link
-    from wsgateway.upstream.origin import Origin
     from wsgateway.upstream.pool import Upstream
 
     Send = Callable[[Invocation, bytes, bytes], Future[EndpointResponse]]
@@ -60,8 +62,10 @@ class HttpBackend:
             if fault is not None:
                 yield Problem(("integrationUri",), f"no certificate can be verified: {fault}")
 
-    def _sender(self, integration: Integration, site: Site, method: str) -> Send:
-        """What begins the requests of an integration at one site."""
+    def _sender(
+        self, integration: Integration, site: Site, method: str, use: Callable[[Invocation], Use] | None = None
+    ) -> Send:
+        """What begins the requests of an integration at one site; `use` makes what is done with an event's answer."""
         backend = self._backend(integration, site)
         gate = self._gates.of(integration, site)
         timeout = integration.timeout_in_millis
@@ -73,7 +77,19 @@ class HttpBackend:
         ) -> Future[EndpointResponse]:
             return backend.send(EndpointRequest(head, body, method), seconds, max_body=most, gate=gate)
 
-        return self._resilience.around(send, integration, site, seconds=seconds)
+        attempt = self._resilience.around(send, integration, site, seconds=seconds)
+        if use is None:
+            return attempt
+        if attempt is not send or not isinstance(backend, Origin):
+            return lambda invocation, head, body: then(attempt(invocation, head, body), use(invocation))
+
+        def send_mapped(invocation: Invocation, head: bytes, body: bytes) -> Future[EndpointResponse]:
+            exchange = Mapped(loop=backend.loop)
+            exchange.use = use(invocation)
+            request = EndpointRequest(head, body, method)
+            return backend.send(request, seconds, max_body=most, gate=gate, exchange=exchange)
+
+        return send_mapped
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {origin for use in uses for origin in origins_of(self._backend(*use))}

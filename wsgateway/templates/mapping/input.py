@@ -75,10 +75,11 @@ class Input(Tool):
         if found is MISSING:
             return None
         if isinstance(found, dict | list) and not self._live:
-            work.characters(len(self._body))
-            self._document = _copy(self._read())
             self._live = True
-            found = self._found(path, work)
+            if self._of_request:  # else the document is nobody's but this template's
+                work.characters(len(self._body))
+                self._document = _copy(self._read())
+                found = self._found(path, work)
         return cast("Value", found)
 
     def _found(self, path: str, work: Work) -> Json | Missing:
