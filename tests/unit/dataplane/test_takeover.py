@@ -226,7 +226,7 @@ FAULTS = st.lists(
 
 
 @given(FAULTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 async def test_whatever_happens_nobody_is_told_twice_of_a_living_nodes_connection(
     faults: list[tuple[str, int]],
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgateway.errors import DefinitionError
@@ -42,8 +42,6 @@ yaml_value = st.recursive(
     max_leaves=6,
 )
 
-unhurried = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-
 
 def outcome(text: str) -> Loaded | None:
     try:
@@ -57,26 +55,22 @@ def outcome(text: str) -> Loaded | None:
     return None
 
 
-@unhurried
 @given(st.text())
 def test_any_text(text: str) -> None:
     outcome(text)
 
 
-@unhurried
 @given(st.text(alphabet=st.characters(codec=None, categories=["Cs", "Cc", "Cf", "Lu", "Po"])))
 def test_odd_characters(text: str) -> None:
     outcome(f'a: "{text}"')
     outcome(text)
 
 
-@unhurried
 @given(st.lists(fragment, max_size=30))
 def test_pieces_of_yaml(pieces: list[str]) -> None:
     outcome("".join(pieces))
 
 
-@unhurried
 @given(st.data())
 def test_a_valid_file_with_a_change(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(SAMPLE)))
@@ -84,7 +78,6 @@ def test_a_valid_file_with_a_change(data: st.DataObject) -> None:
     outcome(SAMPLE[:start] + data.draw(fragment) + SAMPLE[end:])
 
 
-@unhurried
 @given(st.data())
 def test_a_valid_file_with_another_value(data: st.DataObject) -> None:
     lines = SAMPLE.splitlines()
