@@ -3,6 +3,7 @@
 GatewayError                        a client sees it, in AWS's words
 ├── ClientFault                     the caller can fix it
 │   ├── BadRequest                  400  BAD_REQUEST_PARAMETERS
+│   ├── BadRequestBody              400  BAD_REQUEST_BODY: it does not fit the route's model
 │   ├── Unauthorized                401  UNAUTHORIZED: who it is could not be made sure of
 │   ├── AccessDenied                403  ACCESS_DENIED: no route, API or stage answers to this
 │   │   └── NotAuthorized           403  ACCESS_DENIED: known by their signature, and not allowed to
@@ -73,6 +74,13 @@ class BadRequest(ClientFault):
     """A required parameter is missing."""
 
     response_type = "BAD_REQUEST_PARAMETERS"
+
+
+class BadRequestBody(ClientFault):
+    """The message does not fit its model."""
+
+    message = "Bad request body"
+    response_type = "BAD_REQUEST_BODY"
 
 
 class Unauthorized(ClientFault):

@@ -191,6 +191,7 @@ class Invocation:
         "status_code",
         "template_context",
         "trace",
+        "validation_error",
     )
 
     def __init__(
@@ -219,6 +220,8 @@ class Invocation:
         """What templates see as `$context`, from the request's to the response's; None before the first template."""
         self.trace: Trace | None = None
         """Where steps note what they made; None where nobody asks."""
+        self.validation_error: str | None = None
+        """Why the message does not fit its model."""
         self._request_id = ""
         self._message_id = ""
         self._epoch = 0
@@ -326,6 +329,7 @@ CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {
     "requestTimeEpoch": lambda i: i.epoch,
     "disconnectStatusCode": lambda i: i.status_code if i.event_type is EventType.DISCONNECT else None,
     "disconnectReason": lambda i: i.reason if i.event_type is EventType.DISCONNECT else None,
+    "error.validationErrorString": lambda i: i.validation_error,
     "identity.sourceIp": lambda i: i.client.source_ip,
     "identity.userAgent": lambda i: i.client.user_agent,
     "callbackUrl": lambda i: i.client.callback_url,  # ours: always directly usable

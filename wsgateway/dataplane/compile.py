@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wsgateway.authorizers.base import Authorize, AuthorizerType
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.origins import compile_origins
+from wsgateway.dataplane.validation import check_models, model_check, models_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
 from wsgateway.integrations.base import Call, IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
@@ -24,6 +25,7 @@ from wsgateway.templates.document import JSON, Format
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.jmes import compile_rule
 from wsgateway.templates.messagepack import FORMATS
+from wsgateway.templates.schema import Models
 from wsgateway.templates.selection import RESERVED, route_table
 
 Check = Callable[[Invocation], None]
@@ -102,12 +104,13 @@ def compile_deployment(
     stages: dict[tuple[str, str], CompiledStage] = {}
     uses: list[tuple[Integration, Site]] = []
     for api_id, api in definitions.apis.items():
-        found = [*_check(api_id, api, types, definitions), *_check_authorizers(api_id, api, authorizers)]
+        models = models_of(api_id, api)
+        found = [*_check(api_id, api, models, types, definitions), *_check_authorizers(api_id, api, authorizers)]
         problems.extend(found)
         if not found:
             uses.extend(_uses(api_id, api, definitions))
             for name, stage in api.stages.items():
-                stages[api_id, name] = _compile(api_id, api, name, stage, types, authorizers, definitions)
+                stages[api_id, name] = _compile(api_id, api, models, name, stage, types, authorizers, definitions)
     if problems:
         unique = {(problem.path, problem.text): problem for problem in problems}
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
@@ -123,13 +126,19 @@ def compile_deployment(
 
 
 def _check(
-    api_id: str, api: WebSocketApi, types: Mapping[str, IntegrationType], definitions: Definitions
+    api_id: str,
+    api: WebSocketApi,
+    models: Models,
+    types: Mapping[str, IntegrationType],
+    definitions: Definitions,
 ) -> Iterator[Problem]:
     root = ("apis", api_id)
     try:
         route_table(api.route_selection_expression, {}, None)
     except ExpressionError as error:
         yield Problem((*root, "routeSelectionExpression"), str(error))
+    for problem in check_models(models, api):
+        yield Problem((*root, *problem.path), problem.text)
     for key, route in api.routes.items():
         if route.allow is not None:
             try:
@@ -181,6 +190,7 @@ def _uses(api_id: str, api: WebSocketApi, definitions: Definitions) -> Iterator[
 def _compile(
     api_id: str,
     api: WebSocketApi,
+    models: Models,
     name: str,
     stage: Stage,
     types: Mapping[str, IntegrationType],
@@ -191,22 +201,20 @@ def _compile(
     for key, route in api.routes.items():
         integration = api.integration_of(route)
         site = _site(api_id, api, key, route, stage, definitions)
+        checks = tuple(_checks(route, models, api))
         if integration is not None:
             call = types[integration.integration_type].compile(integration, site)
         elif key in EVENT_TYPES:
             # AWS: $connect without a target is accepted, $disconnect without one does nothing; what $connect
             # declares as required is checked all the same.
             call = _nothing
-            asked = any(route.request_parameters.values()) or route.authorizer_name or route.allow
-            if key == "$disconnect" or not asked:
+            if key == "$disconnect" or not (checks or route.authorizer_name):
                 continue
         else:
             call = _no_target
         at_least_once = route.delivery == "AT_LEAST_ONCE"
         authorize = _authorize(api, route, authorizers)
-        operations[key] = Operation(
-            key, tuple(_checks(route, FORMATS[api.binary_message_format])), call, site.two_way, at_least_once, authorize
-        )
+        operations[key] = Operation(key, checks, call, site.two_way, at_least_once, authorize)
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
     default = operations.get("$default") or Operation("$default", (), _no_route, False)
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}
@@ -246,12 +254,15 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, 
     )
 
 
-def _checks(route: Route, binary: Format) -> Iterator[Check]:
+def _checks(route: Route, models: Models, api: WebSocketApi) -> Iterator[Check]:
     required = [name for name, needed in route.request_parameters.items() if needed]
     if required:
         yield _required_parameters(required)
     if route.allow is not None:
-        yield _rule(route.allow, binary)
+        yield _rule(route.allow, FORMATS[api.binary_message_format])
+    fits = model_check(route, models, api)
+    if fits is not None:
+        yield fits
 
 
 def _rule(expression: str, binary: Format) -> Check:

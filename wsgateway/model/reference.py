@@ -23,6 +23,7 @@ TITLES = {
     "CircuitBreaker": "A circuit breaker",
     "DeadLetter": "Dead letters",
     "IntegrationResponse": "An integration response",
+    "Model": "A model",
     "Function": "A function",
     "Role": "A role",
     "Domain": "A domain",

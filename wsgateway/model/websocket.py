@@ -14,6 +14,7 @@ from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
 from wsgateway.model.compression import Compression
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.integration import Integration
+from wsgateway.model.models import BUILT_IN, Model, ModelName
 from wsgateway.model.quotas import Limits, Profile, Quotas, resolve
 from wsgateway.model.stage import Stage, StageName
 
@@ -52,10 +53,21 @@ class Parameter(Definition):
     """Whether a request without it is refused."""
 
 
+ModelKey = Annotated[str, Matches(r"[\s\S]{1,128}", "a key that modelSelectionExpression gives, or $default")]
+RequestModels = Mapping[ModelKey, ModelName]
+
+SelectionExpression = Annotated[str, MinLen(1), MaxLen(1024)]
+
+
 class RouteResponse(Definition):
     """A route's way back to the client. That it is there makes the route two-way."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"modelSelectionExpression", "responseModels", "responseParameters"})
+    response_models: RequestModels = Field(default_factory=dict)
+    """Models of replies, for people and tools: as on AWS, no reply is held against them."""
+    model_selection_expression: SelectionExpression | None = None
+    """What would pick one of them; as on AWS it is never evaluated."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset({"responseParameters"})
 
 
 def _named_or_inline(value: object, info: ValidationInfo) -> str | Integration:
@@ -128,22 +140,26 @@ class Route(Definition):
     """On $connect: parameters of the upgrade request that integrations map, and whether each is required."""
     allow: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
     """A JMESPath rule that must give true, such as contains(authorizer.rooms, body.room); else Forbidden. (Ours.)"""
+    model_selection_expression: SelectionExpression | None = None
+    """Picks the model a message must fit: `\\$default` for one model, $request.body.type for one of several."""
+    request_models: RequestModels = Field(default_factory=dict)
+    """Names of `models` by what modelSelectionExpression gives; `$default` stands for everything else."""
     delivery: Annotated[Delivery, Among(("AT_LEAST_ONCE", "AT_MOST_ONCE"))] = "AT_LEAST_ONCE"
     """On $disconnect: AT_LEAST_ONCE calls until there is an answer, AT_MOST_ONCE calls once. (Ours.)"""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {
-            "modelSelectionExpression",
-            "requestModels",
-            "responseModels",
-        }
-    )
 
     def check(self) -> Iterator[Problem]:
         if self.integration is not None and self.target is not None:
             yield Problem(("target",), "says what integration says; keep one of the two")
         if self.route_response is not None and self.route_responses is not None:
             yield Problem(("routeResponses",), "says what routeResponse says; keep one of the two")
+        if self.request_models and self.model_selection_expression is None:
+            text = (
+                "has no effect without modelSelectionExpression, as on AWS; add modelSelectionExpression: '\\$default'"
+            )
+            yield Problem(("requestModels",), text)
+        if self.model_selection_expression is not None and not self.request_models:
+            text = "every message would be refused: requestModels names no model; write requestModels: {$default: NAME}"
+            yield Problem(("modelSelectionExpression",), text)
         yield from self._check_authorization()
 
     def _check_authorization(self) -> Iterator[Problem]:
@@ -207,6 +223,10 @@ class WebSocketApi(Definition):
     """SEQUENTIAL runs the messages of one connection one at a time. (Ours.)"""
     binary_message_format: Annotated[BinaryMessageFormat, Among(("JSON", "MESSAGEPACK"))] = "JSON"
     """How binary messages are written, for expressions that read them: JSON or MESSAGEPACK. (Ours.)"""
+    models: Mapping[ModelName, Model] = Field(default_factory=dict)
+    """Models by name: what messages may look like. `Empty` and `Error` are there without being written."""
+    disable_schema_validation: bool = False
+    """true doesn't hold models against JSON Schema draft 4: what is unknown in them is passed over."""
     disable_execute_api_endpoint: bool = False
     """true lets clients in by custom domains alone."""
     stages: Annotated[Mapping[StageName, Stage], MinLen(1)]
@@ -223,10 +243,8 @@ class WebSocketApi(Definition):
             "apiKeySelectionExpression",
             "binaryMediaTypes",
             "corsConfiguration",
-            "disableSchemaValidation",
             "gatewayResponses",
             "ipAddressType",
-            "models",
             "paths",
             "policy",
             "tags",
@@ -254,7 +272,10 @@ class WebSocketApi(Definition):
     def check_names(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
         integrations, authorizers = data.get("integrations") or {}, data.get("authorizers") or {}
         routes = data.get("routes")
-        if not isinstance(routes, dict) or not isinstance(integrations, dict) or not isinstance(authorizers, dict):
+        if not isinstance(routes, dict):
+            return
+        yield from _unknown_models(routes, data.get("models") or {})
+        if not isinstance(integrations, dict) or not isinstance(authorizers, dict):
             return
         for key, route in routes.items():
             for field in ("authorizer", "authorizerId"):
@@ -297,6 +318,9 @@ class WebSocketApi(Definition):
             if "delivery" in route.model_fields_set and key != "$disconnect":
                 text = "only $disconnect can be delivered again; remove it here: all else is called once"
                 yield Problem(("routes", key, "delivery"), text)
+            if route.model_selection_expression is not None and key == "$disconnect":
+                text = "has no effect: $disconnect has no body, and nobody is left to be refused; remove it"
+                yield Problem(("routes", key, "modelSelectionExpression"), text)
         yield from self._check_timeouts(quotas)
 
     @property
@@ -327,3 +351,21 @@ class WebSocketApi(Definition):
         for key, route in self.routes.items():
             if isinstance(route.integration, Integration):
                 yield ("routes", key, "integration"), route.integration
+
+
+def _unknown_models(routes: Mapping[str, Any], models: object) -> Iterator[Problem]:
+    """Models that routes name and nothing defines."""
+    known = {*BUILT_IN, *models} if isinstance(models, dict) else {*BUILT_IN}
+    for key, route in routes.items():
+        if not isinstance(route, dict):
+            continue
+        places: list[tuple[Path, object]] = [(("requestModels",), route.get("requestModels"))]
+        responses = route.get("routeResponses")
+        for name, response in responses.items() if isinstance(responses, dict) else ():
+            if isinstance(response, dict):
+                places.append((("routeResponses", name, "responseModels"), response.get("responseModels")))
+        for path, named in places:
+            for selected, name in named.items() if isinstance(named, dict) else ():
+                if isinstance(name, str) and name not in known:
+                    near = did_you_mean(name, known) or "; define it under models"
+                    yield Problem(("routes", key, *path, selected), f"no model is named {shown(name)}{near}")

@@ -110,12 +110,12 @@ def double_text(value: float) -> str:
     return f"{sign}{significant[0]}.{significant[1:] or '0'}E-{len(fraction) - len(significant) + 1}"
 
 
-def too_deep(data: bytes) -> bool:
-    """Whether `data` nests deeper than MAX_DEPTH. Linear in its size, and next to nothing for a short message."""
-    if len(data) <= MAX_DEPTH or data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+def too_deep(data: bytes, most: int = MAX_DEPTH) -> bool:
+    """Whether `data` nests deeper than `most`. Linear in its size, and next to nothing for a short message."""
+    if len(data) <= most or data.count(b"[") + data.count(b"{") <= most:
         return False
     steps = _STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
-    return max(accumulate(memoryview(steps).cast("b")), default=0) > MAX_DEPTH
+    return max(accumulate(memoryview(steps).cast("b")), default=0) > most
 
 
 def to_json(value: Json) -> str:

@@ -109,9 +109,9 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             id="another route response",
         ),
         pytest.param(
-            "routes: {say: {routeResponses: {$default: {responseModels: {}}}}}",
-            "routes.say.routeResponses.$default.responseModels: not supported yet",
-            id="a response model",
+            "routes: {say: {routeResponses: {$default: {responseParameters: {}}}}}",
+            "routes.say.routeResponses.$default.responseParameters: not supported yet",
+            id="a reply's parameters",
         ),
         pytest.param(
             "routes: {say: {integration: 7}}",
