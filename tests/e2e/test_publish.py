@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +85,52 @@ class Brokers:
         return [entry["body"] for entry in await self.entries() if entry["eventType"] == "MESSAGE"]
 
 
-@pytest.fixture
-async def there(tmp_path: Path) -> AsyncIterator[Brokers]:
+@asynccontextmanager
+async def brokers(folder: Path) -> AsyncIterator[Brokers]:
     async with (
-        redis_server(tmp_path / "redis") as redis,
-        nats_server(tmp_path / "nats", jetstream=True) as nats,
+        redis_server(folder / "redis") as redis,
+        nats_server(folder / "nats", jetstream=True) as nats,
         link(redis.port) as to_redis,
         link(nats.port) as to_nats,
-        gateway(DEFINITION.format(redis=to_redis.port, nats=to_nats.port), tmp_path, "--drain-window", "1") as running,
+        gateway(DEFINITION.format(redis=to_redis.port, nats=to_nats.port), folder, "--drain-window", "1") as running,
     ):
         for port in (to_redis.port, to_nats.port):
             await running.logged(f"at 127.0.0.1:{port}")
         yield Brokers(running, redis, nats, (to_redis, to_nats))
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brokers]:
+    async with brokers(tmp_path_factory.mktemp("brokers")) as running:
+        yield running
+
+
+@pytest.fixture
+async def there(shared: Brokers) -> Brokers:
+    """Both brokers at work, nothing under way, and no entry and no log line from before."""
+    await until(_is_calm, shared.gateway)
+    await shared.redis.wipe()
+    shared.gateway.log.clear()
+    return shared
+
+
+@pytest.fixture
+async def own(tmp_path: Path) -> AsyncIterator[Brokers]:
+    """For tests that leave nothing as it was."""
+    async with brokers(tmp_path) as running:
+        yield running
+
+
+def _is_calm(samples: dict[str, float]) -> bool:
+    up = [value for name, value in samples.items() if name.startswith("wsgateway_broker_up")]
+    busy = ("wsgateway_publishes_pending", "wsgateway_connections{", "wsgateway_disconnects_")
+    under_way = sum(value for name, value in samples.items() if name.startswith(busy) and "total" not in name)
+    return up == [1, 1] and not under_way and samples["wsgateway_connections"] == 0
 
 
 async def told(client: Any) -> Any:
@@ -153,7 +188,7 @@ async def test_a_worker_answers_by_the_callback_url(there: Brokers) -> None:
 async def test_subjects_with_a_part_of_the_message(there: Brokers) -> None:
     async with (
         there.nats.client() as listener,
-        published(listener, ">") as queue,
+        published(listener, "chat.>") as queue,
         connect(there.gateway.ws()) as client,
     ):
         await client.send('{"action": "room", "room": "r-1_=", "user": "ann"}')
@@ -293,49 +328,49 @@ async def test_a_broker_that_does_not_answer(there: Brokers, broker: str) -> Non
                     break
 
 
-async def test_order_and_a_drain_behind_what_is_pending(there: Brokers) -> None:
-    async with connect(there.gateway.ws()) as client:
-        there.to_redis.hole(answers_only=True)
+async def test_order_and_a_drain_behind_what_is_pending(own: Brokers) -> None:
+    async with connect(own.gateway.ws()) as client:
+        own.to_redis.hole(answers_only=True)
         for number in range(30):
             await client.send(json.dumps({"n": number}))
         await until(
-            lambda found: found['wsgateway_publishes_pending{api="chat",integration="entries"}'] == 30, there.gateway
+            lambda found: found['wsgateway_publishes_pending{api="chat",integration="entries"}'] == 30, own.gateway
         )
-        there.gateway.terminate()
-        await there.gateway.logged("draining")
-        await there.to_redis.heal()
+        own.gateway.terminate()
+        await own.gateway.logged("draining")
+        await own.to_redis.heal()
         answers = [await told(client) for _ in range(30)]
         assert all("id" in answer for answer in answers)
         assert (await closed(client))[0] == 1001
-    assert await there.gateway.wait() == 0
-    assert [json.loads(body)["n"] for body in await there.bodies()] == list(range(30))
+    assert await own.gateway.wait() == 0
+    assert [json.loads(body)["n"] for body in await own.bodies()] == list(range(30))
 
 
-async def test_a_reload_ends_links_that_nobody_uses(there: Brokers, tmp_path: Path) -> None:
-    definition = DEFINITION.format(redis=there.to_redis.port, nats=there.to_nats.port)
+async def test_a_reload_ends_links_that_nobody_uses(own: Brokers, tmp_path: Path) -> None:
+    definition = DEFINITION.format(redis=own.to_redis.port, nats=own.to_nats.port)
     moved = definition.replace("chat:in", "chat:moved").replace("nats://127.0.0.1", "redis://127.0.0.1:1/0/unused#")
-    async with connect(there.gateway.ws()) as client:
+    async with connect(own.gateway.ws()) as client:
         await client.send('{"action": "quiet"}')
-        await there.entries(2)
+        await own.entries(2)
         (tmp_path / "routes.yaml").write_text(moved)
-        there.gateway.reload()
-        await there.gateway.logged("definition refused")
+        own.gateway.reload()
+        await own.gateway.logged("definition refused")
         without = definition.replace("chat:in", "chat:moved")
         for name, after in (("      subjects:", "      stored:"), ("      stored:", "      mapped:")):
             without = without[: without.index(name)] + without[without.index(after, without.index(name)) :]
         without = without.replace("integration: subjects", "integration: entries")
         (tmp_path / "routes.yaml").write_text(without.replace("integration: stored", "integration: entries"))
-        there.gateway.reload()
-        await there.gateway.logged("definition deployed")
-        nats = f'wsgateway_broker_up{{broker="NATS at {HOST}:{there.to_nats.port}"}}'
-        await until(lambda samples: nats not in samples, there.gateway)
+        own.gateway.reload()
+        await own.gateway.logged("definition deployed")
+        nats = f'wsgateway_broker_up{{broker="NATS at {HOST}:{own.to_nats.port}"}}'
+        await until(lambda samples: nats not in samples, own.gateway)
         async with asyncio.timeout(PATIENCE):
-            while there.to_nats.open:
+            while own.to_nats.open:
                 await asyncio.sleep(0.02)
         await client.send('{"n": 1}')
         assert "id" in await told(client)
-        assert await there.redis.run("XLEN", "chat:moved") == 1
-    assert there.to_redis.accepted == 1
+        assert await own.redis.run("XLEN", "chat:moved") == 1
+    assert own.to_redis.accepted == 1
 
 
 async def test_who_is_not_let_in_is_told_at_start_and_no_password_anywhere(tmp_path: Path) -> None:
