@@ -151,6 +151,26 @@ async def test_in_sequence_what_was_sent_meanwhile_waits(tmp_path: Path) -> None
         assert [request.body for request in asked.requests] == [b"one", b"one", b"one", b"two"]
 
 
+@pytest.mark.parametrize("link", ["", "connectionType: VPC_LINK, connectionId: l, "], ids=["directly", "by a VPC link"])
+async def test_behind_templates_the_backends_own_status_counts(link: str, tmp_path: Path) -> None:
+    """There need be no integration response for an answer that is not the last."""
+    async with backend() as asked:
+        asked.answers("/asked", one_by_one((503, {}, b"")))
+        text = (
+            "apis: {chat: {protocolType: WEBSOCKET, routeSelectionExpression: $request.body.action,\n"
+            "  stages: {dev: {}},\n"
+            f"  routes: {{$default: {{routeResponse: true, integration: {{{link}integrationType: HTTP,\n"
+            f"    integrationUri: 'http://127.0.0.1:{asked.port}/asked', retry: {{on: [503]}},\n"
+            "    integrationResponses: {/200/: {responseTemplates: {$default: 'it said $input.body'}}}}}}}}\n"
+            f"vpcLinks: {{l: {{targets: ['127.0.0.1:{asked.port}', 'localhost:{asked.port}']}}}}\n"
+        )
+        async with gateway(text, tmp_path) as running, connect(running.ws()) as client:
+            await client.send("hello")
+
+            assert await heard(client) == "it said hello"
+        assert asked.count("/asked") == 2
+
+
 async def test_an_attempt_that_takes_too_long_is_made_again(tmp_path: Path) -> None:
     async with backend() as asked:
         asked.answers("/asked", one_by_one(asyncio.Event().wait()))
