@@ -183,7 +183,7 @@ async def local(folder: Path, environ: Mapping[str, str] | None = None) -> Async
 @asynccontextmanager
 async def invoke_api(here: Local) -> AsyncIterator[int]:
     """The Invoke API of these functions; gives its port."""
-    mounted = await serve(InvokeApi(here.functions, here.facts))
+    mounted = await serve(InvokeApi(here.functions))
     try:
         yield mounted.port
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.functions.base import MAX_PAYLOAD, FunctionNotFound, Invoke, Log, PayloadTooLarge
 from wsgateway.functions.environment import Account, environment
+from wsgateway.functions.events import Events
 from wsgateway.functions.launch import Launch
 from wsgateway.functions.pool import Pool
 from wsgateway.functions.runtime_api import Serve
@@ -53,6 +54,7 @@ class Functions:
         self._loop = asyncio.get_running_loop()
         self._warden = Warden()
         self._leaving: set[Pool] = set()
+        self.events = Events(self, surroundings.log)
         self._tick: asyncio.TimerHandle | None = None
 
     def __contains__(self, name: str) -> bool:

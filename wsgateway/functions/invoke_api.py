@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64decode, b64encode
 from urllib.parse import parse_qs, unquote
 
@@ -14,11 +13,8 @@ from wsgateway.functions.base import (
     VERSION,
     FunctionNotFound,
     FunctionResult,
-    Invoke,
     InvokeRefused,
-    Log,
     PayloadTooLarge,
-    TooManyInvocations,
     parse_name,
 )
 from wsgateway.functions.functions import Functions
@@ -29,23 +25,14 @@ from wsgateway.messages import Header, HttpRequest, HttpResponse, collect
 PREFIX = "/2015-03-31/functions/"
 SUFFIX = "/invocations"
 RUNTIME_PREFIX = "/2018-06-01/runtime/"
-MAX_EVENTS = 1000
-"""Asynchronous invocations under way at a time; at that they are refused as throttled."""
-EVENT_SECONDS = 900.0
-"""How long one may wait and run."""
 _JSON = (b"Content-Type", b"application/json")
 
 
 class InvokeApi:
-    """A Handler. Signatures are not looked at: it is mounted on loopback only.
+    """A Handler. Signatures are not looked at: it is mounted on loopback only."""
 
-    Asynchronous invocations run once, without AWS's two retries; what they end in is in the log.
-    """
-
-    def __init__(self, functions: Functions, log: Log) -> None:
+    def __init__(self, functions: Functions) -> None:
         self._functions = functions
-        self._log = log
-        self._events: set[Invoke] = set()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         path, _, query = request.target.partition("?")
@@ -78,11 +65,11 @@ class InvokeApi:
         payload = await collect(request.body, MAX_PAYLOAD)
         if payload is None:
             raise PayloadTooLarge
-        problem = _not_json(payload)
+        problem = not_json(payload)
         if problem:
             text = f"Could not parse request body into json: {problem}"
             return _error(400, "InvalidRequestContentException", {"Type": "User", "message": text})
-        context = _client_context(request)
+        context = client_context(request.header(b"x-amz-client-context"))
         if context is None:
             text = "Client context must be a valid Base64-encoded JSON object."
             return _error(400, "InvalidRequestContentException", {"Type": "User", "message": text})
@@ -92,38 +79,27 @@ class InvokeApi:
         if kind not in ("RequestResponse", "Event"):
             text = f"Value {kind[:100]!r} at 'invocationType' is none of Event, RequestResponse, DryRun"
             return _error(400, "ValidationException", {"message": text})
-        if kind == "Event" and len(self._events) >= MAX_EVENTS:
-            raise TooManyInvocations(f"{MAX_EVENTS} asynchronous invocations are under way")
-        tail = kind == "RequestResponse" and request.header(b"x-amz-log-type") == b"Tail"
+        trace_id = _trace_id(request)
+        if kind == "Event":
+            self._functions.events.start(
+                name,
+                payload or b"{}",
+                request_id=request_id,
+                qualifier=qualifier,
+                trace_id=trace_id,
+                client_context=context,
+            )
+            return HttpResponse(202)
         invoke = self._functions.invoke(
             name,
             payload or b"{}",
             request_id=request_id,
-            deadline=asyncio.get_running_loop().time() + EVENT_SECONDS if kind == "Event" else None,
             qualifier=qualifier,
-            trace_id=_trace_id(request),
+            trace_id=trace_id,
             client_context=context,
-            tail=tail,
+            tail=request.header(b"x-amz-log-type") == b"Tail",
         )
-        if kind == "Event":
-            self._events.add(invoke)
-            invoke.add_done_callback(self._event_over)
-            return HttpResponse(202)
         return _result(await invoke)
-
-    def _event_over(self, invoke: asyncio.Future[FunctionResult]) -> None:
-        assert isinstance(invoke, Invoke)
-        self._events.discard(invoke)
-        if invoke.cancelled():
-            return
-        error = invoke.exception()
-        if error is not None:
-            reason = str(error)
-        elif invoke.result().failed:
-            reason = invoke.result().payload.decode("utf-8", "replace")
-        else:
-            return
-        self._log("asynchronous invocation failed", function=invoke.arn, request_id=invoke.request_id, reason=reason)
 
 
 def _result(result: FunctionResult) -> HttpResponse:
@@ -140,7 +116,7 @@ def _error(status: int, kind: str, fields: object) -> HttpResponse:
     return HttpResponse(status, headers, msgspec.json.encode(fields))
 
 
-def _not_json(payload: bytes) -> str:
+def not_json(payload: bytes) -> str:
     """Why `payload` is no JSON; empty where it is, or there is none."""
     if not payload:
         return ""
@@ -152,9 +128,8 @@ def _not_json(payload: bytes) -> str:
     return ""
 
 
-def _client_context(request: HttpRequest) -> str | None:
-    """The JSON of X-Amz-Client-Context, on one line; empty without one, None where it is malformed."""
-    written = request.header(b"x-amz-client-context")
+def client_context(written: bytes | None) -> str | None:
+    """The JSON of an X-Amz-Client-Context, on one line; empty without one, None where it is malformed."""
     if not written:
         return ""
     try:
