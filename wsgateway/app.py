@@ -45,6 +45,7 @@ from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
 from wsgateway.installation import Installation
 from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
+from wsgateway.integrations.aws_service import AwsService
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.http import Http
 from wsgateway.integrations.http_proxy import HttpProxy
@@ -81,8 +82,10 @@ def integration_types(
     upstream: Upstream, functions: Functions, aws: AwsAccess, resilience: Resilience, log: Logged
 ) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
+    lambdas = AwsProxy(functions, aws, resilience)
     return {
-        "AWS_PROXY": AwsProxy(functions, aws, resilience),
+        "AWS": AwsService(functions, aws, resilience, lambdas.counts),
+        "AWS_PROXY": lambdas,
         "HTTP": Http(upstream, resilience),
         "HTTP_PROXY": HttpProxy(upstream, resilience),
         "MOCK": Mock(),
@@ -92,7 +95,7 @@ def integration_types(
 
 def aws_access(upstream: Upstream, endpoints: ServiceEndpoints, log: Logged, environ: Mapping[str, str]) -> AwsAccess:
     """How integrations reach AWS, with the credentials of the process and of roles."""
-    return AwsAccess(upstream, endpoints, CredentialSets(Credentials(log), log, endpoints, environ))
+    return AwsAccess(upstream, endpoints, CredentialSets(Credentials(log), log, endpoints, environ), log)
 
 
 def backends_of(
@@ -300,7 +303,7 @@ class _App:
             secure_host=None if keyring.authority is None else self._secure_host,
         )
         await deployments.start(checked)
-        invoke_api = await self._serve_function(InvokeApi(functions, self._log))
+        invoke_api = await self._serve_function(InvokeApi(functions))
         try:
             functions.invoke_address = f"127.0.0.1:{invoke_api.port}"
             if settings.dev:

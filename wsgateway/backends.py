@@ -14,6 +14,7 @@ from wsgateway.errors import DefinitionError, Problem
 from wsgateway.functions import Account, Functions
 from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
+from wsgateway.integrations.aws_service import AwsService
 from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.publish.brokers import Brokers
 from wsgateway.integrations.publish.publish import Publish
@@ -50,6 +51,12 @@ class Backends:
         assert isinstance(publish, Publish)
         return publish.brokers
 
+    @property
+    def services(self) -> AwsService:
+        service = self.types["AWS"]
+        assert isinstance(service, AwsService)
+        return service
+
     def look_again(self) -> None:
         """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
         self.upstream.look_again()
@@ -78,7 +85,15 @@ class Backends:
 
     def signers(self, deployment: Deployment) -> frozenset[Credentials]:
         """Who signs the calls of AWS that a deployment makes."""
-        return frozenset(self.lambdas.credentials(deployment.uses_of("AWS_PROXY")))
+        return frozenset(
+            self.lambdas.credentials(deployment.uses_of("AWS_PROXY"))
+            | self.services.credentials(deployment.uses_of("AWS"))
+        )
+
+    def elsewhere(self, deployment: Deployment) -> dict[tuple[str, str], str]:
+        """What a deployment calls of AWS, by kind and name, each with the URL of its endpoint."""
+        functions = self.lambdas.elsewhere(deployment.uses_of("AWS_PROXY"))
+        return functions | self.services.elsewhere(deployment.uses_of("AWS"))
 
     async def aclose(self) -> None:
         for authorizers in self.authorizers.values():
@@ -99,8 +114,8 @@ class Checked:
     certificates: CertificateSet
     origins: frozenset[Origin]
     """The backends that the deployment calls."""
-    elsewhere: Mapping[str, str]
-    """The functions that don't run here, each with the URL of its endpoint."""
+    elsewhere: Mapping[tuple[str, str], str]
+    """Functions that don't run here and actions of services, by kind and name, each with the URL of its endpoint."""
     signers: frozenset[Credentials]
     """Who signs the calls of AWS."""
     callers: Signers
@@ -127,7 +142,7 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
         problems += error.problems
     if problems:
         raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
-    elsewhere = backends.lambdas.elsewhere(deployment.uses_of("AWS_PROXY"))
+    elsewhere = backends.elsewhere(deployment)
     origins, signers = backends.origins(deployment), backends.signers(deployment)
     callers = Signers.of(definitions.credentials, region=account.region, account=account.account_id)
     return Checked(loaded, deployment, certificates, origins, elsewhere, signers, callers)

@@ -79,8 +79,8 @@ class Deployments:
         """What the archive had said of it when that was last acted upon, with success or without."""
         self._content: object = None
         """By which it is told whether the file says something new."""
-        self._elsewhere: Mapping[str, str] = {}
-        """The functions that were told of as not running here."""
+        self._elsewhere: Mapping[tuple[str, str], str] = {}
+        """The functions and services that were told of as not running here."""
         self._turn = anyio.Lock()
         self._reload_waits = False
         self.redeployed = anyio.Event()
@@ -250,8 +250,8 @@ class Deployments:
 
     async def _sign_in(self, checked: Checked) -> None:
         """Have credentials at hand, if there are any, before the first message for a service of AWS."""
-        for function, endpoint in sorted(checked.elsewhere.items() - self._elsewhere.items()):
-            self._log("function elsewhere", function=function, endpoint=endpoint)
+        for (kind, name), endpoint in sorted(checked.elsewhere.items() - self._elsewhere.items()):
+            self._log(f"{kind} elsewhere", **{kind: name}, endpoint=endpoint)
         self._elsewhere = checked.elsewhere
         for credentials in checked.signers:
             credentials.start()

@@ -60,6 +60,7 @@ def node_facts(
         breakers_refused=backends.resilience.refused,
         message_dead_letters=dict(backends.resilience.dead_letters),
         lambda_calls=dict(backends.lambdas.counts),
+        aws_calls=dict(backends.services.counts),
         credentials_valid=_all_found(backends.credentials.wanted),
         invocations={name: pool.invocations for name, pool in pools.items()},
         cold_starts={name: pool.cold_starts for name, pool in pools.items()},

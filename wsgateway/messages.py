@@ -139,7 +139,8 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
     """What a backend answered: header names as spelled, the body whole and unchunked.
 
     `binary` says that a reply made of it is a binary frame; None leaves it to the Content-Type and the message's kind.
-    `reply` is the reply itself, where it is always the same: its frame is built once.
+    `reply` is the reply itself, where it is always the same: its frame is built once. `failure` is how the backend
+    failed, as GatewayError.failure says it, where that is not its status.
     """
 
     status: int
@@ -147,6 +148,7 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
     body: bytes | None = b""
     binary: bool | None = None
     reply: Message | None = None
+    failure: str | int = ""
 
 
 class PromptAnswer(asyncio.Future[HttpResponse]):

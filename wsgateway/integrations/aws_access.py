@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from wsgateway.aws.services import Services
 from wsgateway.errors import Problem
 from wsgateway.model.explain import shown
 from wsgateway.model.role import is_role
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wsgateway.aws import Credentials, CredentialSets, Endpoint, ServiceEndpoints
+    from wsgateway.aws.credentials import Log
     from wsgateway.integrations.base import Site
     from wsgateway.model.integration import Integration
     from wsgateway.upstream.origin import Origin
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 class AwsAccess:
     """One for all integration types that call AWS."""
 
-    def __init__(self, upstream: Upstream, endpoints: ServiceEndpoints, credentials: CredentialSets) -> None:
+    def __init__(self, upstream: Upstream, endpoints: ServiceEndpoints, credentials: CredentialSets, log: Log) -> None:
+        self.log = log
         self.endpoints = endpoints
+        self.services = Services()
         self.sets = credentials
         self._upstream = upstream
         self._tls: TlsSettings | None = None

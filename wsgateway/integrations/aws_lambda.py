@@ -11,23 +11,21 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsgateway.aws import NoEndpoint
 from wsgateway.errors import BackendFault, BadGateway, GatewayError, IntegrationFailure, Problem, ServiceUnavailable
 from wsgateway.functions.base import FunctionNotFound, InvokeRefused, TooManyInvocations
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
+from wsgateway.integrations.lambda_place import check_target, check_variables, endpoint_of, is_remote, target_of
 from wsgateway.integrations.lambda_remote import Counts, RemoteFunction
-from wsgateway.integrations.lambda_target import Target, parse_target
+from wsgateway.integrations.lambda_target import Target
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointResponse
-from wsgateway.model.explain import did_you_mean
-from wsgateway.model.uri import expand, variables
 
 FUNCTION_ERROR = "function-error"
 """The failure of a function that ran, and that the integration can't answer with."""
 
 if TYPE_CHECKING:
-    from wsgateway.aws import Credentials, Endpoint
+    from wsgateway.aws import Credentials
     from wsgateway.functions.base import FunctionResult
     from wsgateway.functions.functions import Functions
     from wsgateway.integrations.aws_access import AwsAccess
@@ -52,31 +50,12 @@ class AwsProxy:
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI, with this stage's variables, names a function here or at an endpoint there is."""
         yield from self._access.check_credentials(integration, site)
-        uri = integration.integration_uri or ""
-        missing = sorted({name for name in variables(uri) if name not in site.stage_variables})
-        for name in missing:
-            yield Problem(("integrationUri",), f"the stage has no variable {name}; add it to its stageVariables")
-        if missing:
-            return
-        try:
-            target = parse_target(expand(uri, site.stage_variables))
-        except ValueError as error:
-            yield Problem(("integrationUri",), str(error))
-            return
-        if target.name in site.functions:
-            return
-        try:
-            fault = self._access.tls_fault(self._endpoint(target))
-        except NoEndpoint as error:
-            here = ", ".join(sorted(site.functions)) or "none"
-            near = did_you_mean(target.name, site.functions)
-            fault = f"no function here is named {target.name} (here: {here}){near}; elsewhere, {error}"
-        if fault:
-            yield Problem(("integrationUri",), fault)
+        missing = list(check_variables(integration, site))
+        yield from missing or check_target(self._access, integration, site)
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that hands the event to a worker of the function, or to Lambda."""
-        target = _target(integration, site)
+        target = target_of(integration, site)
         millis = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if millis is None else millis / 1000
         gate = self._gates.of(integration, site)
@@ -86,7 +65,7 @@ class AwsProxy:
         else:
             function = RemoteFunction(
                 target,
-                self._endpoint(target),
+                endpoint_of(self._access, target),
                 site,
                 origin=self._origin(integration, site),
                 gate=gate,
@@ -100,37 +79,26 @@ class AwsProxy:
         return self._resilience.around(call, integration, site, seconds=seconds)
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
-        return {self._origin(integration, site) for integration, site in uses if _is_remote(integration, site)}
+        return {self._origin(integration, site) for integration, site in uses if is_remote(integration, site)}
 
     def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
         self._gates.keep_only(uses)
 
     def credentials(self, uses: Sequence[tuple[Integration, Site]]) -> set[Credentials]:
         """Who signs the calls of `uses`."""
-        return {self._access.credentials(*use) for use in uses if _is_remote(*use)}
+        return {self._access.credentials(*use) for use in uses if is_remote(*use)}
 
-    def elsewhere(self, uses: Sequence[tuple[Integration, Site]]) -> dict[str, str]:
-        """The functions that don't run here, each with the URL of its endpoint."""
-        targets = {_target(integration, site) for integration, site in uses if _is_remote(integration, site)}
-        return {target.shown: self._endpoint(target).url for target in targets}
+    def elsewhere(self, uses: Sequence[tuple[Integration, Site]]) -> dict[tuple[str, str], str]:
+        """The functions that don't run here, by kind and name, each with the URL of its endpoint."""
+        targets = {target_of(integration, site) for integration, site in uses if is_remote(integration, site)}
+        return {("function", target.shown): endpoint_of(self._access, target).url for target in targets}
 
     @property
     def refused(self) -> int:
         return self._gates.refused
 
-    def _endpoint(self, target: Target) -> Endpoint:
-        return self._access.endpoints.of("lambda", region=target.region, partition=target.partition)
-
     def _origin(self, integration: Integration, site: Site) -> Origin:
-        return self._access.origin(self._endpoint(_target(integration, site)), site)
-
-
-def _target(integration: Integration, site: Site) -> Target:
-    return parse_target(expand(integration.integration_uri or "", site.stage_variables))
-
-
-def _is_remote(integration: Integration, site: Site) -> bool:
-    return _target(integration, site).name not in site.functions
+        return self._access.origin(endpoint_of(self._access, target_of(integration, site)), site)
 
 
 def _gated(call: Attempt, gate: Gate, target: Target) -> Attempt:
@@ -161,7 +129,7 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
                 trace_id=new_trace_id().decode(),
             )
         except InvokeRefused as error:
-            raise _refusal(error, name) from error
+            raise refusal(error, name) from error
         outcome: Future[EndpointResponse] = loop.create_future()
         if gate is not None:
             gate.in_flight += 1
@@ -184,7 +152,7 @@ def _landed(
         return
     error = invoke.exception()
     if error is not None:
-        outcome.set_exception(_refusal(error, name) if isinstance(error, InvokeRefused) else error)
+        outcome.set_exception(refusal(error, name) if isinstance(error, InvokeRefused) else error)
         return
     try:
         outcome.set_result(_meaning(invoke.result(), name=name, site=site))
@@ -192,7 +160,7 @@ def _landed(
         outcome.set_exception(fault)
 
 
-def _refusal(error: InvokeRefused, name: str) -> BackendFault:
+def refusal(error: InvokeRefused, name: str) -> BackendFault:
     """The function did not run: 500 to a handshake where there is none, else 502, as for Lambda's own refusals."""
     kind = IntegrationFailure if isinstance(error, FunctionNotFound) else BadGateway
     transient = isinstance(error, TooManyInvocations)

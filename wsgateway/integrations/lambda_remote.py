@@ -7,7 +7,6 @@ AWS's. Logs are not asked for (X-Amz-Log-Type).
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from wsgateway.aws import Credentials, Endpoint, Signer
 from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, IntegrationTimeout
 from wsgateway.functions.base import MAX_PAYLOAD, MAX_RESULT, FunctionResult
 from wsgateway.http1 import field, request_line
+from wsgateway.integrations.aws_answer import KEYS_OVER, refusal_of
 from wsgateway.integrations.lambda_event import event
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest, EndpointResponse
@@ -37,9 +37,6 @@ RESULTS = {403: "denied", 404: "not_found", 429: "throttled"}
 
 UNUSABLE = frozenset({403, 404})
 """Refusals that are 500 to a handshake, as for a missing function, alias or permission on AWS; all others are 502."""
-
-KEYS_OVER = frozenset({"ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId"})
-"""What AWS says of credentials that are no longer good."""
 
 Counts = Counter[tuple[str, str]]
 """Calls by function and result."""
@@ -110,27 +107,27 @@ class RemoteFunction:
     def read(self, response: EndpointResponse) -> EndpointResponse:
         """What Lambda's answer means at the route. *Raises* BadGateway, IntegrationFailure."""
         headers = {name.lower(): value for name, value in response.headers}
-        body = response.body or b""
         if response.status != 200:
-            raise self._refusal(response.status, headers.get(b"x-amzn-errortype", b""), body)
+            result, error = refused(response, self._credentials)
+            self.count(result)
+            raise error
         failed = b"x-amz-function-error" in headers
         self.count("function_error" if failed else "ok")
-        return self._meaning(FunctionResult(body, failed))
+        return self._meaning(FunctionResult(response.body or b"", failed))
 
     def count(self, result: str) -> None:
         self._counts[self.name, result] += 1
 
-    def _refusal(self, status: int, kind: bytes, body: bytes) -> GatewayError:
-        """Lambda did not run it."""
-        self.count(RESULTS.get(status, "error"))
-        name = kind.partition(b":")[0].decode("latin-1")
-        if name in KEYS_OVER:
-            self._credentials.suspect()
-        # Of a wrong signature AWS repeats the request behind the first line, token and all.
-        said = " ".join(filter(None, [name[:100], _message(body).partition("\n")[0][:300]]))
-        text = f"Lambda answered {status}{f' {said}' if said else ''}"
-        transient = status == 429 or status >= 500 or name in KEYS_OVER  # new keys are looked for
-        return (IntegrationFailure if status in UNUSABLE else BadGateway)(text, transient=transient, failure=status)
+
+def refused(response: EndpointResponse, credentials: Credentials) -> tuple[str, GatewayError]:
+    """Lambda did not run it: what that is counted as, and what it means."""
+    refusal = refusal_of(response)
+    status, over = refusal.status, refusal.code in KEYS_OVER
+    if over:
+        credentials.suspect()
+    transient = status == 429 or status >= 500 or over  # new keys are looked for
+    kind = IntegrationFailure if status in UNUSABLE else BadGateway
+    return RESULTS.get(status, "error"), kind(f"Lambda {refusal}", transient=transient, failure=status)
 
 
 class RemoteInvoke(Exchange):
@@ -165,15 +162,3 @@ def _named(error: GatewayError, name: str) -> GatewayError:
     named = type(error)(f"function {name}: {error.reason}", transient=error.transient, failure=error.failure)
     named.__cause__ = error
     return named
-
-
-def _message(body: bytes) -> str:
-    """The text in the JSON of an AWS error."""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(fields, dict):
-        return ""
-    text = fields.get("message") or fields.get("Message")
-    return text if isinstance(text, str) else ""

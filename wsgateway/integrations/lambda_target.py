@@ -18,6 +18,11 @@ _long_form = re.compile(
 ).fullmatch
 
 
+def is_function(uri: str) -> bool:
+    """Whether a URI is one of a function's, rather than of another service of AWS."""
+    return not uri.startswith("arn:") or _long_form(uri) is not None or re.match(r"arn:[^:]*:lambda:", uri) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A function: by its name where it may be a local one, by `reference` where it is elsewhere.

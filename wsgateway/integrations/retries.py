@@ -187,7 +187,7 @@ class Tries(Future[EndpointResponse]):
 def failure_of(outcome: Outcome) -> str | int:
     """How the backend failed: as a GatewayError says, or its status, which may be a good one."""
     if isinstance(outcome, EndpointResponse):
-        return outcome.status
+        return outcome.failure or outcome.status
     return outcome.failure if isinstance(outcome, GatewayError) else ""
 
 

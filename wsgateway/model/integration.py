@@ -18,7 +18,7 @@ from wsgateway.model.tls import TlsConfig
 from wsgateway.model.uri import uri_fault
 
 IntegrationType = Annotated[
-    Literal["AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK", "PUBLISH"],
+    Literal["AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK", "PUBLISH"],
     Among(("AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK", "PUBLISH")),
 ]
 
@@ -53,6 +53,12 @@ ResponseKey = Annotated[
 ]
 
 RESPONSE_EXPRESSIONS: Mapping[str, tuple[str, ...]] = {
+    "AWS": (
+        "${integration.response.statuscode}",
+        "$integration.response.statuscode",
+        "${integration.response.body.errorMessage}",
+        "$integration.response.body.errorMessage",
+    ),
     "HTTP": ("${integration.response.statuscode}", "$integration.response.statuscode"),
     "MOCK": ("${integration.response.statuscode}", "$integration.response.statuscode"),
     "PUBLISH": ("${integration.response.statuscode}", "$integration.response.statuscode"),
@@ -77,13 +83,14 @@ class Integration(Definition):
     """A backend and how it is asked.
 
     AWS_PROXY hands each event to a Lambda function. HTTP_PROXY passes messages to a URL as they came, HTTP as mapping
-    templates make them. MOCK answers by itself, from templates. PUBLISH hands messages to a broker. (Ours.)
+    templates make them. AWS calls a service of AWS, or a Lambda function, with what templates make. MOCK answers by
+    itself, from templates. PUBLISH hands messages to a broker. (Ours.)
     """
 
     integration_type: IntegrationType
-    """The kind of backend: AWS_PROXY, HTTP, HTTP_PROXY, MOCK or PUBLISH."""
+    """The kind of backend: AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK or PUBLISH."""
     integration_uri: Annotated[str, MaxLen(2048)] | None = None
-    """The backend's URL, for AWS_PROXY `function:NAME` or an ARN, for PUBLISH a broker's stream or subject;
+    """The backend's URL, for AWS and AWS_PROXY `function:NAME` or an ARN, for PUBLISH a broker's stream or subject;
     `${stageVariables.NAME}` is a stage's value."""
     integration_method: Method = "POST"
     """The HTTP method used; POST. ANY is the client's own on $connect."""
@@ -124,9 +131,11 @@ class Integration(Definition):
     content_handling_strategy: ContentHandling | None = None
     """CONVERT_TO_BINARY sends the bytes that a message is the base64 of, CONVERT_TO_TEXT a binary one as base64."""
     integration_responses: Mapping[ResponseKey, IntegrationResponse] = Field(default_factory=dict)
-    """What goes back, by a pattern of the backend's status such as `/5\\d\\d/`, first come first, or by `$default`."""
+    """What goes back, by a pattern of the backend's status such as `/5\\d\\d/`, of a function's errorMessage such as
+    `/.*not found.*/`, first come first, or by `$default`."""
     integration_response_selection_expression: str | None = None
-    """What the patterns are matched with; AWS fixes it: `${integration.response.statuscode}`."""
+    """What the patterns are matched with; AWS fixes it: `${integration.response.statuscode}`, of Lambda functions
+    `${integration.response.body.errorMessage}`."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
@@ -139,6 +148,8 @@ class Integration(Definition):
         yield from _check_connection(self)
         yield from _check_retry(self)
         match self.integration_type:
+            case "AWS":
+                yield from _check_aws(self)
             case "AWS_PROXY":
                 yield from _check_aws_proxy(self)
             case "HTTP":
@@ -157,6 +168,18 @@ class Integration(Definition):
 
 def _without_credentials(integration: Integration) -> Iterator[Problem]:
     yield from _without("only calls to AWS are signed", credentialsArn=integration.credentials_arn)
+
+
+def _check_aws(integration: Integration) -> Iterator[Problem]:
+    if integration.integration_uri is None:
+        what = "the service AWS calls, such as arn:aws:apigateway:us-east-1:dynamodb:action/PutItem, or function:NAME"
+        yield Problem(("integrationUri",), f"is required: {what}")
+    if integration.integration_method == "ANY":
+        yield Problem(("integrationMethod",), "a service is called by one method; write it, such as POST")
+    yield from _without(
+        "AWS's endpoints are verified as SDKs do, by AWS_CA_BUNDLE where that is set", tlsConfig=integration.tls_config
+    )
+    yield from _check_response_expression(integration)
 
 
 def _check_aws_proxy(integration: Integration) -> Iterator[Problem]:

@@ -51,6 +51,8 @@ class NodeFacts:
     throttles: dict[str, int]
     lambda_calls: dict[tuple[str, str], int]
     """Of functions elsewhere, by function and result."""
+    aws_calls: dict[tuple[str, str, str], int]
+    """Of services, by service, action and result."""
     publishes: dict[tuple[str, str, str], int]
     """Messages handed to brokers, by apiId, integration and what became of them."""
     publishes_pending: dict[tuple[str, str], int]

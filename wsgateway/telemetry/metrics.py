@@ -89,6 +89,12 @@ class _Collector:
         for call, number in sorted(facts.lambda_calls.items()):
             calls.add_metric(call, number)
         yield calls
+        calls = CounterMetricFamily(
+            "wsgateway_aws_calls_total", "Calls of services of AWS.", labels=["service", "action", "result"]
+        )
+        for labels, number in sorted(facts.aws_calls.items()):
+            calls.add_metric(labels, number)
+        yield calls
         yield from _brokers(facts)
         if facts.credentials_valid is not None:
             yield _gauge(

@@ -121,7 +121,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
     [
         pytest.param(
             "integrations: {x: {}}",
-            "integrationType: is required: the kind of backend: AWS_PROXY, HTTP, HTTP_PROXY, MOCK or PUBLISH",
+            "integrationType: is required: the kind of backend: AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK or PUBLISH",
             id="no type",
         ),
         pytest.param(
@@ -135,9 +135,10 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             id="a URI with a space",
         ),
         pytest.param(
-            "integrations: {x: {integrationType: AWS, integrationUri: x}}",
-            "integrationType: AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY, MOCK and PUBLISH work",
-            id="a type to come",
+            "integrations: {x: {integrationType: AWS}}",
+            "integrationUri: is required: the service AWS calls, such as "
+            "arn:aws:apigateway:us-east-1:dynamodb:action/PutItem, or function:NAME",
+            id="no service",
         ),
         pytest.param(
             PROXY % "integrationMethod: post",

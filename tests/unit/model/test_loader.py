@@ -98,8 +98,8 @@ apis:
             "HTPP_PROXY is none of AWS, AWS_PROXY, HTTP, HTTP_PROXY, MOCK, PUBLISH"
         ),
         (
-            "routes.yaml:17: apis.chat.integrations.lambda.integrationType: "
-            "AWS is not supported yet; AWS_PROXY, HTTP, HTTP_PROXY, MOCK and PUBLISH work"
+            "routes.yaml:16: apis.chat.integrations.lambda.integrationUri: is required: the service AWS calls, such as "
+            "arn:aws:apigateway:us-east-1:dynamodb:action/PutItem, or function:NAME"
         ),
         (
             "routes.yaml:20: apis.chat.integrations.far.integrationUri: "

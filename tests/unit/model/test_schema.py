@@ -52,7 +52,7 @@ def test_a_valid_file_is_valid_in_an_editor(sample: str) -> None:
         pytest.param("routeResponse: '${TWO_WAY:-true}'", True, id="from the environment"),
         pytest.param("routeResponse: maybe", False, id="neither true nor false"),
         pytest.param("apiKeySource: x", False, id="a key nobody knows"),
-        pytest.param("integration: {integrationType: AWS}", False, id="a type to come"),
+        pytest.param("integration: {integrationType: HTPP}", False, id="a type nobody knows"),
         pytest.param("integration: {integrationType: MOCK}", True, id="a type that works"),
         pytest.param("description: ", False, id="nothing behind a key"),
         pytest.param("requestParameters: {header.a: true}", False, id="a key of the wrong form"),

@@ -1,0 +1,136 @@
+"""AWS: mapping templates make the request to any AWS service, or to a Lambda function, and what goes back.
+
+API Gateway developer guide, "Integration types in API Gateway" and "Set up WebSocket API integration requests". A
+service's HTTP status picks the integration response, and a function's errorMessage. On a one-way route, where nobody
+gets it, a refusal is a log line; on $disconnect it is tried again where that may help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from wsgateway.errors import ApiConfigurationError, BadGateway, Problem
+from wsgateway.http1 import UnsafeHeader
+from wsgateway.integrations.aws_answer import Counts
+from wsgateway.integrations.aws_call import Complaints
+from wsgateway.integrations.aws_callee import Callee, Function, Service, uri_of
+from wsgateway.integrations.aws_request import SIGNATURE
+from wsgateway.integrations.gates import Gates
+from wsgateway.integrations.lambda_place import check_variables
+from wsgateway.integrations.lambda_target import is_function
+from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses, then
+from wsgateway.invocation import EventType
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from wsgateway.aws import Credentials
+    from wsgateway.functions.functions import Functions
+    from wsgateway.integrations.aws_access import AwsAccess
+    from wsgateway.integrations.base import Call, Site
+    from wsgateway.integrations.lambda_remote import Counts as LambdaCounts
+    from wsgateway.integrations.resilience import Resilience
+    from wsgateway.invocation import Invocation
+    from wsgateway.messages import EndpointResponse
+    from wsgateway.model.integration import Integration
+    from wsgateway.upstream.origin import Origin
+
+_HEADER = "integration.request.header."
+
+
+class AwsService:
+    """The IntegrationType of AWS. `lambda_counts` count the calls of functions elsewhere, by whatever type."""
+
+    def __init__(
+        self, functions: Functions, access: AwsAccess, resilience: Resilience, lambda_counts: LambdaCounts
+    ) -> None:
+        self._functions = functions
+        self._access = access
+        self._resilience = resilience
+        self._lambda_counts = lambda_counts
+        self._gates = Gates()
+        self.counts: Counts = Counts()
+
+    def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
+        """The URI, with this stage's variables, names what can be called; and all that is mapped."""
+        yield from self._access.check_credentials(integration, site)
+        missing = list(check_variables(integration, site))
+        yield from missing or self._callee(integration, site).check()
+        for key in integration.request_parameters:
+            name = key.removeprefix(_HEADER)
+            if name != key and name.lower() in SIGNATURE - {"host"}:  # that one is no integration's to map
+                text = f"{name} belongs to the gateway's signature; no mapping may set it"
+                yield Problem(("requestParameters", key), text)
+        yield from check_request(integration, site)
+        yield from check_responses(integration, site)
+
+    def compile(self, integration: Integration, site: Site) -> Call:
+        """A Call that renders the request, has it sent, and maps the answer."""
+        callee = self._callee(integration, site)
+        millis = integration.timeout_in_millis
+        seconds = site.quotas.integration_timeout if millis is None else millis / 1000
+        ask, give = compile_request(integration, site), compile_responses(integration, site)
+        sender = callee.sender(self._gates.of(integration, site), seconds)
+        send = self._resilience.around(sender.send, integration, site, seconds=seconds)
+        complaints = Complaints(site, callee.name, self._access.log)
+
+        def call(invocation: Invocation) -> Future[EndpointResponse]:
+            try:
+                prepared = sender.prepare(ask(invocation))
+            except (UnsafeHeader, UnicodeEncodeError) as error:
+                raise ApiConfigurationError(f"a mapped parameter can't be sent: {error}") from error
+            if invocation.trace is not None:
+                invocation.trace.note("endpoint request", prepared.unsigned)
+            return then(send(invocation, prepared), partial(given, invocation))
+
+        def given(invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
+            if invocation.trace is not None:
+                invocation.trace.note("endpoint response", answer)
+            if give.heard:
+                return give(invocation, answer, callee.text(answer))
+            _unheard(callee, complaints, invocation, answer)
+            return answer
+
+        return call
+
+    def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
+        endpoints = [(self._callee(*use).endpoint, use[1]) for use in uses]
+        return {self._access.origin(endpoint, site) for endpoint, site in endpoints if endpoint is not None}
+
+    def keep_only(self, uses: Sequence[tuple[Integration, Site]]) -> None:
+        self._gates.keep_only(uses)
+
+    def credentials(self, uses: Sequence[tuple[Integration, Site]]) -> set[Credentials]:
+        """Who signs the calls of `uses`."""
+        return {self._access.credentials(*use) for use in uses if self._callee(*use).endpoint is not None}
+
+    def elsewhere(self, uses: Sequence[tuple[Integration, Site]]) -> dict[tuple[str, str], str]:
+        """What is called elsewhere, by kind and name, each with the URL of its endpoint."""
+        callees = [(self._callee(*use), is_function(uri_of(*use))) for use in uses]
+        return {
+            ("function" if function else "service", callee.name): callee.endpoint.url
+            for callee, function in callees
+            if callee.endpoint is not None
+        }
+
+    @property
+    def refused(self) -> int:
+        return self._gates.refused
+
+    def _callee(self, integration: Integration, site: Site) -> Callee:
+        if is_function(uri_of(integration, site)):
+            return Function(integration, site, self._access, self._functions, self._lambda_counts)
+        return Service(integration, site, self._access, self.counts)
+
+
+def _unheard(callee: Callee, complaints: Complaints, invocation: Invocation, answer: EndpointResponse) -> None:
+    """No client gets the answer: an operator hears of what was refused. *Raises* BadGateway to be asked again."""
+    complaint = callee.complaint(answer)
+    if complaint is None:
+        return
+    text, transient = complaint
+    if transient and invocation.event_type is EventType.DISCONNECT:
+        raise BadGateway(f"{callee.name} {text}")
+    complaints.tell(invocation, text)
