@@ -34,12 +34,13 @@ _compile = lru_cache(maxsize=256)(mapping.compile)
 class Named:
     """A compiled template and where it is written: its faults name that."""
 
-    __slots__ = ("_template", "static", "where")
+    __slots__ = ("_template", "changes", "static", "where")
 
     def __init__(self, text: str, where: Path) -> None:
         """Raises TemplateError."""
         self._template = _compile(text)
         self.where = ".".join(str(part) for part in where)
+        self.changes = self._template.changes
         static = self._template.static
         self.static = None if static is None else static.encode()
         """What it gives whatever the event; None where that depends."""

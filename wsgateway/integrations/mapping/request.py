@@ -23,6 +23,7 @@ from wsgateway.templates.messagepack import FORMATS
 
 if TYPE_CHECKING:
     from wsgateway.integrations.base import Site
+    from wsgateway.integrations.parameters import Reader
     from wsgateway.invocation import Invocation
     from wsgateway.model.integration import Integration
 
@@ -95,9 +96,9 @@ class RequestMapping:
             body, binary = self._rendered(named, invocation, body, binary), False
         request = MappedRequest(
             body,
-            [pair for name, read in self._headers for pair in each(name, read(invocation))],
-            [pair for name, read in self._query for pair in each(name, read(invocation))],
-            {name: one(read(invocation)) for name, read in self._path},
+            _pairs(self._headers, invocation) if self._headers else [],
+            _pairs(self._query, invocation) if self._query else [],
+            {name: one(read(invocation)) for name, read in self._path} if self._path else {},
             binary,
         )
         return request if invocation.template_context is None else _overridden(request, invocation, aws=self._aws)
@@ -121,12 +122,26 @@ class RequestMapping:
             converted = body is not invocation.body()
             if converted or self._text_alone or not binary:
                 require_text(body, "the message", named.where)
-            text = named.render(
-                response_names(invocation, body) if converted else request_names(invocation, self._format)
-            )
+            if converted:
+                names = response_names(invocation, body, changes=named.changes)
+            else:
+                names = request_names(invocation, self._format, changes=named.changes)
+            text = named.render(names)
         if invocation.trace is not None:
             invocation.trace.note("request template", text)
         return text
+
+
+def _pairs(mappings: list[tuple[str, Reader]], invocation: Invocation) -> Pairs:
+    """What is mapped, a name as often as it has values."""
+    pairs: Pairs = []
+    for name, read in mappings:
+        value = read(invocation)
+        if isinstance(value, str):
+            pairs.append((name, value))
+        else:
+            pairs.extend(each(name, value))
+    return pairs
 
 
 def _overridden(request: MappedRequest, invocation: Invocation, *, aws: bool) -> MappedRequest:

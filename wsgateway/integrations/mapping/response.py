@@ -147,7 +147,7 @@ class Selected:
         text = named.static
         if text is None:
             require_text(payload, "the backend's answer", named.where)
-            text = named.render(response_names(invocation, payload))
+            text = named.render(response_names(invocation, payload, changes=named.changes))
         if invocation.trace is not None:
             invocation.trace.note("response template", text)
         if len(text) > self._most:

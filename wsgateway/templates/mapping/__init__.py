@@ -17,31 +17,32 @@ from wsgateway.templates.vtl.values import Value
 __all__ = ["Overrides", "compile", "request_names", "request_overrides", "response_names", "response_overrides"]
 
 
-def request_names(invocation: Invocation, binary: Format = JSON) -> dict[str, Value]:
+def request_names(invocation: Invocation, binary: Format = JSON, *, changes: bool = True) -> dict[str, Value]:
     """What a request template sees; `binary` is how the bodies of binary messages are written.
 
-    The body is parsed once, in `invocation.document`. One that isn't UTF-8 is the caller's to refuse; `$input.body` of
-    such a one raises RenderError.
+    The body is parsed once, in `invocation.document`; a template that `changes` lists or maps gets a copy. One that
+    isn't UTF-8 is the caller's to refuse; `$input.body` of such a one raises RenderError.
     """
     format = binary if invocation.binary else JSON
-    return _names(invocation, Input(invocation, invocation.body(), format, of_request=True))
+    return _names(invocation, Input(invocation, invocation.body(), format, of_request=True, changes=changes), changes)
 
 
-def response_names(invocation: Invocation, body: bytes) -> dict[str, Value]:
+def response_names(invocation: Invocation, body: bytes, *, changes: bool = True) -> dict[str, Value]:
     """What a response template sees: `$input` is the backend's body, all else is the request's.
 
     `$context` is the one that the request template saw, with what it changed there. For MOCK the body is empty.
     """
-    return _names(invocation, Input(invocation, body, JSON, of_request=False))
+    return _names(invocation, Input(invocation, body, JSON, of_request=False, changes=changes), changes)
 
 
-def _names(invocation: Invocation, found: Input) -> dict[str, Value]:
+def _names(invocation: Invocation, found: Input, changes: bool) -> dict[str, Value]:
     context = invocation.template_context
     if context is None:
         context = invocation.template_context = Context(invocation)
+    variables = invocation.stage_variables
     return {
         "input": found,
         "context": context,
-        "stageVariables": dict(invocation.stage_variables),
+        "stageVariables": variables if variables.__class__ is dict and not changes else dict(variables),
         "util": UTIL,
     }

@@ -26,18 +26,32 @@ _LONGEST_KEPT: Final = 256
 class Input(Tool):
     """`$input` over the body of a request, or over that of an answer to it."""
 
-    __slots__ = ("_body", "_document", "_format", "_invocation", "_live", "_of_request", "_parameters", "_written")
+    __slots__ = (
+        "_body",
+        "_changes",
+        "_document",
+        "_format",
+        "_invocation",
+        "_live",
+        "_of_request",
+        "_parameters",
+        "_written",
+    )
 
-    def __init__(self, invocation: Invocation, body: bytes, format: Format, *, of_request: bool) -> None:
+    def __init__(
+        self, invocation: Invocation, body: bytes, format: Format, *, of_request: bool, changes: bool = True
+    ) -> None:
+        """`changes` says that the template may change what it gets hold of."""
         self._invocation = invocation
         self._body = body
         self._format = format
         self._of_request = of_request
+        self._changes = changes
         self._written = ""
         """The body as text; a template that writes it often makes it once."""
         self._document: Json | Missing = None
         self._live = False
-        """Whether the document is this template's own, since it has got hold of parts of it."""
+        """Whether the document is this template's own, which may have changed parts of it."""
         self._parameters: dict[str, dict[str, Value]] | None = None
 
     def member(self, name: str) -> Value:
@@ -74,7 +88,7 @@ class Input(Tool):
         found = self._found(path, work)
         if found is MISSING:
             return None
-        if isinstance(found, dict | list) and not self._live:
+        if self._changes and not self._live and isinstance(found, dict | list):
             self._live = True
             if self._of_request:  # else the document is nobody's but this template's
                 work.characters(len(self._body))

@@ -95,6 +95,8 @@ class ExpressionCompiler(ABC):
         """For a template that is one function, the local of each variable."""
         self.names: set[str] = set()
         """All variables."""
+        self.changes = False
+        """Whether lists and maps may be changed that are there already."""
 
     @abstractmethod
     def renderer(self, block: Block) -> str:
@@ -275,6 +277,7 @@ class ExpressionCompiler(ABC):
                 case Index(key):
                     f.line(f"{found} = index({found}, {self.value(f, key)})")
                 case Method(name, arguments):
+                    self.changes = self.changes or name in values.CHANGING
                     given = f"{self.constant(name)}, [{self.values(f, arguments)}], w"
                     tool = f"{found}.call({given}) if isinstance({found}, Tool)"
                     f.line(f"try: {found} = {tool} else call({found}, {given})")

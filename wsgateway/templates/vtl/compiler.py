@@ -196,6 +196,7 @@ class Compiler(ExpressionCompiler):
             beside = f"{variable} = " if self.alone else ""
             f.line(f"v[{self.constant(target.root)}] = {beside}{found}")
             return
+        self.changes = True
         whole = f.local()
         f.line(f"{whole} = {variable}")
         *steps, last = target.steps

@@ -30,16 +30,19 @@ class Template:
     """A compiled template.
 
     `static` is what it writes, where nothing in it depends on anything; None else. `names` are the variables it reads
-    or sets: others needn't be given.
+    or sets: others needn't be given. `changes` says that it may change a list or map it is given.
     """
 
-    __slots__ = ("macros", "names", "run", "static")
+    __slots__ = ("changes", "macros", "names", "run", "static")
 
-    def __init__(self, run: Run, macros: Mapping[str, MacroCode], names: frozenset[str], static: str | None) -> None:
+    def __init__(
+        self, run: Run, macros: Mapping[str, MacroCode], names: frozenset[str], static: str | None, changes: bool
+    ) -> None:
         self.run = run
         self.macros = macros
         self.names = names
         self.static = static
+        self.changes = changes
 
     def render(self, names: Mapping[str, Value]) -> str:
         """What the template writes, with these variables to begin with. Raises RenderError."""
@@ -80,7 +83,7 @@ def _compile(text: str, *, evaluated: bool) -> Template:
     found = compiler.module.load()
     macros = {name: MacroCode(parameters, found[run]) for name, (parameters, run) in compiler.macros.items()}
     names = compiler.names | _EVERYTHING if compiler.evaluates else compiler.names
-    return Template(found[main], macros, frozenset(names), static)
+    return Template(found[main], macros, frozenset(names), static, compiler.changes or compiler.evaluates)
 
 
 _evaluated: Final[dict[str, Template]] = {}

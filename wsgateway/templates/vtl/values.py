@@ -31,6 +31,7 @@ from wsgateway.templates.vtl.operators import arithmetic, compare, equal, same, 
 from wsgateway.templates.vtl.printing import json_text, text
 
 __all__ = [
+    "CHANGING",
     "STRING_METHODS",
     "ArrayList",
     "Entry",
@@ -126,6 +127,23 @@ def iterate(value: Value, work: Work) -> list[Value]:
 
 
 STRING_METHODS: Final = STRINGS | PATTERNS
+CHANGING: Final = frozenset(
+    {
+        "add",
+        "addAll",
+        "clear",
+        "put",
+        "putAll",
+        "putIfAbsent",
+        "remove",
+        "removeAll",
+        "replace",
+        "retainAll",
+        "set",
+    }
+)
+"""Names of all methods that change a list or a map; some of them are strings' as well."""
+
 _METHODS: Final[dict[type, Methods]] = {
     str: STRING_METHODS,
     list: LISTS,
