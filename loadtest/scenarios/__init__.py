@@ -6,6 +6,7 @@ from loadtest.scenarios.functions import FUNCTIONS
 from loadtest.scenarios.growth import GROWTH
 from loadtest.scenarios.hop import HOP
 from loadtest.scenarios.idle import IDLE
+from loadtest.scenarios.mapping import MAPPING
 from loadtest.scenarios.mock import MOCK
 from loadtest.scenarios.neighbours import NEIGHBOURS
 from loadtest.scenarios.push import PUSH
@@ -14,5 +15,6 @@ from loadtest.scenarios.relay import RELAY
 from loadtest.scenarios.templates import TEMPLATES
 
 SCENARIOS: dict[str, Scenario] = {
-    s.name: s for s in (MOCK, RELAY, PUSH, IDLE, CONNECT, FUNCTIONS, NEIGHBOURS, HOP, REGISTRY, GROWTH, TEMPLATES)
+    s.name: s
+    for s in (MOCK, RELAY, MAPPING, PUSH, IDLE, CONNECT, FUNCTIONS, NEIGHBOURS, HOP, REGISTRY, GROWTH, TEMPLATES)
 }
