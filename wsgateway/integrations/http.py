@@ -84,8 +84,11 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
     def own(names: Collection[str]) -> bytes:
         return fields([header for header in defaults if header[0].decode().lower() not in names])
 
-    expected = frozenset(to.name.lower() for to in mapped if to.place == "header")
-    usual = own(expected)
+    usual = [to.name for to in mapped if to.place == "header"]
+    usual_own = own({name.lower() for name in usual})
+    starts = [b"%b: " % name.encode() for name in usual if name.lower().encode() not in _REMOVED]
+    plainly_sent = len(starts) == len(usual)
+    usually_typed = "content-type" in {name.lower() for name in usual}
 
     def build(request: MappedRequest, invocation: Invocation) -> bytes:
         query, path, headers = request.query, request.path, request.headers
@@ -93,12 +96,20 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
             parts = [request_line(method.encode(), target.render(query, path, over={name for name, _ in query})), host]
         else:
             parts = [plain]
-        names = {name.lower() for name, _ in headers}
-        parts.append(usual if names == expected else own(names))
-        parts += [
-            field(name.encode(), value.encode()) for name, value in headers if name.lower().encode() not in _REMOVED
-        ]
-        if request.body and not bodiless and "content-type" not in names:
+        if plainly_sent and [name for name, _ in headers] == usual:
+            parts.append(usual_own)
+            typed = usually_typed
+            for start, (_, value) in zip(starts, headers, strict=True):
+                # Printable text can't end a line, so the check of `field` is spared.
+                parts.append(start + value.encode() + b"\r\n" if value.isprintable() else _checked(start, value))
+        else:
+            names = {name.lower() for name, _ in headers}
+            typed = "content-type" in names
+            parts.append(own(names))
+            parts += [
+                field(name.encode(), value.encode()) for name, value in headers if name.lower().encode() not in _REMOVED
+            ]
+        if request.body and not bodiless and not typed:
             parts.append(BINARY if request.binary else TEXT)
         handshake = invocation.request
         trace = None if handshake is None else handshake.header(b"x-amzn-trace-id")
@@ -106,6 +117,10 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
         return b"".join(parts)
 
     return build
+
+
+def _checked(start: bytes, value: str) -> bytes:
+    return field(start[:-2], value.encode())
 
 
 _TRACE = b"X-Amzn-Trace-Id: "
