@@ -178,6 +178,31 @@ async def test_disconnect_is_tried_again_while_a_service_throttles(tmp_path: Pat
         assert json.loads(line)["event"] != "AWS refuses"
 
 
+@pytest.mark.parametrize(
+    ("app", "on", "path", "failure"),
+    [
+        pytest.param(ITEM, "429", "/", refusal(400, "ThrottlingException"), id="throttled, whatever the status"),
+        pytest.param(ITEM, "503", "/", (503, JSON, b"{}"), id="a service that is away"),
+        pytest.param(
+            FUNCTION, "function-error", INVOKE, (200, {"X-Amz-Function-Error": "Unhandled"}, b"{}"), id="a function"
+        ),
+        pytest.param(FUNCTION, "429", INVOKE, (429, JSON, b"{}"), id="Lambda throttles"),
+    ],
+)
+async def test_a_call_is_made_again_where_retry_says_so(
+    app: str, on: str, path: str, failure: Any, tmp_path: Path
+) -> None:
+    definition = defined(f"{app}        retry: {{on: [{on}], backoffMillis: 0}}")
+    async with calling(definition, tmp_path) as (running, server), connect(running.ws()) as client:
+        answers = [(200, JSON, b'{"done":1}'), failure]
+        server.answers(path, lambda request: answers.pop())
+        await client.send("{}")
+
+        assert str(await heard(client)).endswith('{"done":1}')
+        assert all(signed_by(request, region="us-east-1") for request in server.requests)
+        assert len(server.requests) == 2
+
+
 async def test_a_refused_disconnect_is_final(tmp_path: Path) -> None:
     async with calling(defined(ITEM, EVENTS), tmp_path) as (running, server):
         async with connect(running.ws()):

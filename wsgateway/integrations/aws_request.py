@@ -92,24 +92,35 @@ class RequestWriter:
         self._form = form
         self._last: tuple[object, Shape] | None = None
         """The shape signed last; that of most calls of an integration is the same."""
+        self._plain: dict[str, tuple[bytes, Shape]] = {}
+        """Head and shape of requests into which nothing is mapped, by the type of their body."""
 
     def write(self, mapped: MappedRequest, body: bytes) -> Written:
         """A request with `body` and all else of `mapped`.
 
         *Raises* UnsafeHeader, UnicodeEncodeError for what can't be sent.
         """
-        method = self._method
-        body = b"" if method in BODILESS else body
+        body = b"" if self._method in BODILESS else body
+        if mapped.headers or mapped.query or mapped.path or self._form is not None:
+            return Written(self._method, *self._written(mapped, body), body)
+        kind = self._type(mapped, body) if body else ""
+        known = self._plain.get(kind)
+        if known is None:
+            known = self._plain[kind] = self._written(mapped, body)
+        return Written(self._method, *known, body)
+
+    def _written(self, mapped: MappedRequest, body: bytes) -> tuple[bytes, Shape]:
+        """The head, and what of it is signed."""
         headers = self._headers(mapped, body)
         target = self._target(mapped, body)
-        head = request_line(method.encode(), target.encode()) + b"".join(
+        head = request_line(self._method.encode(), target.encode()) + b"".join(
             [field(name.encode(), value.encode()) for _, name, value in headers]
         )
         signed: dict[str, str] = {}
         for key, _, value in headers:
             if key in ("host", "content-type") or key.startswith("x-amz-"):
                 signed[key] = f"{signed[key]},{value}" if key in signed else value
-        return Written(method, head, self._shape(target, signed), body)
+        return head, self._shape(target, signed)
 
     def _shape(self, target: str, signed: Mapping[str, str]) -> Shape:
         key = target, tuple(signed.items())

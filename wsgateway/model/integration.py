@@ -277,8 +277,8 @@ def _check_connection(integration: Integration) -> Iterator[Problem]:
 
 def _check_retry(integration: Integration) -> Iterator[Problem]:
     retry = integration.retry
-    if retry is not None and "function-error" in retry.on and integration.integration_type != "AWS_PROXY":
-        yield Problem(("retry", "on"), "only the functions of AWS_PROXY end in function-error; remove it")
+    if retry is not None and "function-error" in retry.on and integration.integration_type not in ("AWS", "AWS_PROXY"):
+        yield Problem(("retry", "on"), "only Lambda functions end in function-error; remove it")
 
 
 def _without(why: str, **fields: object) -> Iterator[Problem]:

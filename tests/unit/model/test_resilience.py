@@ -80,7 +80,7 @@ def test_what_may_be(lines: str, faults_in: FaultsIn) -> None:
                      "retry.attemptTimeoutMillis: 29000 leaves no time for another attempt: timeoutInMillis is 29000, "
                      "and covers them all", id="all the usual time for one"),
         pytest.param(HTTP % "retry: {on: [function-error]}",
-                     "retry.on: only the functions of AWS_PROXY end in function-error; remove it", id="no function"),
+                     "retry.on: only Lambda functions end in function-error; remove it", id="no function"),
         pytest.param(HTTP % "retry: {attempts: 3}",
                      "retry.attempts: unknown key; did you mean maxAttempts?", id="a wrong key"),
         pytest.param(HTTP % "circuitBreaker: {failureThreshold: 0}",
