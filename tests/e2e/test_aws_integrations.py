@@ -167,6 +167,19 @@ async def test_where_nobody_hears_of_a_refusal_the_log_does(tmp_path: Path) -> N
         assert (await running.metrics())[counted("PutItem", "denied")] == 2
 
 
+async def test_what_no_message_can_mend_is_logged_though_the_client_hears_of_it(tmp_path: Path) -> None:
+    async with calling(defined(ITEM), tmp_path) as (running, server), connect(running.ws()) as client:
+        server.answers("/", refusal(400, "ValidationException", "the message's own fault"))
+        await client.send("{}")
+        await heard(client)
+        server.answers("/", refusal(400, "AccessDeniedException", "not you"))
+        await client.send("{}")
+        await heard(client)
+
+        told = json.loads(await running.logged("AWS refuses"))
+        assert (told["error"], told["not_told"]) == ("answered 400 AccessDeniedException not you", 0)
+
+
 async def test_disconnect_is_tried_again_while_a_service_throttles(tmp_path: Path) -> None:
     answers = [refusal(400, "ProvisionedThroughputExceededException"), refusal(400, "ThrottlingException")]
     async with calling(defined(ITEM, EVENTS), tmp_path) as (running, server):

@@ -124,7 +124,7 @@ def pass_gate(gate: Gate | None, name: str) -> None:
 
 
 class Complaints:
-    """What AWS refuses at one route, where no client hears of it: a line, not a flood of lines."""
+    """What AWS refuses at one route: a line, not a flood of lines."""
 
     def __init__(self, site: Site, name: str, log: Log) -> None:
         self._site = site

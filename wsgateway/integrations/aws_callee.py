@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,6 +36,19 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 4 << 20
 """Bytes of an answer that templates may make smaller: a DynamoDB Query gives 1 MB of items, whose JSON is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Why a call was refused or failed.
+
+    `transient` says that the same may go well another time, `always` that an operator should hear of it even where a
+    client does: it is no matter of what was asked.
+    """
+
+    text: str
+    transient: bool
+    always: bool
 
 
 class Prepared(Protocol):
@@ -76,8 +90,8 @@ class Callee(Protocol):
     def text(self, answer: EndpointResponse) -> str:
         """What integration responses are picked by."""
 
-    def complaint(self, answer: EndpointResponse) -> tuple[str, bool] | None:
-        """Why it refused or failed, and whether the same may go well another time; None where it did neither."""
+    def complaint(self, answer: EndpointResponse) -> Complaint | None:
+        """Why it refused or failed; None where it did neither."""
 
 
 class Service:
@@ -127,11 +141,11 @@ class Service:
     def text(self, answer: EndpointResponse) -> str:
         return str(answer.status)
 
-    def complaint(self, answer: EndpointResponse) -> tuple[str, bool] | None:
+    def complaint(self, answer: EndpointResponse) -> Complaint | None:
         if answer.status < 400:
             return None
         refusal = refusal_of(answer)
-        return str(refusal), refusal.transient
+        return Complaint(str(refusal), refusal.transient, refusal.result != "refused")
 
     @property
     def _plan(self) -> Plan:
@@ -185,10 +199,10 @@ class Function:
     def text(self, answer: EndpointResponse) -> str:
         return error_message(answer)
 
-    def complaint(self, answer: EndpointResponse) -> tuple[str, bool] | None:
+    def complaint(self, answer: EndpointResponse) -> Complaint | None:
         if not failed(answer):
             return None
-        return f"failed: {(answer.body or b'')[:500].decode('utf-8', 'replace')}", False
+        return Complaint(f"failed: {(answer.body or b'')[:500].decode('utf-8', 'replace')}", False, False)
 
 
 def uri_of(integration: Integration, site: Site) -> str:

@@ -201,6 +201,8 @@ class PathWriter:
         value = values.get(name)
         if value is None:
             return f"%7B{name}%7D"
+        if not value:  # without its key, a path of S3's is all of a bucket
+            raise UnsafeHeader(f"path parameter {name} has no value")
         if _leaves(value) is not None:
             raise UnsafeHeader(f"the value of path parameter {name} holds a dot segment, a backslash or NUL")
         return quote(value, safe="/" if keyed else "")

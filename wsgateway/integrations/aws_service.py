@@ -88,10 +88,8 @@ class AwsService:
         def given(invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
             if invocation.trace is not None:
                 invocation.trace.note("endpoint response", answer)
-            if give.heard:
-                return give(invocation, answer, callee.text(answer))
-            _unheard(callee, complaints, invocation, answer)
-            return answer
+            _complain(callee, complaints, invocation, answer, give.heard)
+            return give(invocation, answer, callee.text(answer)) if give.heard else answer
 
         return call
 
@@ -125,12 +123,14 @@ class AwsService:
         return Service(integration, site, self._access, self.counts)
 
 
-def _unheard(callee: Callee, complaints: Complaints, invocation: Invocation, answer: EndpointResponse) -> None:
-    """No client gets the answer: an operator hears of what was refused. *Raises* BadGateway to be asked again."""
+def _complain(
+    callee: Callee, complaints: Complaints, invocation: Invocation, answer: EndpointResponse, heard: bool
+) -> None:
+    """Tell an operator what no client hears of, or what no message can mend. *Raises* BadGateway to be asked again."""
     complaint = callee.complaint(answer)
     if complaint is None:
         return
-    text, transient = complaint
-    if transient and invocation.event_type is EventType.DISCONNECT:
-        raise BadGateway(f"{callee.name} {text}")
-    complaints.tell(invocation, text)
+    if complaint.transient and invocation.event_type is EventType.DISCONNECT:
+        raise BadGateway(f"{callee.name} {complaint.text}")
+    if complaint.always or not heard:
+        complaints.tell(invocation, complaint.text)

@@ -261,6 +261,7 @@ def test_at_a_configured_endpoint(uri: str, target: str) -> None:
         pytest.param(MappedRequest(b"", headers=[("A", "b\r\nC: d")]), "holds CR, LF or NUL", id="two lines"),
         pytest.param(MappedRequest(b"", headers=[("A b", "c")]), "is not a header name", id="no name"),
         pytest.param(MappedRequest(b"", path={"key": "../x"}), "holds a dot segment", id="out of its segment"),
+        pytest.param(MappedRequest(b"", path={"key": ""}), "path parameter key has no value", id="all of a bucket"),
         pytest.param(MappedRequest(b"", path={"bucket": ".."}), "holds a dot segment", id="dots"),
         pytest.param(MappedRequest(b"", path={"bucket": "a\\b"}), "holds a dot segment", id="a backslash"),
     ],
