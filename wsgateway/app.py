@@ -67,7 +67,7 @@ from wsgateway.telemetry.unit import UnitProbes
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.files import share_out_here
 from wsgateway.transport.keyring import Keyring, development_keyring, remarks
-from wsgateway.transport.listener import Listener, is_loopback_host
+from wsgateway.transport.listener import Listener, Report, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.documents import Documents
 from wsgateway.upstream.egress import Egress
@@ -79,7 +79,7 @@ DEFAULT_REGION = "us-east-1"
 
 
 def integration_types(
-    upstream: Upstream, functions: Functions, aws: AwsAccess, resilience: Resilience, log: Logged
+    upstream: Upstream, functions: Functions, aws: AwsAccess, resilience: Resilience, brokers: Brokers
 ) -> dict[str, IntegrationType]:
     """Every integration type by AWS's name."""
     lambdas = AwsProxy(functions, aws, resilience)
@@ -89,13 +89,20 @@ def integration_types(
         "HTTP": Http(upstream, resilience),
         "HTTP_PROXY": HttpProxy(upstream, resilience),
         "MOCK": Mock(),
-        "PUBLISH": Publish(Brokers(log), resilience),
+        "PUBLISH": Publish(brokers, resilience),
     }
 
 
-def aws_access(upstream: Upstream, endpoints: ServiceEndpoints, log: Logged, environ: Mapping[str, str]) -> AwsAccess:
+def aws_access(
+    upstream: Upstream,
+    endpoints: ServiceEndpoints,
+    log: Logged,
+    environ: Mapping[str, str],
+    credentials: CredentialSets | None = None,
+) -> AwsAccess:
     """How integrations reach AWS, with the credentials of the process and of roles."""
-    return AwsAccess(upstream, endpoints, CredentialSets(Credentials(log), log, endpoints, environ), log)
+    sets = credentials or CredentialSets(Credentials(log), log, endpoints, environ)
+    return AwsAccess(upstream, endpoints, sets, log)
 
 
 def backends_of(
@@ -104,12 +111,16 @@ def backends_of(
     endpoints: ServiceEndpoints,
     log: Logged,
     environ: Mapping[str, str],
+    *,
+    functions: Functions | None = None,
+    credentials: CredentialSets | None = None,
+    brokers: Brokers | None = None,
 ) -> Backends:
-    """Every integration type, and what they share."""
-    aws = aws_access(upstream, endpoints, log, environ)
-    functions = Functions(surroundings)
+    """Every integration type, and what they share; what is given stands for what would be made."""
+    aws = aws_access(upstream, endpoints, log, environ, credentials)
+    functions = functions or Functions(surroundings)
     resilience = Resilience(asyncio.get_running_loop(), log)
-    types = integration_types(upstream, functions, aws, resilience, log)
+    types = integration_types(upstream, functions, aws, resilience, brokers or Brokers(log))
     return Backends(
         types=types,
         authorizers={"JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log)},
@@ -119,6 +130,14 @@ def backends_of(
         account=surroundings.account,
         resilience=resilience,
     )
+
+
+async def function_port(handler: Handler, egress: Egress, report: Report, counters: Counters) -> Listener:
+    """A port of its own on loopback for one of Lambda's APIs; no backend URL reaches it."""
+    listener = Listener(handler=handler, report=report, counters=counters)
+    await listener.start("127.0.0.1", 0, name="functions")
+    egress.deny("127.0.0.1", listener.port)
+    return listener
 
 
 async def check_definitions(
@@ -475,11 +494,7 @@ class _App:
             internal.stop_accepting()
 
     async def _serve_function(self, handler: Handler) -> Listener:
-        """A port of its own on loopback for one of Lambda's APIs; no backend URL reaches it."""
-        listener = Listener(handler=handler, report=self._unexpected, counters=self._counters)
-        await listener.start("127.0.0.1", 0, name="functions")
-        self._egress.deny("127.0.0.1", listener.port)
-        return listener
+        return await function_port(handler, self._egress, self._unexpected, self._counters)
 
     # What the parts ask of the whole
 

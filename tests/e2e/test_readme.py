@@ -42,10 +42,11 @@ TOUR = [
     ".venv/bin/wsgateway serve --redis-url redis://localhost:6379",
     ".venv/bin/wsgateway nodes",
 ]
+EXPLAIN = """.venv/bin/wsgateway explain --body '{"action": "ping"}'"""
 
 
 def test_no_command_is_left_out() -> None:
-    assert [SAMPLE, TESTS, *TOUR] == COMMANDS
+    assert [SAMPLE, TESTS, *TOUR[:3], EXPLAIN, *TOUR[3:]] == COMMANDS
 
 
 def test_the_gate_runs_the_test_command() -> None:
@@ -151,6 +152,13 @@ def test_a_mistake_is_told_as_the_readme_shows(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert result.stderr.splitlines() == block_with(TOUR[2])
+
+
+def test_a_message_is_explained_as_the_readme_shows() -> None:
+    result = shell(EXPLAIN, ROOT)
+
+    assert result.returncode == 0
+    assert result.stdout.splitlines() == block_with(EXPLAIN)
 
 
 async def test_the_rest_of_the_tour(tmp_path: Path) -> None:

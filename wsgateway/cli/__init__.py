@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from wsgateway.cli import connect, connections, deployments, nodes, routes, schema, serve, validate, version
+from wsgateway.cli import connect, connections, deployments, explain, nodes, routes, schema, serve, validate, version
 from wsgateway.errors import DefinitionError, StartError, complaint
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("serve")(serve.serve)
 app.command("dev")(serve.dev)
 app.command("validate")(validate.validate)
 app.command("routes")(routes.routes)
+app.command("explain")(explain.explain)
 app.command("schema")(schema.schema)
 app.command("connect")(connect.connect)
 app.add_typer(connections.app, name="connections")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wsgateway.authorizers.base import Authorize, AuthorizerType
 from wsgateway.dataplane.endpoint import Endpoints
+from wsgateway.dataplane.execution_log import Logging, logging_of
 from wsgateway.dataplane.origins import compile_origins
 from wsgateway.dataplane.validation import check_models, model_check, models_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
@@ -46,6 +47,8 @@ class Operation:
     """Of $disconnect: whether it is tried again where it could not be delivered."""
     authorize: Authorize | None = None
     """Of $connect: who says who the client is, before everything else."""
+    logging: Logging | None = None
+    """What the execution log tells of its events; None where that is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class CompiledStage:
     connect: Operation | None
     disconnect: Operation | None
     sequential: bool
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    """All there are, by route key."""
     check_origin: Callable[[HttpRequest], None] | None = None
     """*Raises* AccessDenied for handshakes from pages that may not connect; None where all may."""
 
@@ -214,9 +219,13 @@ def _compile(
             call = _no_target
         at_least_once = route.delivery == "AT_LEAST_ONCE"
         authorize = _authorize(api, route, authorizers)
-        operations[key] = Operation(key, checks, call, site.two_way, at_least_once, authorize)
+        operations[key] = Operation(
+            key, checks, call, site.two_way, at_least_once, authorize, logging_of(stage.settings_of(key))
+        )
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
-    default = operations.get("$default") or Operation("$default", (), _no_route, False)
+    default = operations.get("$default") or Operation(
+        "$default", (), _no_route, False, logging=logging_of(stage.settings_of("$default"))
+    )
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}
     expression, binary_format = api.route_selection_expression, api.binary_message_format
     select = route_table(expression, custom, default)
@@ -233,6 +242,7 @@ def _compile(
         connect=operations.get("$connect"),
         disconnect=operations.get("$disconnect"),
         sequential=api.message_ordering == "SEQUENTIAL",
+        operations={default.key: default} | operations,
         check_origin=None if stage.allowed_origins is None else compile_origins(stage.allowed_origins),
     )
 

@@ -13,8 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.counters import count
+from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.dataplane.hub import Sent
-from wsgateway.dataplane.reply import error_text, message_of
+from wsgateway.dataplane.reply import error_text, reply_of
 from wsgateway.errors import GatewayError, ServiceUnavailable
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
@@ -187,6 +188,8 @@ class Connection:
         stage = self._stage.current
         operation = (stage.select_binary if message.binary else stage.select)(message.data)
         invocation = Invocation(self.client, EventType.MESSAGE, operation.key, stage.variables, message=message)
+        if operation.logging is not None:
+            invocation.trace = ExecutionLog(self._gateway.log, operation.logging, invocation)
         try:
             for check in operation.checks:
                 check(invocation)
@@ -258,16 +261,17 @@ class Connection:
         faults = self._gateway.faults
         if faults.failing:
             faults.succeeded(self._key(invocation))
-        if operation.two_way:
-            message = invocation.message
-            assert message is not None  # only messages are two-way
-            reply = message_of(answer, message, self.quotas.binary)
-            if reply is not None:
-                self._reply(reply)
+        reply = reply_of(operation, invocation, answer, self.quotas)
+        if invocation.trace is not None:
+            invocation.trace.note("frame", reply)
+        if reply is not None:
+            self._reply(reply)
 
     def _fail(self, error: BaseException, invocation: Invocation) -> None:
         """Tell the client, on one-way and two-way routes alike; the connection stays open."""
         fault = self._gateway.fault_of(error, invocation)
+        if invocation.trace is not None:
+            invocation.trace.note("error", fault)
         errors = self._gateway.counters.route_errors
         key = (self.api_id, invocation.route_key, fault.response_type)
         errors[key] = errors.get(key, 0) + 1

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.backlog import MOST_IN_FLIGHT, Backlog, DisconnectEvent
+from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.errors import BadGateway, ServiceUnavailable
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse
@@ -170,6 +171,8 @@ class Disconnects:
             self._answered(event)
             return
         event.operation = operation
+        if operation.logging is not None:
+            event.invocation.trace = ExecutionLog(self._gateway.log, operation.logging, event.invocation)
         try:
             answer = operation.integrate(event.invocation)
         except Exception as error:
@@ -195,6 +198,8 @@ class Disconnects:
             self._failed(event, error)
 
     def _answered(self, event: DisconnectEvent) -> None:
+        if event.invocation.trace is not None:
+            event.invocation.trace.note("frame", None)
         faults = self._gateway.faults
         if faults.failing:
             client = event.invocation.client
@@ -208,6 +213,8 @@ class Disconnects:
         gateway, invocation = self._gateway, event.invocation
         gateway.counters.disconnect_failures += 1
         fault = gateway.fault_of(error, invocation)
+        if invocation.trace is not None:
+            invocation.trace.note("error", fault)
         event.error = fault.reason or fault.message
         final = not fault.transient
         if final or not event.at_least_once:

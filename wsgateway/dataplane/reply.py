@@ -10,7 +10,18 @@ from wsgateway.headers import returned
 from wsgateway.messages import EndpointResponse, HttpResponse, Message
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.compile import Operation
+    from wsgateway.invocation import Invocation
     from wsgateway.messages import Header
+    from wsgateway.model.quotas import Quotas
+
+
+def reply_of(operation: Operation, invocation: Invocation, answer: EndpointResponse, quotas: Quotas) -> Message | None:
+    """The frame that answers a message; None where its route is one-way, or there is nothing to send."""
+    if not operation.two_way:
+        return None
+    assert invocation.message is not None  # only messages are two-way
+    return message_of(answer, invocation.message, quotas.binary)
 
 
 def message_of(answer: EndpointResponse, message: Message, binary_allowed: bool) -> Message | None:

@@ -17,6 +17,7 @@ from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
+from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import AccessDenied, ClientFault, GatewayError, RegistryAway, ServiceUnavailable, Throttled
@@ -78,6 +79,8 @@ class WebSocketApis:
             except AccessDenied as error:
                 return self._not_let_in(connection, invocation, error)
         operation = stage.connect
+        if operation is not None and operation.logging is not None:
+            invocation.trace = ExecutionLog(gateway.log, operation.logging, invocation)
         if operation is not None and operation.authorize is not None:
             try:
                 identity = operation.authorize(invocation)
@@ -212,6 +215,8 @@ class WebSocketApis:
             self._gateway.awoken()
         if connection.taken:
             return self._ended_elsewhere(connection)
+        if invocation.trace is not None:
+            invocation.trace.note("frame", answer)
         if 200 <= answer.status <= 299:
             subprotocol = None
             for name, value in answer.headers:
@@ -245,6 +250,8 @@ class WebSocketApis:
     def _refuse(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
         connection.give_up_place()
         fault = self._gateway.fault_of(error, invocation)
+        if invocation.trace is not None:
+            invocation.trace.note("error", fault)
         count(self._gateway.counters.connects, fault.status)
         return refused_handshake(fault.status, connection.error_text(fault, invocation), invocation.request_id)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.errors import BackendFault, BadGateway, GatewayError, IntegrationFailure, Problem, ServiceUnavailable
 from wsgateway.functions.base import FunctionNotFound, InvokeRefused, TooManyInvocations
+from wsgateway.integrations.base import noted
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
 from wsgateway.integrations.lambda_place import check_target, check_variables, endpoint_of, is_remote, target_of
@@ -120,10 +121,13 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
     loop = get_running_loop()
 
     def call(invocation: Invocation, seconds: float = seconds) -> Future[EndpointResponse]:
+        payload = event(invocation, ours=ours)
+        if invocation.trace is not None:
+            invocation.trace.note("endpoint request", {"function": target.shown, "body": payload})
         try:
             invoke = functions.invoke(
                 name,
-                event(invocation, ours=ours),
+                payload,
                 deadline=loop.time() + seconds,
                 qualifier=qualifier,
                 trace_id=new_trace_id().decode(),
@@ -134,7 +138,7 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
         if gate is not None:
             gate.in_flight += 1
         invoke.add_done_callback(partial(_landed, outcome, gate, name, site))
-        return outcome
+        return outcome if invocation.trace is None else noted(invocation, outcome)
 
     return call
 

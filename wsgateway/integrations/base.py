@@ -5,10 +5,11 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from wsgateway.errors import Problem
-from wsgateway.invocation import EventType, Invocation
+from wsgateway.invocation import EventType, Invocation, Trace
 from wsgateway.messages import EndpointResponse
 from wsgateway.model.base import Path
 from wsgateway.model.integration import Integration
@@ -56,6 +57,21 @@ Attempt = Callable[..., "Future[EndpointResponse]"]
 """Asks a backend once: takes the Invocation, whatever else its integration type gives it, and as `seconds=` how long
 that may take at most; where that isn't said, as long as the integration may. The answer is as the backend gave it.
 GatewayErrors, raised at once or from the future, say by `failure` how the backend failed."""
+
+
+def noted(invocation: Invocation, answer: Future[EndpointResponse]) -> Future[EndpointResponse]:
+    """`answer`, which the event's trace hears of, if it has one."""
+    if invocation.trace is not None:
+        if answer.done():
+            _note(invocation.trace, answer)
+        else:
+            answer.add_done_callback(partial(_note, invocation.trace))
+    return answer
+
+
+def _note(trace: Trace, answer: Future[EndpointResponse]) -> None:
+    if not answer.cancelled() and answer.exception() is None:
+        trace.note("endpoint response", answer.result())
 
 
 class IntegrationType(Protocol):

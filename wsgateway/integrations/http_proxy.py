@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from wsgateway.headers import proxied
 from wsgateway.http1 import UnsafeHeader, field, request_line
+from wsgateway.integrations.base import noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers, header_lines
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each
 from wsgateway.invocation import EventType, Invocation, new_trace_id
+from wsgateway.messages import EndpointRequest
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -60,7 +62,10 @@ def _call(build: Callable[[Invocation], bytes], send: Send, bodiless: bool) -> C
             head = build(invocation)
         except (UnsafeHeader, UnicodeEncodeError) as error:
             raise unsendable(error) from error
-        return send(invocation, head, body)
+        if invocation.trace is None:
+            return send(invocation, head, body)
+        invocation.trace.note("endpoint request", EndpointRequest(head, body))
+        return noted(invocation, send(invocation, head, body))
 
     return call
 

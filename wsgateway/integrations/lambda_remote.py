@@ -15,6 +15,7 @@ from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, Integ
 from wsgateway.functions.base import MAX_PAYLOAD, MAX_RESULT, FunctionResult
 from wsgateway.http1 import field, request_line
 from wsgateway.integrations.aws_answer import KEYS_OVER, refusal_of
+from wsgateway.integrations.base import noted
 from wsgateway.integrations.lambda_event import event
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest, EndpointResponse
@@ -82,11 +83,13 @@ class RemoteFunction:
 
     def invoke(self, invocation: Invocation, *, seconds: float) -> Future[EndpointResponse]:
         """Begin an invocation of so many seconds at most; what it ends in names the function. *Raises* GatewayError."""
+        payload = event(invocation, ours=self._ours)
+        if invocation.trace is not None:
+            invocation.trace.note("endpoint request", {"function": self.name, "body": payload})
         keys = self._credentials.keys
         if keys is None:
             self.count("unsigned")
             raise IntegrationFailure(f"function {self.name}: {self._credentials.missing}", failure="")
-        payload = event(invocation, ours=self._ours)
         if len(payload) > MAX_PAYLOAD:
             self.count("error")
             reason = f"function {self.name}: its event is over {MAX_PAYLOAD} bytes"
@@ -102,7 +105,7 @@ class RemoteFunction:
         self._origin.send(
             EndpointRequest(head, payload), seconds, max_body=MAX_RESULT, gate=self._gate, exchange=exchange
         )
-        return exchange
+        return exchange if invocation.trace is None else noted(invocation, exchange)
 
     def read(self, response: EndpointResponse) -> EndpointResponse:
         """What Lambda's answer means at the route. *Raises* BadGateway, IntegrationFailure."""

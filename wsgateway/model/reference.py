@@ -12,6 +12,7 @@ TITLES = {
     "Limits": "Limits",
     "Compression": "Compression",
     "Stage": "A stage",
+    "RouteSettings": "Route settings",
     "Route": "A route",
     "RouteResponse": "A route response",
     "Parameter": "A parameter",

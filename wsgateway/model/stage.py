@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import MaxLen, MinLen
 from pydantic import Field
 
-from wsgateway.model.base import Definition, Matches
+from wsgateway.model.base import Among, Definition, Matches
 
 StageName = Annotated[
     str,
@@ -39,6 +39,19 @@ Origin = Annotated[
 ]
 
 
+class RouteSettings(Definition):
+    """What is told of events."""
+
+    logging_level: Annotated[Literal["OFF", "ERROR", "INFO"], Among(("OFF", "ERROR", "INFO"))] = "OFF"
+    """What the log tells of each event: OFF, nothing; ERROR, why it failed; INFO, every step."""
+    data_trace_enabled: bool = False
+    """true tells at INFO what was said, too: bodies and headers, the first 1,024 bytes of each, without credentials."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {"detailedMetricsEnabled", "throttlingBurstLimit", "throttlingRateLimit"}
+    )
+
+
 class Stage(Definition):
     """One stage of an API: clients connect to `/{stage}`."""
 
@@ -50,14 +63,25 @@ class Stage(Definition):
     allowed_origins: Annotated[list[Origin], MinLen(1)] | None = None
     """The origins of pages that may connect; others are 403 before any authorizer. Absent: all, as on AWS. (Ours.)"""
 
+    default_route_settings: RouteSettings = RouteSettings()
+    """What is told of the events of every route."""
+    route_settings: Mapping[str, RouteSettings] = Field(default_factory=dict)
+    """The same by route key, for routes that differ; what is absent there is as in defaultRouteSettings."""
+
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
             "accessLogSettings",
             "autoDeploy",
             "clientCertificateId",
-            "defaultRouteSettings",
             "deploymentId",
-            "routeSettings",
             "tags",
         }
     )
+
+    def settings_of(self, route_key: str) -> RouteSettings:
+        """The settings of one route."""
+        own = self.route_settings.get(route_key)
+        if own is None:
+            return self.default_route_settings
+        differs = {name: getattr(own, name) for name in own.model_fields_set}
+        return self.default_route_settings.model_copy(update=differs)

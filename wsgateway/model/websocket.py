@@ -275,6 +275,7 @@ class WebSocketApi(Definition):
         if not isinstance(routes, dict):
             return
         yield from _unknown_models(routes, data.get("models") or {})
+        yield from _unknown_routes(data.get("stages"), routes)
         if not isinstance(integrations, dict) or not isinstance(authorizers, dict):
             return
         for key, route in routes.items():
@@ -369,3 +370,13 @@ def _unknown_models(routes: Mapping[str, Any], models: object) -> Iterator[Probl
                 if isinstance(name, str) and name not in known:
                     near = did_you_mean(name, known) or "; define it under models"
                     yield Problem(("routes", key, *path, selected), f"no model is named {shown(name)}{near}")
+
+
+def _unknown_routes(stages: object, routes: Mapping[str, Any]) -> Iterator[Problem]:
+    """Settings of stages for routes that the API has not."""
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        settings = stage.get("routeSettings") if isinstance(stage, dict) else None
+        for key in settings if isinstance(settings, dict) else ():
+            if key not in routes:
+                near = did_you_mean(key, routes) or "; define it under routes"
+                yield Problem(("stages", name, "routeSettings", key), f"there is no route {shown(key)}{near}")

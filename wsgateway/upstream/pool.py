@@ -104,7 +104,7 @@ class Upstream:
                 resolver=resolver,
                 hasty=target is not None,
             )
-            origin = self._origins[key] = Origin(self._loop, dialer, self._deadlines, self._bounds)
+            origin = self._origins[key] = self._made(dialer)
         return origin
 
     def link(
@@ -121,6 +121,9 @@ class Upstream:
         found = [self.origin(scheme, host, port, share=share, tls=tls, target=target) for target in targets]
         origins = tuple(found)
         return found[0] if len(found) == 1 else self._links.setdefault(origins, Link(origins))
+
+    def _made(self, dialer: Dialer) -> Origin:
+        return Origin(self._loop, dialer, self._deadlines, self._bounds)
 
     def look_again(self) -> None:
         """From now on `origin` trusts the certificate authorities that the machine has now."""

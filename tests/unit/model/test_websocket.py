@@ -114,6 +114,65 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             id="a reply's parameters",
         ),
         pytest.param(
+            "models: {Joi: {schema: {}}}\nroutes: {say: {modelSelectionExpression: a, requestModels: {a: Join}}}",
+            "routes.say.requestModels.a: no model is named Join; did you mean Joi?",
+            id="a model that is not there",
+        ),
+        pytest.param(
+            "routes: {say: {requestModels: {a: Empty}}}",
+            "routes.say.requestModels: has no effect without modelSelectionExpression, as on AWS; "
+            "add modelSelectionExpression: '\\$default'",
+            id="models nobody selects",
+        ),
+        pytest.param(
+            "routes: {say: {modelSelectionExpression: a}}",
+            "routes.say.modelSelectionExpression: every message would be refused: requestModels names no model; "
+            "write requestModels: {$default: NAME}",
+            id="a selection among no models",
+        ),
+        pytest.param(
+            "routes: {$disconnect: {modelSelectionExpression: a, requestModels: {a: Empty}}}",
+            "routes.$disconnect.modelSelectionExpression: has no effect: $disconnect has no body, and nobody is "
+            "left to be refused; remove it",
+            id="a model of $disconnect",
+        ),
+        pytest.param(
+            "models: {my-model: {schema: {}}}",
+            "models.my-model: my-model is not allowed: a model's name is 1 to 128 letters and digits, as in Join or "
+            "Join2",
+            id="a model's name",
+        ),
+        pytest.param(
+            "models: {M: {schema: '{\"type\": }'}}",
+            'models.M.schema: is no JSON: expecting value (line 1, column 10)\n    {"type": }\n             ^',
+            id="a schema that is no JSON",
+        ),
+        pytest.param(
+            "models: {M: {schema: '[]'}}",
+            "models.M.schema: is no JSON Schema: the text holds a list; a schema is a mapping, such as {type: object}",
+            id="a schema that is a list",
+        ),
+        pytest.param(
+            "stages: {dev: {routeSettings: {sya: {loggingLevel: INFO}}}}",
+            "stages.dev.routeSettings.sya: there is no route sya; did you mean say?",
+            id="settings of no route",
+        ),
+        pytest.param(
+            "stages: {dev: {defaultRouteSettings: {detailedMetricsEnabled: true}}}",
+            "stages.dev.defaultRouteSettings.detailedMetricsEnabled: not supported yet",
+            id="detailed metrics",
+        ),
+        pytest.param(
+            "stages: {dev: {defaultRouteSettings: {throttlingRateLimit: 1}}}",
+            "stages.dev.defaultRouteSettings.throttlingRateLimit: not supported yet",
+            id="a throttle",
+        ),
+        pytest.param(
+            "stages: {dev: {defaultRouteSettings: {loggingLevel: DEBUG}}}",
+            "stages.dev.defaultRouteSettings.loggingLevel: DEBUG is none of OFF, ERROR, INFO",
+            id="another logging level",
+        ),
+        pytest.param(
             "routes: {say: {integration: 7}}",
             "routes.say.integration: expected the name of an integration, or an integration, got 7",
             id="a number for an integration",
@@ -235,3 +294,15 @@ def test_definitions_do_not_change() -> None:
 def test_only_wire_names_are_read() -> None:
     with pytest.raises(ValidationError, match="stage_variables"):
         Stage.model_validate({"stage_variables": {}})
+
+
+def test_what_a_routes_settings_leave_out_is_as_in_the_default() -> None:
+    stage = Stage.model_validate(
+        {
+            "defaultRouteSettings": {"loggingLevel": "INFO", "dataTraceEnabled": True},
+            "routeSettings": {"a": {"loggingLevel": "ERROR"}, "b": {"dataTraceEnabled": False}},
+        }
+    )
+
+    told = {key: (stage.settings_of(key).logging_level, stage.settings_of(key).data_trace_enabled) for key in "abc"}
+    assert told == {"a": ("ERROR", True), "b": ("INFO", False), "c": ("INFO", True)}

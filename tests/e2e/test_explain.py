@@ -1,0 +1,265 @@
+"""`wsgateway explain`: every step of one message, by what `serve` would run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from tests.harness import PATIENCE, backend
+from wsgateway.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+DEFINITION = r"""
+defaultApi: chat
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {stageVariables: {port: "PORT"}}, prod: {stageVariables: {port: "1024"}}}
+    models:
+      Join: {schema: {type: object, required: [room]}}
+    integrations:
+      rooms:
+        integrationType: HTTP
+        integrationUri: http://127.0.0.1:${stageVariables.port}/rooms/{room}
+        requestParameters:
+          integration.request.path.room: route.request.body.room
+          integration.request.header.Authorization: "'Bearer secret'"
+        requestTemplates:
+          $default: '{"room": $input.json("$.room"), "by": "$context.identity.sourceIp"}'
+        integrationResponses:
+          $default: {responseTemplates: {$default: '{"joined": $input.json("$.members")}'}}
+          /4\d\d/: {responseTemplates: {$default: '{"error": "no such room"}'}}
+    routes:
+      $connect: {integration: {integrationType: HTTP_PROXY, integrationUri: "http://127.0.0.1:1024/connect"}}
+      join:
+        integration: rooms
+        routeResponse: true
+        modelSelectionExpression: '\$default'
+        requestModels: {$default: Join}
+      tell: {integration: rooms}
+      many:
+        routeResponse: true
+        integration:
+          integrationType: MOCK
+          requestTemplates: {$default: '{"statusCode": 200}'}
+          integrationResponses: {$default: {responseTemplates: {$default: "#foreach($i in [1..2000])$i#end"}}}
+      lambda:
+        routeResponse: true
+        integration: {integrationType: AWS_PROXY, integrationUri: "arn:aws:lambda:eu-west-1:123456789012:function:chat"}
+      table:
+        routeResponse: true
+        integration:
+          integrationType: AWS
+          integrationUri: arn:aws:apigateway:us-east-1:dynamodb:action/PutItem
+          requestTemplates: {$default: '{"TableName": "rooms"}'}
+          integrationResponses: {$default: {responseTemplates: {$default: stored}}}
+      queue:
+        routeResponse: true
+        integration: {integrationType: PUBLISH, integrationUri: "redis://127.0.0.1:1024/0/rooms"}
+"""
+
+JOIN = '{"action": "join", "room": "lobby"}'
+
+
+@dataclass
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(folder: Path, *arguments: str, port: int = 1024) -> Result:
+    """The verb in this process: starting one takes ten times as long."""
+    file = folder / "routes.yaml"
+    file.write_text(DEFINITION.replace("PORT", str(port)))
+    nobody = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    out, err = StringIO(), StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["wsgateway", "explain", str(file), *arguments]),
+        mock.patch.dict(os.environ, nobody | {"HOME": str(folder)}, clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        main()
+    assert isinstance(end.value.code, int)
+    return Result(end.value.code, out.getvalue(), err.getvalue())
+
+
+def steps(folder: Path, *arguments: str, code: int = 0, **more: Any) -> list[tuple[str, Any]]:
+    result = run(folder, "--stage", "dev", *arguments, "--output", "json", **more)
+    assert result.returncode == code, result.stderr
+    return [(step["step"], step["value"]) for step in json.loads(result.stdout)["steps"]]
+
+
+def test_a_mock_of_the_shipped_file_goes_all_the_way() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "wsgateway", "explain", "--body", "-"],
+        cwd=ROOT, capture_output=True, text=True, input='{"action": "ping"}', timeout=PATIENCE * 2,
+    )  # fmt: skip
+
+    assert result.stdout.splitlines() == [
+        'route                 ping  ($request.body.action gives "ping")',
+        "integration response  $default",
+        'response template     {"pong":true}',
+        'frame                 {"pong":true}',
+    ]
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_without_an_answer_it_ends_at_the_request(tmp_path: Path) -> None:
+    result = run(tmp_path, "--stage", "dev", "--body", JOIN)
+
+    shown = result.stdout
+    assert result.returncode == 0
+    assert "model                 Join  (the message fits)" in shown
+    assert 'request template      {"room": "lobby", "by": "127.0.0.1"}' in shown
+    assert "endpoint request      POST /rooms/lobby\n" in shown
+    assert "Authorization: ***" in shown
+    assert "secret" not in shown
+    assert "endpoint response" not in shown
+    assert result.stderr.startswith("the backend was not called: --call does")
+
+
+def test_a_canned_answer_is_mapped_as_the_backends_would_be(tmp_path: Path) -> None:
+    (tmp_path / "message.json").write_text(JOIN)
+    found = steps(tmp_path, "--body", f"@{tmp_path}/message.json", "--response-body", '{"members": ["Ada"]}')
+
+    assert [step for step, _ in found] == [
+        "route",
+        "model",
+        "request template",
+        "endpoint request",
+        "endpoint response",
+        "integration response",
+        "response template",
+        "frame",
+    ]
+    assert found[-1][1] == {"body": '{"joined": ["Ada"]}'}
+    missing = steps(tmp_path, "--body", JOIN, "--response-status", "404")
+    assert ("integration response", r"/4\d\d/") in missing
+    assert missing[-1] == ("frame", {"body": '{"error": "no such room"}'})
+    assert steps(tmp_path, "--route", "tell", "--body", JOIN, "--response-status", "200")[-1] == ("frame", None)
+
+
+def test_an_error_is_told_with_its_reason_and_the_frame(tmp_path: Path) -> None:
+    found = steps(tmp_path, "--body", '{"action": "join"}', code=1)
+
+    assert found[1] == (
+        "model",
+        {"model": "Join", "valid": False, "errors": '[object has missing required properties (["room"])]'},
+    )
+    assert found[2][1]["type"] == "BAD_REQUEST_BODY"
+    assert '"message": "Bad request body"' in found[3][1]["body"]
+
+
+def test_what_a_template_fails_with_is_told(tmp_path: Path) -> None:
+    result = run(tmp_path, "--stage", "dev", "--route", "many", "--body", "{}")
+
+    assert result.returncode == 1
+    assert "500 API_CONFIGURATION_ERROR" in result.stdout
+    assert "responseTemplates" in result.stdout
+    assert '"message": "Internal server error"' in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_no_message_selects_what_is_not_there(tmp_path: Path) -> None:
+    found = steps(tmp_path, "--body", "hello", code=1)
+
+    assert found[0][1] == {"route": "$default", "expression": "$request.body.action", "value": None}
+    assert found[1][1]["type"] == "ACCESS_DENIED"
+
+
+@pytest.mark.parametrize(
+    ("route", "answer", "frame"),
+    [
+        pytest.param("lambda", '{"statusCode": 200, "body": "hi"}', "hi", id="a function elsewhere"),
+        pytest.param("table", "{}", "stored", id="an AWS service"),
+        pytest.param("queue", "taken", "taken", id="a broker"),
+    ],
+)
+def test_nobody_is_called_and_no_credentials_are_needed(tmp_path: Path, route: str, answer: str, frame: str) -> None:
+    asked = steps(tmp_path, "--route", route, "--body", "{}")
+    told = steps(tmp_path, "--route", route, "--body", "{}", "--response-body", answer)
+
+    assert asked[-1][0] == "endpoint request"
+    assert told[-1] == ("frame", {"body": frame})
+
+
+def test_a_handshake(tmp_path: Path) -> None:
+    asked = ("--connect", "--query", "token=a b", "--header", "Cookie: id=1")
+    accepted = steps(tmp_path, *asked, "--response-status", "204")
+    refused = steps(tmp_path, *asked, "--response-status", "403", "--response-body", "no", code=1)
+
+    request = dict(accepted)["endpoint request"]
+    assert request["request"] == "POST /connect?token=a+b"
+    assert ["Cookie", "***"] in request["headers"]
+    assert accepted[-1] == ("handshake", {"status": 101})
+    assert refused[-1][0] == "handshake"
+    assert (refused[-1][1]["status"], refused[-1][1]["body"]) == (403, "no")
+
+
+@pytest.mark.anyio
+async def test_called_it_goes_on_with_what_the_backend_answers(tmp_path: Path) -> None:
+    async with backend() as running:
+        running.answers("/rooms/lobby", (200, {}, b'{"members": ["Bob"]}'))
+        found = await asyncio.to_thread(steps, tmp_path, "--body", JOIN, "--call", port=running.port)
+        request = await running.saw("/rooms/lobby")
+
+    assert request.body == b'{"room": "lobby", "by": "127.0.0.1"}'
+    assert request.header("authorization") == "Bearer secret"
+    assert found[-1] == ("frame", {"body": '{"joined": ["Bob"]}'})
+
+
+def test_called_a_local_function_runs() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "wsgateway", "explain", "--body", '{"action": "who"}', "--call"],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE * 2, env=os.environ | {"VIRTUAL_ENV": sys.prefix},
+    )  # fmt: skip
+
+    assert result.returncode == 0, result.stderr
+    assert "endpoint request      function chat" in result.stdout
+    assert "Join a room first" in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param(["--body", "{}"], 1, "API chat has several stages; say which: --stage dev|prod", id="stages"),
+        pytest.param(["--stage", "deb"], 1, "API chat has no stage deb; did you mean dev?", id="no such stage"),
+        pytest.param(["--api", "chatt"], 1, "there is no API chatt; did you mean chat?", id="no such API"),
+        pytest.param(["--stage", "dev", "--route", "jion"], 1, "no route jion that calls anything; did you mean join?",
+                     id="no such route"),
+        pytest.param(["--header", "a: b"], 2, "only a handshake has headers and a query; add --connect", id="a header"),
+        pytest.param(["--connect", "--header", "a"], 2, "'a' is no header; write 'NAME: VALUE'", id="no header"),
+        pytest.param(["--body", "@/nowhere/x"], 2, "/nowhere/x can't be read", id="no such file"),
+        pytest.param(["--call", "--response-status", "200"], 2, "leave out --response-", id="two answers"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    result = run(tmp_path, *arguments)
+
+    assert result.returncode == code
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_invalid_file_is_told_as_validate_does(tmp_path: Path) -> None:
+    with mock.patch(f"{__name__}.DEFINITION", "apis: {}\n"):
+        result = run(tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr == f"{tmp_path}/routes.yaml:1: apis: needs at least 1 entry\n"

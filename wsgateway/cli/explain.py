@@ -1,0 +1,185 @@
+"""`wsgateway explain`: what becomes of one message, step by step."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, RegionOption
+from wsgateway.cli.terminal import indented, printable
+
+if TYPE_CHECKING:
+    from wsgateway.explain import Explanation
+
+WIDTH = 22
+"""Of the column with the steps' names."""
+
+Body = Annotated[
+    str, typer.Option(help="The message; @FILE reads it from a file, - from standard input.", show_default=False)
+]
+RouteKey = Annotated[
+    str | None,
+    typer.Option(help="The route, such as $connect (default: the one the message selects).", show_default=False),
+]
+Connect = Annotated[bool, typer.Option("--connect", help="Explain a handshake: --route '$connect'.")]
+Header = Annotated[list[str] | None, typer.Option(help="A header of the handshake: 'NAME: VALUE'.")]
+Query = Annotated[list[str] | None, typer.Option(help="A query parameter of the handshake: NAME=VALUE.")]
+Call = Annotated[bool, typer.Option("--call", help="Really call the backend, and go on with its answer.")]
+Status = Annotated[
+    int | None,
+    typer.Option(help="Go on as if the backend had answered this status.", min=100, max=599, show_default=False),
+]
+ResponseBody = Annotated[
+    str | None, typer.Option(help="… and this body (of a Lambda function: its result).", show_default=False)
+]
+ResponseHeader = Annotated[list[str] | None, typer.Option(help="… and this header: 'NAME: VALUE'.")]
+
+
+def explain(
+    file: File = DEFAULT_FILE,
+    body: Body = "",
+    route: RouteKey = None,
+    connect: Connect = False,
+    api: Annotated[str | None, typer.Option(help="The API (default: the file's default).")] = None,
+    stage: Annotated[str | None, typer.Option(help="The stage (default: the only one).")] = None,
+    header: Header = None,
+    query: Query = None,
+    call: Call = False,
+    response_status: Status = None,
+    response_body: ResponseBody = None,
+    response_header: ResponseHeader = None,
+    output: OutputOption = Output.TABLE,
+    region: RegionOption = None,
+) -> int:
+    """Show what FILE makes of a message: route, model, request, and with an answer also the response and the frame.
+
+    No backend is called without --call. Exit code 1 if the client would get an error.
+    """
+    if connect:
+        if route not in (None, "$connect"):
+            raise typer.BadParameter("is the route of --connect already", param_hint="--route")
+        route = "$connect"
+    if (header or query) and route != "$connect":
+        raise typer.BadParameter(
+            "only a handshake has headers and a query; add --connect", param_hint="--header, --query"
+        )
+    canned = response_status is not None or response_body is not None or bool(response_header)
+    if canned and call:
+        raise typer.BadParameter("really calls the backend; leave out --response-…", param_hint="--call")
+
+    import uvloop
+
+    from wsgateway.explain import Question
+    from wsgateway.explain import explain as explained
+    from wsgateway.messages import EndpointResponse
+    from wsgateway.model.loader import load
+
+    answer = None
+    if canned:
+        headers = tuple((name.encode(), value.encode()) for name, value in map(_header, response_header or ()))
+        answer = EndpointResponse(response_status or 200, headers, _content(response_body or ""))
+    question = Question(
+        api=api,
+        stage=stage,
+        route=route,
+        body=_content(body),
+        headers=tuple(map(_header, header or ())),
+        query=tuple(map(_parameter, query or ())),
+        answer=answer,
+        call=call,
+    )
+    explanation = uvloop.run(explained(load(file, os.environ), os.environ, question, region))
+    if output is Output.JSON:
+        print(json.dumps(_document(explanation), indent=2, ensure_ascii=False))
+    else:
+        _print(explanation)
+        if explanation.waits:
+            print("the backend was not called: --call does, --response-status and --response-body stand for its answer",
+                  file=sys.stderr)  # fmt: skip
+    return 1 if explanation.failed else 0
+
+
+def _content(text: str) -> bytes:
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if not text.startswith("@"):
+        return text.encode()
+    try:
+        return Path(text[1:]).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{text[1:]} can't be read: {error.strerror}", param_hint="--body") from error
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise typer.BadParameter(f"{text!r} is no header; write 'NAME: VALUE'", param_hint="--header")
+    return name.strip(), value.strip()
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is no parameter; write NAME=VALUE", param_hint="--query")
+    return name, value
+
+
+def _document(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "api": explanation.api,
+        "stage": explanation.stage,
+        "route": explanation.route,
+        "failed": explanation.failed,
+        "steps": [{"step": step, "value": value} for step, value in explanation.steps],
+    }
+
+
+def _print(explanation: Explanation) -> None:
+    for step, value in explanation.steps:
+        first, *more = printable(_text(step, value)).split("\n")
+        print(f"{step:<{WIDTH}}{first}".rstrip())
+        for line in more:
+            print(f"{'':<{WIDTH}}{line}".rstrip())
+
+
+def _text(step: str, value: Any) -> str:
+    """What a step made, as people read it."""
+    match step, value:
+        case "route", {"route": route, "expression": None}:
+            return str(route)
+        case "route", {"route": route, "expression": expression, "value": selected}:
+            gave = "the message is no JSON" if selected is None else f"{expression} gives {json.dumps(selected)}"
+            return f"{route}  ({gave})"
+        case "model", {"model": model, "valid": valid, "errors": errors}:
+            return f"{model or 'none'}  ({'the message fits' if valid else errors})"
+        case "error", {"status": status, "type": kind, "reason": reason}:
+            return f"{status} {kind}\n{reason}"
+        case ("frame", None):
+            return "none"
+        case ("handshake", {"status": 101}):
+            return "101 Switching Protocols"
+        case (_, dict()):
+            return _content_text(value)
+        case (_, str()):
+            return value
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _content_text(value: dict[str, Any]) -> str:
+    """A request, a response or a frame: first line, headers, body. All as it is, but for the events of functions."""
+    lines = [str(value[key]) for key in ("request", "status", "name") if value.get(key) not in (None, "")]
+    function = value.get("function")
+    lines += [] if function is None else [f"function {function}"]
+    fields = value.get("headers") or value.get("fields") or []
+    lines += [f"{name}: {text}" for name, text in fields]
+    body = value.get("body", value.get("bodyBase64"))
+    if not body:
+        return "\n".join(lines) or "(empty)"
+    text = body if function is None else indented(body) or body
+    return "\n".join([*lines, *([""] if lines else []), text])
