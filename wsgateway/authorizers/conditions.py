@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from operator import eq, ge, gt, le, lt
@@ -32,8 +32,8 @@ class ConditionError(ValueError):
         self.problem = problem
 
 
-def compile_conditions(block: object) -> Iterator[Condition]:
-    """Each operator and key of a Condition element. *Raises* ConditionError."""
+def compile_conditions(block: object, known: Collection[str] | None = None) -> Iterator[Condition]:
+    """Each operator and key of a Condition element. *Raises* ConditionError, also for keys other than the `known`."""
     if not isinstance(block, dict):
         raise ConditionError("", "is an object: an operator, and below it keys with their values")
     for operator, keys in block.items():
@@ -43,6 +43,9 @@ def compile_conditions(block: object) -> Iterator[Condition]:
             path = f"{operator}.{key}"
             if not isinstance(key, str) or _KEY.fullmatch(key) is None:
                 raise ConditionError(path, "is no condition key, such as aws:SourceIp")
+            if known is not None and key.lower() not in map(str.lower, known):
+                # No request would ever have it: a Deny that asks for it would deny nothing.
+                raise ConditionError(path, f"is no key that requests have here; they have {', '.join(known)}")
             yield _condition(str(operator), key.lower(), [*_values(written, path)], path)
 
 

@@ -7,7 +7,7 @@ an error, never a statement that doesn't count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -77,10 +77,11 @@ class Policy:
         return decision
 
 
-def compile_policy(document: object, *, principals: bool = False) -> Policy:
+def compile_policy(document: object, *, principals: bool = False, keys: Collection[str] | None = None) -> Policy:
     """The policy in a decoded JSON document. *Raises* PolicyError with the first thing that can't be evaluated.
 
-    `principals` allows the Principal element, which only a resource's policy has; it must be everyone's, `*`.
+    `principals` allows the Principal element, which only a resource's policy has; it must be everyone's, `*`. `keys`
+    are all that requests have, where that is known: conditions of others are refused.
     """
     if not isinstance(document, dict):
         raise PolicyError("", "a policy is an object with Version and Statement")
@@ -93,10 +94,12 @@ def compile_policy(document: object, *, principals: bool = False) -> Policy:
     statements = written if isinstance(written, list) else [written]
     if len(statements) > MAX_STATEMENTS:
         raise PolicyError("Statement", f"has more than {MAX_STATEMENTS} statements")
-    return Policy(tuple(_statement(statement, f"Statement.{n}", principals) for n, statement in enumerate(statements)))
+    return Policy(
+        tuple(_statement(statement, f"Statement.{n}", principals, keys) for n, statement in enumerate(statements))
+    )
 
 
-def _statement(written: object, path: str, principals: bool) -> _Statement:
+def _statement(written: object, path: str, principals: bool, keys: Collection[str] | None) -> _Statement:
     if not isinstance(written, dict):
         raise PolicyError(path, "a statement is an object with Effect, Action and Resource")
     for key in written:
@@ -107,7 +110,7 @@ def _statement(written: object, path: str, principals: bool) -> _Statement:
         raise PolicyError(f"{path}.Effect", "is Allow or Deny")
     _check_principal(written, path, principals)
     try:
-        conditions = tuple(compile_conditions(written.get("Condition", {})))
+        conditions = tuple(compile_conditions(written.get("Condition", {}), keys))
     except ConditionError as error:
         raise PolicyError(f"{path}.Condition.{error.path}".rstrip("."), error.problem) from error
     return _Statement(

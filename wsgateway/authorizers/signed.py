@@ -15,6 +15,8 @@ from wsgateway.errors import NotAuthorized, Problem, UnrecognizedClient
 from wsgateway.model.credential import Credential
 
 MANAGE = "execute-api:ManageConnections"
+KEYS = ("aws:PrincipalArn", "aws:SourceIp")
+"""The condition keys that a request has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
     """Policies that can't be evaluated; paths begin at the list of credentials."""
     for number, credential in enumerate(credentials):
         try:
-            compile_policy(credential.policy)
+            compile_policy(credential.policy, keys=KEYS)
         except PolicyError as error:
             path = [int(part) if part.isdigit() else part for part in error.path.split(".") if part]
             yield Problem((number, "policy", *path), error.problem)
@@ -51,7 +53,10 @@ class Signers:
         """Those of a definition that `check` found nothing wrong with."""
         signers = {
             one.access_key_id: Signer(
-                one.access_key_id, one.secret_access_key.text, one.principal_arn, compile_policy(one.policy)
+                one.access_key_id,
+                one.secret_access_key.text,
+                one.principal_arn,
+                compile_policy(one.policy, keys=KEYS),
             )
             for one in credentials
         }

@@ -108,3 +108,14 @@ def test_a_policy_that_can_not_be_evaluated_is_told_with_its_place() -> None:
     assert [(problem.path, problem.text) for problem in problems] == [
         ((1, "policy", "Statement", 0, "Effect"), "is Allow or Deny")
     ]
+
+
+def test_a_condition_that_no_request_could_meet_is_no_policy() -> None:
+    """A Deny behind such a key would deny nothing."""
+    secure = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    source = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"AWS:sourceip": "::1"}}}
+
+    (problem,) = check([credential({"Statement": [source, secure]})])
+
+    assert problem.path == (0, "policy", "Statement", 1, "Condition", "Bool", "aws:SecureTransport")
+    assert problem.text == "is no key that requests have here; they have aws:PrincipalArn, aws:SourceIp"
