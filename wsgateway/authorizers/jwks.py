@@ -71,14 +71,17 @@ class IssuerKeys:
             return keys
         renewal = self._renew()
         if renewal is not None:
-            await asyncio.shield(renewal)
+            await asyncio.wait([renewal])  # whoever leaves ends it for nobody else, and its own end is no error here
+            if not renewal.cancelled():
+                renewal.result()
         if self._clock() - self._fetched_at >= BELIEVED_SECONDS:
             raise AuthorizerFailure(f"the keys of {self._issuer} can't be had: {self._fault}")
         return self._keys
 
     def close(self) -> None:
-        """Fetch no more."""
+        """End the fetch under way; who waits for it is told that there are no keys."""
         if self._renewal is not None:
+            self._fault = "no authorizer names it any more"
             self._renewal.cancel()
 
     def _renew(self) -> Task[None] | None:

@@ -8,7 +8,6 @@ is never looked at, and its algorithm is the key's, not its own choice (RFC 8725
 from __future__ import annotations
 
 import json
-import math
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
@@ -30,6 +29,9 @@ LEAST_RSA_BITS = 2048  # RFC 7518 §3.3
 
 LEEWAY_SECONDS = 5.0
 """How far an issuer's clock may be ahead of ours."""
+
+_MOST_SECONDS = 1e15
+"""No time is so far off; what is larger may be too large for a double."""
 
 _KINDS: Mapping[Any, type[RSAKey | ECKey]] = {"RSA": RSAKey, "EC": ECKey}
 _CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
@@ -103,7 +105,7 @@ def _algorithms_of(key: RSAKey | ECKey) -> frozenset[str]:
 class Unverified:
     """A token that looks like one: its header has been read and nothing of it is to be believed."""
 
-    text: str
+    text: str = field(repr=False)
     algorithm: str
     kid: str | None
 
@@ -188,7 +190,7 @@ def _seconds(claims: Claims, name: str) -> float | None:
     value = claims.get(name)
     if value is None and name not in claims:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST_SECONDS < value < _MOST_SECONDS:
         _refuse(f"the token's {name} is no number of seconds")
     return float(value)
 

@@ -77,6 +77,18 @@ async def test_many_who_wait_share_one_fetch() -> None:
     assert world.keys.at_once(token(OLD)) is not None
 
 
+async def test_who_waits_is_answered_where_an_issuer_is_let_go() -> None:
+    world = World()
+    world.gate.clear()
+    waiting = asyncio.create_task(world.keys.find(token(OLD)))
+    await settled()
+
+    world.keys.close()
+
+    with pytest.raises(AuthorizerFailure, match="no authorizer names it any more"):
+        await waiting
+
+
 async def test_one_who_leaves_does_not_end_it_for_the_others() -> None:
     world = World()
     world.gate.clear()

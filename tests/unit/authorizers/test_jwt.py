@@ -162,6 +162,7 @@ def test_a_forged_token(make: Callable[[], str], reason: str) -> None:
         pytest.param(CLAIMS | {"exp": str(NOW + 60)}, "no number", id="an expiry as text"),
         pytest.param(CLAIMS | {"exp": True}, "no number", id="an expiry that is true"),
         pytest.param(CLAIMS | {"exp": None}, "no number", id="an expiry that is null"),
+        pytest.param(CLAIMS | {"exp": 10**400}, "no number", id="an expiry that no double holds"),
         pytest.param(CLAIMS | {"nbf": NOW + 60}, "not valid yet", id="not yet"),
         pytest.param(CLAIMS | {"iat": NOW + 60}, "not valid yet", id="issued tomorrow"),
         pytest.param(without("iss"), "issuer", id="no issuer"),
@@ -184,6 +185,12 @@ def test_an_expired_token_is_told_so() -> None:
         claims_of(signed(CLAIMS | {"exp": NOW - 1}))
 
     assert caught.value.detail == "The incoming token has expired"
+
+
+def test_a_token_is_not_shown() -> None:
+    text = signed(CLAIMS)
+
+    assert text not in repr(read(text))
 
 
 def test_an_infinite_expiry_is_no_json() -> None:
