@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsgateway.errors import ClientFault, GatewayError
-from wsgateway.integrations.retries import Tries
+from wsgateway.integrations.retries import Tries, failure_of
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -55,8 +55,8 @@ class DeadLetters:
             self._write(invocation, "the gateway is closing", attempts)
         elif (error := answer.exception()) is not None:
             self._failed(invocation, error, attempts)
-        elif (status := answer.result().status) == 429 or status >= 500:
-            self._write(invocation, f"the backend answered {status}", attempts)
+        elif cause := _cause(answer.result()):
+            self._write(invocation, cause, attempts)
 
     def _failed(self, invocation: Invocation, error: BaseException, attempts: int) -> None:
         """A fault of the client's is none of the integration's."""
@@ -89,3 +89,11 @@ class DeadLetters:
             bytes=len(message.data),
             **payload,
         )
+
+
+def _cause(answer: EndpointResponse) -> str:
+    """Why an answer is that of an integration that failed; "" where it isn't."""
+    failure = failure_of(answer)
+    if isinstance(failure, str):
+        return f"the backend failed: {failure}"
+    return f"the backend answered {answer.status}" if failure == 429 or failure >= 500 else ""

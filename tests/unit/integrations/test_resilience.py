@@ -598,6 +598,14 @@ def test_disconnect_is_not_retried_here_but_passes_the_breaker(setting: Setting)
         pytest.param(ValueError("inside"), "unexpected ValueError", id="a bug says nothing of the inside"),
         pytest.param(EndpointResponse(500), "the backend answered 500", id="500"),
         pytest.param(EndpointResponse(429), "the backend answered 429", id="429"),
+        pytest.param(
+            EndpointResponse(400, failure=429), "the backend answered 400", id="throttled, by whatever status"
+        ),
+        pytest.param(
+            EndpointResponse(200, failure="function-error"),
+            "the backend failed: function-error",
+            id="a function's error",
+        ),
         pytest.param(EndpointResponse(404), None, id="404 is an answer"),
         pytest.param(OK, None, id="200"),
         pytest.param(BadRequest("no"), None, id="the client's fault"),
