@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 from wsgateway.aws import Keys, Signer
+from wsgateway.errors import ApiConfigurationError
 from wsgateway.headers import REMOVED_AFTER_MAPPING, Backend, target_fault
 from wsgateway.http1 import UnsafeHeader, field, request_line
 from wsgateway.messages import EndpointRequest
@@ -37,7 +38,8 @@ SIGNATURE = frozenset({"host", "x-amz-content-sha256", "x-amz-date", "x-amz-secu
 """Headers that belong to the signature, besides those no mapping may set for any call of AWS."""
 
 _slot = re.compile(r"\{([A-Za-z0-9._$-]+)\}")
-_names_action = re.compile(rb"(?:^|&)Action=").search
+# Percent-encoded letters, too: whoever reads the form decodes names.
+_actions = re.compile(rb"(?:^|&)(?:A|%41)(?:c|%63)(?:t|%74)(?:i|%69)(?:o|%6[fF])(?:n|%6[eE])=([^&]*)").findall
 _names_version = re.compile(rb"(?:^|&)Version=").search
 # Whoever decodes such a value before resolving the path would step out of its segment (RFC 3986 §5.2.4, CWE-22).
 _leaves = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\\\0]").search
@@ -98,7 +100,7 @@ class RequestWriter:
     def write(self, mapped: MappedRequest, body: bytes) -> Written:
         """A request with `body` and all else of `mapped`.
 
-        *Raises* UnsafeHeader, UnicodeEncodeError for what can't be sent.
+        *Raises* UnsafeHeader, UnicodeEncodeError for what can't be sent, ApiConfigurationError for another action.
         """
         body = b"" if self._method in BODILESS else body
         if mapped.headers or mapped.query or mapped.path or self._form is not None:
@@ -160,7 +162,10 @@ class RequestWriter:
         query = [pair for pair in query if pair[0] not in over]
         if self._form is not None:
             action, version = self._form
-            if not _names_action(body):
+            named = {unquote_plus(name.decode("latin-1")) for name in _actions(body)}
+            if named - {action}:
+                raise ApiConfigurationError(f"the body names another Action than integrationUri, which is for {action}")
+            if not named and "Action" not in over:
                 query.insert(0, ("Action", action))
             if "Version" not in over and not any(name == "Version" for name, _ in query) and not _names_version(body):
                 query.append(("Version", version))

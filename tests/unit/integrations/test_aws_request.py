@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.dataplane.values import quotas
 from wsgateway.aws import Keys, ServiceEndpoints
 from wsgateway.aws.services import Services
+from wsgateway.errors import ApiConfigurationError
 from wsgateway.http1 import UnsafeHeader
 from wsgateway.integrations.aws_plan import Unplanned, plan_of
 from wsgateway.integrations.aws_request import PathWriter
@@ -269,6 +270,28 @@ def test_at_a_configured_endpoint(uri: str, target: str) -> None:
 def test_what_cannot_be_sent(mapped: MappedRequest, said: str) -> None:
     with pytest.raises(UnsafeHeader, match=said):
         written(defined(f"{US}:s3:path/{{bucket}}/{{key}}"), mapped)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"Action=DeleteTopic&TopicArn=t", id="first"),
+        pytest.param(b"Message=hi&Action=DeleteTopic", id="behind another"),
+        pytest.param(b"Action=Publish&Action=DeleteTopic", id="besides the right one"),
+        pytest.param(b"Message=hi&%41ct%69on=DeleteTopic", id="percent-encoded"),
+        pytest.param(b"Action=", id="none"),
+    ],
+)
+def test_a_body_calls_no_other_action_than_the_uri(body: bytes) -> None:
+    """It may be what a client sent."""
+    with pytest.raises(ApiConfigurationError, match="another Action than integrationUri, which is for Publish"):
+        written(defined(f"{US}:sns:action/Publish"), MappedRequest(body))
+
+
+def test_an_action_that_is_mapped_stands_alone() -> None:
+    sent = written(defined(f"{US}:sns:action/Publish"), MappedRequest(b"", query=[("Action", "ListTopics")]))
+
+    assert parsed(sent)[1] == "/?Version=2010-03-31&Action=ListTopics"
 
 
 @pytest.mark.parametrize(
