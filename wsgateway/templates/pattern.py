@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import re2
@@ -19,7 +18,7 @@ from wsgateway.templates.regex.cursor import PatternError
 from wsgateway.templates.regex.replacement import parse
 from wsgateway.templates.regex.translation import END, translate
 
-__all__ = ["Pattern", "PatternError", "PatternOverrun", "cached", "compile"]
+__all__ = ["Pattern", "PatternError", "PatternOverrun", "at_run_time", "compile"]
 
 MAX_MEMORY: Final = 1 << 20
 """Bytes of RE2's program and what it remembers of it, per pattern."""
@@ -37,8 +36,6 @@ MAX_SECONDS: Final = 0.05
 
 SECONDS_PER_MATCH: Final = 1e-5
 """What each match adds to that: finding many is no fault."""
-
-_CACHED: Final = 64
 
 _TOO_LARGE: Final = "this pattern is too large; write + or * for a high count, or name fewer characters"
 
@@ -98,9 +95,8 @@ def compile(text: str) -> Pattern:
     return Pattern(text, MAX_PROGRAM)
 
 
-@lru_cache(maxsize=_CACHED)
-def cached(text: str) -> Pattern:
-    """As `compile`, for patterns that templates make at run time: bounded more tightly, and the last few are kept."""
+def at_run_time(text: str) -> Pattern:
+    """As `compile`, for patterns that templates make at run time: bounded more tightly."""
     if len(text) > MAX_LENGTH_AT_RUN_TIME:
         problem = f"a pattern made at run time has at most {MAX_LENGTH_AT_RUN_TIME} characters"
         raise PatternError(problem, text[:40] + "…", 40)

@@ -180,14 +180,13 @@ def test_a_pattern_that_doubles_with_each_character_elsewhere_is_linear_here() -
     assert not pattern.compile("^(a+)+$").matches("a" * 100_000 + "!")
 
 
-def test_patterns_made_at_run_time_are_kept_and_bounded_more_tightly() -> None:
-    assert pattern.cached("[a-z]+") is pattern.cached("[a-z]+")
+def test_patterns_made_at_run_time_are_bounded_more_tightly() -> None:
     pattern.compile("\\p{L}{3}")
     with pytest.raises(PatternError, match="too large"):
-        pattern.cached("\\p{L}{3}")
+        pattern.at_run_time("\\p{L}{3}")
     pattern.compile("a" * 1025)
     with pytest.raises(PatternError, match="at most 1024 characters"):
-        pattern.cached("a" * 1025)
+        pattern.at_run_time("a" * 1025)
 
 
 def test_a_class_of_many_characters() -> None:
@@ -216,7 +215,7 @@ TEXTS = st.text(st.sampled_from(["a", "b", "é", "😀", "\n", "\r", "\u2028", "
 @given(st.text() | st.lists(PIECES).map("".join), TEXTS, TEXTS)
 def test_any_text_is_a_pattern_or_a_pattern_error(written: str, text: str, replacement: str) -> None:
     try:
-        compiled = pattern.cached(written)
+        compiled = pattern.at_run_time(written)
     except PatternError as error:
         assert 0 <= error.position <= len(error.expression)  # noqa: PT017 -- a pattern is fine too
         return

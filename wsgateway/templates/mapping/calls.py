@@ -58,7 +58,7 @@ def _reader(root: str, method: Method) -> Callable[[str], object] | None:
     if root == "input":
         return jsonpath.compile if method.name in _PATH_METHODS else None
     least = _REGEX_METHODS.get(method.name)
-    return None if least is None or len(method.arguments) < least else pattern.cached
+    return None if least is None or len(method.arguments) < least else pattern.at_run_time
 
 
 def _position(method: Method, reference: Reference, text: str, literal: str = "", offset: int = 0) -> int:

@@ -8,7 +8,6 @@ nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final, cast
 
 from wsgateway.invocation import Invocation, header_text
@@ -16,11 +15,10 @@ from wsgateway.templates import jsonpath
 from wsgateway.templates.document import MISSING, Format, Json, Missing, to_json
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.steps import WORK, Path, Scope
+from wsgateway.templates.vtl.kept import Kept
 from wsgateway.templates.vtl.values import NoMethod, RenderError, Tool, Value, Work, json_text
 
 _EMPTY: Final = "{}"
-_LONGEST_KEPT: Final = 256
-"""Longer paths are compiled each time: what is kept must not grow by what clients send."""
 
 
 class Input(Tool):
@@ -154,17 +152,12 @@ INPUT_METHODS: Final[dict[str, Callable[[Input, str, Work], Value]]] = {
 def compiled_path(path: str, work: Work) -> Path:
     """`path`, compiled. Raises RenderError, for what isn't JSONPath too."""
     try:
-        if len(path) <= _LONGEST_KEPT:
-            return _kept(path)
-        work.characters(len(path))
-        return jsonpath.compile(path)
+        return _compiled(path, work)
     except ExpressionError as error:
         raise RenderError(f"not a JSONPath: {error}") from error
 
 
-@lru_cache(maxsize=256)
-def _kept(path: str) -> Path:
-    return jsonpath.compile(path)
+_compiled: Final = Kept(jsonpath.compile, steps=4, most=256, longest=256)
 
 
 def _copy(document: Json | Missing) -> Json | Missing:

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from wsgateway.templates.expression import ExpressionError
-from wsgateway.templates.pattern import MAX_PROGRAM_AT_RUN_TIME, Pattern, PatternOverrun, cached
+from wsgateway.templates.pattern import Pattern, PatternOverrun, at_run_time
 from wsgateway.templates.vtl.base import ArrayList, Methods, Value, Work, int_argument, text_argument
 from wsgateway.templates.vtl.errors import RenderError
+from wsgateway.templates.vtl.kept import Kept
 from wsgateway.templates.vtl.methods_strings import replaced
 
 _Result = TypeVar("_Result")
@@ -36,11 +37,13 @@ def _replace_all(value: str, work: Work, regex: Value, replacement: Value) -> Va
     if plain is not None and "$" not in new and "\\" not in new:
         return replaced(value, plain, new, work)
     pattern = _pattern(old, work)
+    work.items(len(new))
     return _run(lambda: pattern.replace_all(value, new, work.characters))
 
 
 def _replace_first(value: str, work: Work, regex: Value, replacement: Value) -> Value:
     pattern, new = _pattern(text_argument(regex), work), text_argument(replacement)
+    work.items(len(new))
     return _run(lambda: pattern.replace_first(value, new, work.characters))
 
 
@@ -74,8 +77,10 @@ def _kept_plain(regex: str) -> str | None:
 
 
 def _pattern(regex: str, work: Work) -> Pattern:
-    work.characters(len(regex))
-    return _run(lambda: cached(regex) if len(regex) <= _LONGEST_KEPT else Pattern(regex, MAX_PROGRAM_AT_RUN_TIME))
+    return _run(lambda: _compiled(regex, work))
+
+
+_compiled: Final = Kept(at_run_time, steps=4, most=64, longest=_LONGEST_KEPT)
 
 
 def _run(use: Callable[[], _Result]) -> _Result:

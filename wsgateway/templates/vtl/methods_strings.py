@@ -93,11 +93,13 @@ def _equals_ignore_case(value: str, work: Work, other: Value) -> Value:
 
 
 def _compare_to(value: str, work: Work, other: Value) -> Value:
-    return _order(value, text_argument(other))
+    work.characters(len(found := text_argument(other)))
+    return _order(value, found)
 
 
 def _compare_ignoring_case(value: str, work: Work, other: Value) -> Value:
-    return _order(value.upper().lower(), text_argument(other).upper().lower())
+    work.characters(len(found := text_argument(other)))
+    return _order(value.upper().lower(), found.upper().lower())
 
 
 def _order(left: str, right: str) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from wsgateway.templates.vtl.compile_expressions import NotOneFunction
 from wsgateway.templates.vtl.compiler import Compiler
 from wsgateway.templates.vtl.errors import RenderError, TemplateError
+from wsgateway.templates.vtl.kept import Kept
 from wsgateway.templates.vtl.nodes import Text
 from wsgateway.templates.vtl.parser import parse
 from wsgateway.templates.vtl.runtime import MacroCode, Rendering, Run, Stop, Variables, finished
@@ -19,11 +21,6 @@ MAX_TEMPLATE: Final = 300 * 1024
 
 _EVERYTHING: Final = frozenset({"context", "input", "stageVariables", "util"})
 """What an evaluated text may ask for."""
-
-_MOST_EVALUATED: Final = 64
-_LONGEST_KEPT: Final = 1024
-_STEPS_PER_CHARACTER: Final = 20
-"""Of an evaluated text that has to be compiled."""
 
 
 class Template:
@@ -86,10 +83,6 @@ def _compile(text: str, *, evaluated: bool) -> Template:
     return Template(found[main], macros, frozenset(names), static, compiler.changes or compiler.evaluates)
 
 
-_evaluated: Final[dict[str, Template]] = {}
-"""Short texts that were evaluated lately."""
-
-
 def _evaluate(source: Value, variables: Variables, out: list[str], work: Rendering) -> None:
     """`#evaluate`. Raises RenderError, also where the text is no template."""
     if source is None:
@@ -102,17 +95,11 @@ def _evaluate(source: Value, variables: Variables, out: list[str], work: Renderi
 
 
 def _template_of(source: str, work: Rendering) -> Template:
-    found = _evaluated.get(source)
-    if found is not None:
-        work.spend()
-        return found
-    work.spend(len(source) * _STEPS_PER_CHARACTER)
     try:
-        found = _compile(source, evaluated=True)
+        return _evaluated(source, work)
     except TemplateError as error:
         raise RenderError(f"a text that #evaluate is given is no template: {error}") from error
-    if len(source) <= _LONGEST_KEPT:
-        if len(_evaluated) >= _MOST_EVALUATED:
-            _evaluated.clear()
-        _evaluated[source] = found
-    return found
+
+
+_evaluated: Final = Kept(partial(_compile, evaluated=True), steps=20, most=64, longest=1024)
+"""Texts that were evaluated lately."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wsgateway.templates.document import Number, decode
-from wsgateway.templates.vtl.values import ArrayList, NoMethod, Value, Work, call, text
+from wsgateway.templates.vtl.values import ArrayList, NoMethod, RenderError, Value, Work, call, text
 
 
 def called(value: Value, name: str, *arguments: Value) -> Value:
@@ -307,3 +307,9 @@ def test_going_through_keys_may_change_the_map() -> None:
 )
 def test_numbers_and_booleans(value: Value, name: str, arguments: list[Value], printed: str) -> None:
     assert text(called(value, name, *arguments), Work()) == printed
+
+
+@pytest.mark.parametrize("name", ["compareTo", "compareToIgnoreCase"])
+def test_what_a_string_is_compared_with_is_paid_for(name: str) -> None:
+    with pytest.raises(RenderError, match="more steps"):
+        call("a", name, ["b" * 128_000], Work(steps=900))

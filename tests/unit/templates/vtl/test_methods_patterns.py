@@ -88,6 +88,30 @@ def test_many_parts_are_paid_for(separator: str) -> None:
         called("," * 1_000_000 + "x", "split", separator)
 
 
+def test_a_long_replacement_is_paid_for_though_nothing_comes_of_it() -> None:
+    work = Work(steps=3000)
+    for _ in range(2):
+        call("a", "replaceAll", ["(c)?a", "$1" * 5000], work)
+
+    with pytest.raises(RenderError, match="more steps"):
+        call("a", "replaceFirst", ["(c)?a", "$1" * 5000], work)
+
+
+def test_what_compiling_a_pattern_takes_is_paid_for() -> None:
+    work = Work(steps=3000)
+    for number in range(2):
+        call("a", "matches", [f"{number}" * 256], work)
+        call("a", "matches", [f"{number}" * 256], work)  # kept
+
+    with pytest.raises(RenderError, match="more steps"):
+        call("a", "matches", ["x" * 256], work)
+
+
+def test_a_pattern_that_is_too_long_to_be_made_at_run_time() -> None:
+    with pytest.raises(RenderError, match="at most 1024 characters"):
+        called("a", "matches", "a" * 1025)
+
+
 TEXTS = st.text(alphabet="ab,.'\\$é😀")
 
 
