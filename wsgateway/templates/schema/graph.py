@@ -17,7 +17,7 @@ from wsgateway.errors import Problem
 from wsgateway.model.base import Path
 from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.models import DRAFT_4
-from wsgateway.templates.schema.keywords import ANNOTATIONS, keyword_problem, parts
+from wsgateway.templates.schema.keywords import ANNOTATIONS, FORMATS, keyword_problem, parts
 
 MAX_DEPTH: Final = 64
 """Schemas within schemas, and references behind references, before anything of a message is looked at."""
@@ -231,10 +231,10 @@ def _rewritten(node: Node) -> dict[str, Any]:
     """A schema whose references are places of the composed document, without what names it."""
     if node.target is not None:
         return {"$ref": f"#/definitions/{node.target.model}{_pointer(node.target.path)}", **_within(node)}
-    return {
-        **{key: value for key, value in node.schema.items() if key not in ("$ref", "$schema", "id")},
-        **_within(node),
-    }
+    kept = {key: value for key, value in node.schema.items() if key not in ("$ref", "$schema", "id")}
+    if kept.get("format") not in (None, *FORMATS):
+        del kept["format"]  # jsonschema-rs knows more of them
+    return {**kept, **_within(node)}
 
 
 def _within(node: Node) -> dict[str, Any]:

@@ -85,6 +85,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "uniqueItems": _BOOLEAN,
 }
 
+FORMATS: Final = frozenset({"date-time", "email", "hostname", "ipv4", "ipv6", "regex", "uri"})
+"""The formats that are checked; any other says nothing (validation, §7.1, leaves it free)."""
+
 ANNOTATIONS: Final = frozenset({"default", "definitions", "description", "id", "title", "$schema"})
 """Keywords that validate nothing, hence may stand beside `$ref` (draft 4 reads nothing else there)."""
 

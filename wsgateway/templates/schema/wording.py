@@ -88,7 +88,7 @@ FORMATS: Final = {
     "regex": "string {} is not a valid ECMA 262 regular expression",
     "uri": "string {} is not a valid URI",
 }
-"""The formats that are checked; any other says nothing (draft 4 §7.1 leaves it free)."""
+"""What is said of the formats that are checked."""
 
 WORDS: Final[dict[type[Kind], Words]] = {
     Kind.Type: lambda kind, value: (
