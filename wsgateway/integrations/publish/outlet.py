@@ -284,7 +284,9 @@ def _tell(handover: Handover, outcome: Outcome) -> None:
     if handover.done():
         return  # its time was over
     if isinstance(outcome, Refused):
-        failure = 503 if outcome.transient else 400  # as a backend would say it
+        failure: str | int = 503 if outcome.transient else 400  # as a backend would say it
+        if outcome.result == "lost":
+            failure = "reset"  # it may have been taken: no refusal
         error = IntegrationFailure(outcome.reason, transient=outcome.transient, failure=failure)
         handover.fail(error, outcome.result)
     else:

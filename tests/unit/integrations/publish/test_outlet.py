@@ -281,7 +281,8 @@ async def test_who_is_used_no_more_waits_for_what_takes_longer(world: World) -> 
         await asyncio.sleep(0)
     assert world.publisher.closed == 0
     later.set_result(Refused("gone", result="lost"))
-    assert (await failed(last)).reason == "gone"
+    error = await failed(last)
+    assert (error.reason, error.failure) == ("gone", "reset")
     assert world.tally.results["lost"] == 1
     await idle(world)
     assert world.publisher.closed == 1
