@@ -103,6 +103,8 @@ class ExecutionLog:
         line, _, rest = request.head.partition(b"\r\n")
         hosts = [line[6:] for line in rest.split(b"\r\n") if line[:6].lower() == b"host: "]
         uri = b"".join([*hosts[:1], *line.split(b" ")[1:2]]).decode("latin-1")
+        if not self._logging.data:
+            uri = uri.partition("?")[0]  # a query may hold what was said, a client's token too
         self._tell(f"Endpoint request URI: {uri}")
         shown = self._shown(request)
         if shown is not None:
