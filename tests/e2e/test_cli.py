@@ -107,7 +107,9 @@ async def test_validate_finds_what_only_compiling_tells(tmp_path: Path) -> None:
     ended = await wsgateway("validate", str(path))
 
     assert ended.code == 2
-    assert [line.split(":")[1] for line in ended.err.splitlines()] == ["5", "8"]
+    lines = ended.err.splitlines()
+    assert [line.split(":")[1] for line in lines if line.startswith(str(path))] == ["5", "8"]
+    assert lines[1:3] == ["    $context.stage", "    ^"]
 
 
 async def test_routes_shows_what_each_route_calls(file: str) -> None:

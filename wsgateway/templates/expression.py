@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+_SHOWN: Final = 100
+"""Characters of a line that are shown around the place."""
+
 MAX_NESTING: Final = 32
 """Things within each other in one expression; Python's stack carries several times this."""
 
@@ -14,14 +17,30 @@ MAX_NESTING: Final = 32
 class ExpressionError(ValueError):
     """An expression in a definition is wrong.
 
-    `position` counts characters from 0; `problem` says what is wrong there and what would be right.
+    `position` counts characters from 0; `problem` says what is wrong there and what would be right. As text it is all
+    of that, with the expression and a caret below the place on lines of their own.
     """
 
     def __init__(self, problem: str, expression: str, position: int = 0) -> None:
-        super().__init__(f"{problem} (at character {position + 1} of {expression!r})")
+        super().__init__(f"{problem} (at character {position + 1})\n{snippet(expression, position)}")
         self.problem = problem
         self.expression = expression
         self.position = position
+
+    @property
+    def in_one_line(self) -> str:
+        """The same for a line of a log, whatever is in the expression."""
+        return f"{self.problem} (at character {self.position + 1} of {self.expression!r})"
+
+
+def snippet(line: str, column: int) -> str:
+    """The part of `line` around `column`, counted from 0, and a caret below it."""
+    first = max(0, min(column - _SHOWN // 2, len(line) - _SHOWN))
+    before, after = ("…" if first else ""), ("…" if first + _SHOWN < len(line) else "")
+    shown = "".join(c if c.isprintable() or c == "\t" else " " for c in line[first : first + _SHOWN])
+    # What stands before the caret keeps its tabs, so that the caret is below its place however wide a tab is.
+    indent = "".join("\t" if character == "\t" else " " for character in before + shown[: column - first])
+    return f"{before}{shown}{after}\n{indent}^"
 
 
 class Cursor:

@@ -144,9 +144,26 @@ def test_errors_name_the_place(expression: str, position: int, problem: str) -> 
         compile_selection(expression)
 
     assert (caught.value.expression, caught.value.position) == (expression, position)
+    assert str(caught.value).splitlines()[1:] == [expression, " " * position + "^"]
     assert problem in str(caught.value)
     with pytest.raises(ExpressionError):
         route_table(expression, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("expression", "position", "lines"),
+    [
+        pytest.param(r"4\d{2", 3, [r"4\d{2", "   ^"], id="as it is written in the file"),
+        pytest.param("a\n\x1b[2Jb", 7, ["a  [2Jb", "       ^"], id="nothing that moves a terminal's cursor"),
+        pytest.param("\tab", 2, ["\tab", "\t ^"], id="a tab is as wide above as below"),
+        pytest.param("x" * 300, 150, ["…" + "x" * 100 + "…", " " * 51 + "^"], id="the part around the place"),
+    ],
+)
+def test_errors_show_the_place(expression: str, position: int, lines: list[str]) -> None:
+    error = ExpressionError("wrong", expression, position)
+
+    assert str(error).split("\n") == [f"wrong (at character {position + 1})", *lines]
+    assert error.in_one_line == f"wrong (at character {position + 1} of {expression!r})"
 
 
 def test_static_expressions() -> None:

@@ -154,7 +154,7 @@ def compiled_path(path: str, work: Work) -> Path:
     try:
         return _compiled(path, work)
     except ExpressionError as error:
-        raise RenderError(f"not a JSONPath: {error}") from error
+        raise RenderError(f"not a JSONPath: {error.in_one_line}") from error
 
 
 _compiled: Final = Kept(jsonpath.compile, steps=4, most=256, longest=256)

@@ -10,6 +10,7 @@ import re2
 from jsonschema_rs import Draft4Validator, RegexOptions, ValidationError
 
 from wsgateway.model.explain import shown
+from wsgateway.templates.expression import snippet
 
 LINEAR: Final = RegexOptions(size_limit=1 << 18)
 """An engine that never goes back in the text; a pattern may take 256 KiB once it is compiled."""
@@ -26,7 +27,7 @@ def pattern_problem(pattern: str) -> str | None:
         Draft4Validator({"pattern": pattern}, pattern_options=LINEAR, offline=True)
     except (ValidationError, ValueError):
         problem, position = _why(pattern)
-        return f"{shown(pattern)} {problem} (at character {position + 1})\n{_snippet(pattern, position)}"
+        return f"{shown(pattern)} {problem} (at character {position + 1})\n{snippet(pattern, position)}"
     return None
 
 
@@ -54,9 +55,3 @@ def _why(pattern: str) -> tuple[str, int]:
     except (RecursionError, OverflowError):
         return "is nested too deeply", 0
     return "can't be run: it is too large once compiled (nested repetitions), or not of ECMA 262", 0
-
-
-def _snippet(pattern: str, position: int) -> str:
-    start = max(0, position - 60)
-    line = "".join(c if c.isprintable() else " " for c in pattern[start : start + 100])
-    return f"{line}\n{' ' * (position - start)}^"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-_SHOWN: Final = 100
-"""Characters of a line that are shown around the place."""
+from wsgateway.templates.expression import snippet
 
 
 class TemplateError(ValueError):
@@ -21,7 +18,7 @@ class TemplateError(ValueError):
         self.problem = problem
         self.line = text.count("\n", 0, position) + 1
         self.column = position - start + 1
-        self.snippet = _snippet(text[start : len(text) if end < 0 else end].rstrip("\r"), position - start)
+        self.snippet = snippet(text[start : len(text) if end < 0 else end].rstrip("\r"), position - start)
         super().__init__(f"{problem} (line {self.line}, column {self.column})\n{self.snippet}")
 
 
@@ -36,13 +33,3 @@ class Wrong(Exception):
 
 class RenderError(Exception):
     """A rendering was stopped: it exceeds a budget, or has a pattern, path or template text that can't be run."""
-
-
-def _snippet(line: str, column: int) -> str:
-    """The part of `line` around `column`, counted from 0, and a caret below it."""
-    first = max(0, min(column - _SHOWN // 2, len(line) - _SHOWN))
-    before, shown = ("…" if first else ""), line[first : first + _SHOWN]
-    after = "…" if first + _SHOWN < len(line) else ""
-    # What stands before the caret keeps its tabs, so that the caret is below its place however wide a tab is.
-    indent = "".join("\t" if character == "\t" else " " for character in before + shown[: column - first])
-    return f"{before}{shown}{after}\n{indent}^"

@@ -88,7 +88,7 @@ def _run(use: Callable[[], _Result]) -> _Result:
     try:
         return use()
     except ExpressionError as error:
-        raise RenderError(f"not a regular expression that can be run: {error}") from error
+        raise RenderError(f"not a regular expression that can be run: {error.in_one_line}") from error
     except PatternOverrun as error:
         raise RenderError(str(error)) from error
 
