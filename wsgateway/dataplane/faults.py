@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.gateway import Log
 
 AGAIN_SECONDS = 10.0
-"""While a route keeps failing, one line in this time says how often."""
+"""While a route keeps failing, one line in this time says how often, and one for each other cause."""
+CAUSES = 5
+"""So many causes are told of one route in that time: those that name what clients sent may be many."""
+
+FAILURES_RATE = 10.0
+FAILURES_BURST = 100.0
+"""Lines a second about integrations: where messages make templates fail, every other one may be a new failure."""
 
 CLOSES_RATE = 10.0
 CLOSES_BURST = 100.0
@@ -29,23 +35,33 @@ Key = tuple[str, str, str]
 class _Failing:
     """One route that fails."""
 
-    __slots__ = ("since", "told", "untold")
+    __slots__ = ("causes", "since", "told", "untold")
 
     def __init__(self, now: float) -> None:
         self.since = now
         self.told = now
         self.untold = 0
+        self.causes: set[str] = set()
+        """What was told since `told`."""
+
+    def news(self, cause: str, now: float) -> bool:
+        """Whether `cause` is one to be told now."""
+        if now - self.told >= AGAIN_SECONDS:
+            self.told = now
+            self.causes.clear()
+        return cause not in self.causes and len(self.causes) < CAUSES
 
 
 class Faults:
     """Which routes fail now. `failing` is empty while all is well, so that a success costs a glance at it."""
 
-    __slots__ = ("_clock", "_closes", "_closes_untold", "_log", "failing")
+    __slots__ = ("_clock", "_closes", "_closes_untold", "_failures", "_log", "failing")
 
     def __init__(self, log: Log, clock: Callable[[], float]) -> None:
         self.failing: dict[Key, _Failing] = {}
         self._log = log
         self._clock = clock
+        self._failures = Allowance(FAILURES_RATE, FAILURES_BURST)
         self._closes = Allowance(CLOSES_RATE, CLOSES_BURST)
         self._closes_untold = 0
 
@@ -57,7 +73,8 @@ class Faults:
         state = self.failing.get(key)
         if state is None:
             state = self.failing[key] = _Failing(now)
-        elif now - state.told < AGAIN_SECONDS:
+        cause = fault.reason or fault.message
+        if not state.news(cause, now) or not self._failures.take(now):
             state.untold += 1
             return
         api, stage, route = key
@@ -67,21 +84,27 @@ class Faults:
             stage=stage,
             route=route,
             status=fault.status,
-            error=fault.reason or fault.message,
+            error=cause,
             not_told=state.untold,
             request_id=request_id,
             connection_id=connection_id,
         )
-        state.told = now
+        state.causes.add(cause)
         state.untold = 0
 
     def succeeded(self, key: Key) -> None:
         """The integration answers, perhaps again. Call it while anything is `failing`."""
         state = self.failing.pop(key, None)
-        if state is not None:
+        if state is not None and state.causes:
             api, stage, route = key
-            seconds = round(self._clock() - state.since, 1)
-            self._log("integration answers again", api=api, stage=stage, route=route, after_seconds=seconds)
+            self._log(
+                "integration answers again",
+                api=api,
+                stage=stage,
+                route=route,
+                after_seconds=round(self._clock() - state.since, 1),
+                not_told=state.untold,
+            )
 
     def closed(self, *, api: str, connection_id: str, code: int, reason: str) -> None:
         """A connection ended for a fault, or without a close frame."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgateway.dataplane.faults import AGAIN_SECONDS, CLOSES_BURST, CLOSES_RATE, Faults
+from wsgateway.dataplane.faults import AGAIN_SECONDS, CAUSES, CLOSES_BURST, CLOSES_RATE, FAILURES_BURST, Faults
 from wsgateway.errors import AccessDenied, IntegrationFailure, IntegrationTimeout
 
 KEY = ("chat", "dev", "say")
@@ -16,8 +16,8 @@ class World:
         self.lines: list[dict[str, Any]] = []
         self.faults = Faults(lambda event, **facts: self.lines.append({"event": event, **facts}), lambda: self.now)
 
-    def fail(self, key: tuple[str, str, str] = KEY) -> None:
-        self.faults.failed(key, IntegrationFailure("backend http://b refused"), request_id="r", connection_id="c")
+    def fail(self, key: tuple[str, str, str] = KEY, reason: str = "backend http://b refused") -> None:
+        self.faults.failed(key, IntegrationFailure(reason), request_id="r", connection_id="c")
 
 
 def test_the_first_failure_says_where_and_why() -> None:
@@ -50,6 +50,37 @@ def test_further_failures_are_counted_and_told_once_in_a_while() -> None:
     assert (len(world.lines), world.lines[-1]["not_told"]) == (2, 999)
 
 
+def test_another_cause_is_told_at_once_and_each_but_once() -> None:
+    world = World()
+    for reason in ("refused", "no template", "refused", "no template"):
+        world.fail(reason=reason)
+    world.faults.succeeded(KEY)
+
+    assert [line.get("error") for line in world.lines] == ["refused", "no template", None]
+    assert world.lines[-1]["not_told"] == 2
+
+
+def test_causes_that_clients_make_up_are_told_until_they_are_many() -> None:
+    world = World()
+    for number in range(100):
+        world.fail(reason=f"no path {number}")
+    assert len(world.lines) == CAUSES
+
+    world.now += AGAIN_SECONDS
+    world.fail(reason="no path 100")
+    assert world.lines[-1]["not_told"] == 100 - CAUSES
+
+
+def test_a_client_whose_every_other_message_fails_floods_no_log() -> None:
+    world = World()
+    for _ in range(1000):
+        world.fail()
+        world.faults.succeeded(KEY)
+
+    assert len(world.lines) == 2 * FAILURES_BURST
+    assert not world.faults.failing
+
+
 def test_routes_are_told_apart() -> None:
     world = World()
     world.fail()
@@ -66,7 +97,14 @@ def test_the_first_success_says_that_it_is_over() -> None:
     world.faults.succeeded(KEY)
 
     assert world.lines[1:] == [
-        {"event": "integration answers again", "api": "chat", "stage": "dev", "route": "say", "after_seconds": 2.5}
+        {
+            "event": "integration answers again",
+            "api": "chat",
+            "stage": "dev",
+            "route": "say",
+            "after_seconds": 2.5,
+            "not_told": 0,
+        }
     ]
     assert not world.faults.failing
 
