@@ -83,6 +83,14 @@ def test_the_response_selected(keys: list[str], text: str, key: str) -> None:
     )
 
 
+@pytest.mark.parametrize(("size", "key"), [(16_384, "/a*/"), (16_385, "$default")])
+def test_a_text_that_is_too_long_matches_no_pattern(size: int, key: str) -> None:
+    """A function may fail with megabytes; a pattern takes time with each character."""
+    responses = {"/a*/": template("/a*/"), "$default": template("$default")}
+
+    assert given(EndpointResponse(200), responses, text="a" * size).body == key.encode()
+
+
 @pytest.mark.parametrize("responses", [{}, {"/200/": {}}], ids=["none", "none for this status"])
 def test_a_two_way_route_needs_one_that_fits(responses: dict[str, Any]) -> None:
     with pytest.raises(ApiConfigurationError, match="no integration response matches 404"):

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 JSON = (b"Content-Type", b"application/json")
 
+MOST_MATCHED = 16_384
+"""Characters of a text that patterns are matched with: no error message has to be read further."""
+
 
 def check_responses(integration: Integration, site: Site) -> Iterator[Problem]:
     """Every pattern, parameter, template and expression that can't work."""
@@ -97,8 +100,8 @@ class ResponseMapping:
         return None if selected is None else selected.always(answer)
 
     def _select(self, text: str) -> Selected | None:
-        """The first whose pattern `text` matches as a whole, else the default one."""
-        for found, selected in self._patterns:
+        """The first whose pattern `text` matches as a whole, else the default one; a text that is too long, none."""
+        for found, selected in self._patterns if len(text) <= MOST_MATCHED else ():
             if found.matches(text):
                 return selected
         return self._default
