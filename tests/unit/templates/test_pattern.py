@@ -7,6 +7,7 @@ replaceAll(), replaceFirst() (null where Java refuses the replacement) and split
 from __future__ import annotations
 
 import json
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,18 @@ def test_whoever_is_told_may_end_the_work() -> None:
 def test_matches_that_each_look_through_the_whole_text_are_ended() -> None:
     with pytest.raises(PatternOverrun, match="take too long"):
         pattern.compile("a.*b|a").replace_all("a" * 1_000_000, "x")
+
+
+def test_one_pause_of_our_own_is_not_the_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when Python collects its garbage in between."""
+    one_pause, many = chain([0.0], repeat(9.0)), count(0.0, 9.0)
+
+    monkeypatch.setattr(pattern.time, "thread_time", lambda: next(one_pause))
+    assert pattern.compile("a").replace_all("aaaa", "x") == "xxxx"
+
+    monkeypatch.setattr(pattern.time, "thread_time", lambda: next(many))
+    with pytest.raises(PatternOverrun):
+        pattern.compile("a").replace_all("aaaa", "x")
 
 
 def test_a_pattern_that_doubles_with_each_character_elsewhere_is_linear_here() -> None:
