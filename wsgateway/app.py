@@ -57,7 +57,6 @@ from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.registry.base import DefinitionStore, NodeEntry
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
-from wsgateway.registry.url import open_registry
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
 from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.health import Probes
@@ -362,6 +361,8 @@ class _App:
         settings = self._settings
         if not settings.shared:
             return None
+        from wsgateway.registry.url import open_registry  # Redis's client takes 0.1 s to import
+
         registry = open_registry(settings.redis_url, settings.redis_prefix)
         self._definitions = registry.definitions
         for host, port in registry.link.target.addresses:

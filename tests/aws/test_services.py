@@ -117,6 +117,7 @@ apis:
           integration.request.path.bucket: "'bucket'"
           integration.request.path.key: route.request.body.key
         requestTemplates: {$default: "$input.path('$.text')"}
+        integrationResponses: {/200/: {responseTemplates: {$default: "it is there"}}}
       get:
         integrationType: AWS
         integrationMethod: GET
@@ -134,7 +135,7 @@ apis:
       record: {integration: record}
       event: {integration: event, routeResponse: true}
       start: {integration: start, routeResponse: true}
-      put: {integration: put}
+      put: {integration: put, routeResponse: true}
       get: {integration: get, routeResponse: true}
 """
 
@@ -289,6 +290,7 @@ async def test_s3_puts_and_gets_an_object(running: Gateway, cloud: Aws) -> None:
     key = "2026/grüß + you.txt"
     async with connect(running.ws("/dev?room=lobby")) as client:
         await client.send(json.dumps({"action": "put", "key": key, "text": "a note"}))
+        assert await heard(client) == "it is there"
         await cloud.saw("/bucket/notes/2026/gr%C3%BC%C3%9F%20%2B%20you.txt")
         await client.send(json.dumps({"action": "get", "key": key}))
         assert await heard(client) == "a note"

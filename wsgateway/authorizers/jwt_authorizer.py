@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from wsgateway.authorizers.base import Authorize, Identity
-from wsgateway.authorizers.jwks import Fetch, IssuerKeys, Log
-from wsgateway.authorizers.jwt import Claims, Expected, Unverified, read, scopes, verify
 from wsgateway.authorizers.sources import BEARER, SUBPROTOCOL, compile_source, protocols, read_all
 from wsgateway.errors import Problem, Unauthorized
 from wsgateway.invocation import Invocation
 from wsgateway.messages import Header
 from wsgateway.model.authorizer import Authorizer
+
+if TYPE_CHECKING:
+    from wsgateway.authorizers.jwks import Fetch, IssuerKeys, Log
+    from wsgateway.authorizers.jwt import Claims, Unverified
 
 _PROTOCOL = b"sec-websocket-protocol"
 
@@ -47,6 +49,8 @@ class JwtAuthorizers:
                 yield Problem(("identitySource", number), str(error))
 
     def compile(self, authorizer: Authorizer, scopes: Sequence[str]) -> Authorize:
+        from wsgateway.authorizers.jwt import Expected, read, verify  # what checks signatures takes 0.1 s to import
+
         source = authorizer.identity_source[0]
         reader = [(source, compile_source(source))]
         issuer = self._issuer(authorizer)
@@ -77,6 +81,8 @@ class JwtAuthorizers:
 
     def _issuer(self, authorizer: Authorizer) -> IssuerKeys:
         """One for all authorizers of an issuer; its keys stay over a reload."""
+        from wsgateway.authorizers.jwks import IssuerKeys
+
         key = _key(authorizer)
         found = self._issuers.get(key)
         if found is None:
@@ -89,6 +95,8 @@ def _key(authorizer: Authorizer) -> tuple[str, str | None]:
 
 
 def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol: str) -> Identity:
+    from wsgateway.authorizers.jwt import scopes
+
     granted = scopes(claims)
     if wanted and not wanted & granted:
         raise Unauthorized(f"the token has none of the scopes {', '.join(sorted(wanted))}")

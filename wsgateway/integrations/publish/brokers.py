@@ -9,7 +9,6 @@ from typing import Protocol
 from wsgateway.integrations.publish.base import Broker, Publisher
 from wsgateway.integrations.publish.handover import Tally
 from wsgateway.integrations.publish.outlet import Outlet
-from wsgateway.integrations.publish.redis_streams import RedisStreams
 from wsgateway.upstream.deadlines import Deadlines
 
 
@@ -84,6 +83,8 @@ def publisher(broker: Broker) -> Publisher:
     """One line for each kind of broker."""
     match broker.kind:
         case "redis":
+            from wsgateway.integrations.publish.redis_streams import RedisStreams
+
             return RedisStreams(broker)
         case "nats":
             from wsgateway.integrations.publish.nats_subjects import NatsSubjects
