@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from typing import Any
 
@@ -11,7 +12,13 @@ import pytest
 from tests.unit.dataplane.values import connecting, disconnecting, message, quotas
 from wsgateway.errors import ApiConfigurationError, BadGateway
 from wsgateway.integrations.base import Site
-from wsgateway.integrations.mapping import ResponseMapping, check_responses, compile_responses, then
+from wsgateway.integrations.mapping import (
+    ResponseMapping,
+    check_responses,
+    compile_request,
+    compile_responses,
+    then,
+)
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 from wsgateway.model.integration import Integration
@@ -419,3 +426,27 @@ async def test_an_answer_that_comes_after_all_is_dropped() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await outcome
+
+
+def test_an_event_that_is_mapped_leaves_nothing_to_the_collector() -> None:
+    """Else thousands of messages a second would wait for it."""
+    written = {
+        "integrationType": "HTTP",
+        "integrationUri": "http://backend.example/",
+        "requestTemplates": {"$default": "$context.stage"},
+        "integrationResponses": {"$default": template("$context.stage")},
+    }
+    integration, where = Integration.model_validate(written), site()
+    ask, give = compile_request(integration, where), compile_responses(integration, where)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        invocation = message("{}")
+        ask(invocation)
+        give(invocation, EndpointResponse(200, (), b"{}"), "200")
+        del invocation
+        gc.collect()
+        assert not [found for found in gc.garbage if isinstance(found, Invocation)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()

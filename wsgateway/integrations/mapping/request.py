@@ -16,6 +16,7 @@ from wsgateway.errors import ApiConfigurationError, Problem, UnsupportedMediaTyp
 from wsgateway.integrations.mapping.choice import Choice, Named, check_choice, require_text
 from wsgateway.integrations.mapping.overrides import Pairs, left_by_templates, replaced
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, header_fault, one
+from wsgateway.invocation import EventType
 from wsgateway.templates import content
 from wsgateway.templates.keys import REQUEST_ROOTS
 from wsgateway.templates.mapping import request_names, request_overrides, response_names
@@ -68,6 +69,8 @@ class RequestMapping:
         self._path = [(target.name, read) for target, read in mappings if target.place == "path"]
         templates, expression = integration.request_templates, integration.template_selection_expression
         self._choice = Choice(templates, expression, REQUEST_ROOTS, ("requestTemplates",), site)
+        self._answered = site.two_way or site.event_type is EventType.CONNECT
+        """Whether a response template may see what this one left in `$context`."""
         self._passthrough = integration.passthrough_behavior
         self._strategy = integration.content_handling_strategy
         self._aws = integration.integration_type.startswith("AWS")
@@ -101,7 +104,12 @@ class RequestMapping:
             {name: one(read(invocation)) for name, read in self._path} if self._path else {},
             binary,
         )
-        return request if invocation.template_context is None else _overridden(request, invocation, aws=self._aws)
+        if invocation.template_context is None:
+            return request
+        request = _overridden(request, invocation, aws=self._aws)
+        if not self._answered:
+            invocation.template_context = None  # the two refer to each other, and would wait for the collector
+        return request
 
     @property
     def _refuses(self) -> bool:

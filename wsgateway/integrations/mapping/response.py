@@ -90,7 +90,10 @@ class ResponseMapping:
             raise ApiConfigurationError(f"no integration response matches {_short(text)}; add one, or $default")
         if invocation.trace is not None:
             invocation.trace.note("integration response", selected.key)
-        return selected(invocation, answer)
+        try:
+            return selected(invocation, answer)
+        finally:
+            invocation.template_context = None  # the two refer to each other, and would wait for the collector
 
     def always(self, answer: EndpointResponse, text: str) -> EndpointResponse | None:
         """What goes back for `answer` whatever the event, if no template was rendered before; None if that depends."""
