@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
 import pytest
@@ -16,6 +19,23 @@ settings.load_profile("unhurried")
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": True}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """A test that waits for ever is cancelled where it waits, a little before pytest-timeout ends the whole run."""
+    test = pyfuncitem.obj
+    if not iscoroutinefunction(test):
+        return
+    marker = pyfuncitem.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker else pyfuncitem.config.getini("timeout"))
+
+    @wraps(test)
+    async def bounded(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(0.8 * limit):
+            await test(*args, **kwargs)
+
+    pyfuncitem.obj = bounded
 
 
 @pytest.fixture(scope="session", autouse=True)

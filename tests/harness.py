@@ -142,10 +142,11 @@ async def gateway(
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
-        await process.stdout.read()  # up to its end: a pipe that is open keeps the loop from closing
-        if logging is not None:
-            await logging
+        async with asyncio.timeout(PATIENCE):  # whatever it started and left behind would hold its pipes open
+            await process.wait()
+            await process.stdout.read()  # up to its end: a pipe that is open keeps the loop from closing
+            if logging is not None:
+                await logging
 
 
 async def _collect_log(stream: asyncio.StreamReader, running: Gateway) -> None:
