@@ -113,6 +113,22 @@ class Trace(Protocol):
         """`value` is what the step called `step` gave; it is not kept alive longer than the trace."""
 
 
+IDENTITY = (
+    "accessKey",
+    "accountId",
+    "apiKey",
+    "apiKeyId",
+    "caller",
+    "cognitoAuthenticationProvider",
+    "cognitoAuthenticationType",
+    "cognitoIdentityId",
+    "cognitoIdentityPoolId",
+    "principalOrgId",
+    "user",
+    "userArn",
+)
+"""What a signature, or an API key, says of who has sent a request (`$context.identity`)."""
+
 NOBODY: Mapping[str, Any] = {}
 """What is known of a client that nobody has asked who it is."""
 
@@ -138,6 +154,7 @@ class Client:
         "connection_id",
         "domain_name",
         "forwarded",
+        "identity",
         "source_ip",
         "stage",
         "user_agent",
@@ -170,6 +187,8 @@ class Client:
         """`$context.authorizer`: texts, and maps of texts; empty where no authorizer was asked."""
         self.claims: Mapping[str, Any] = NOBODY
         """The same as JSON values, for rules; not in a record, for only messages have rules."""
+        self.identity: Mapping[str, str] = NOBODY
+        """What `$context.identity` has beside `sourceIp` and `userAgent`, under names of IDENTITY."""
 
 
 class Invocation:
@@ -312,6 +331,10 @@ class Invocation:
         return self._query
 
 
+def _of_identity(name: str) -> Callable[[Invocation], str | None]:
+    return lambda i: i.client.identity.get(name)
+
+
 CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {
     "apiId": lambda i: i.client.api_id,
     "stage": lambda i: i.client.stage,
@@ -333,4 +356,4 @@ CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {
     "identity.sourceIp": lambda i: i.client.source_ip,
     "identity.userAgent": lambda i: i.client.user_agent,
     "callbackUrl": lambda i: i.client.callback_url,  # ours: always directly usable
-}
+} | {f"identity.{name}": _of_identity(name) for name in IDENTITY}

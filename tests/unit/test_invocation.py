@@ -68,6 +68,17 @@ def test_an_event_says(event: str, name: str, value: str | None) -> None:
     assert EVENTS[event].context(name) == value
 
 
+def test_an_identity_has_what_a_signature_says() -> None:
+    invocation = message("hi")
+    assert invocation.context("identity.userArn") is None
+
+    invocation.client.identity = {"userArn": "arn:aws:iam::123456789012:user/ann", "sourceIp": "evil"}
+
+    assert invocation.context("identity.userArn") == "arn:aws:iam::123456789012:user/ann"
+    assert invocation.context("identity.accountId") is None
+    assert invocation.context("identity.sourceIp") == "203.0.113.9"
+
+
 @pytest.mark.parametrize("event", EVENTS)
 def test_ids_and_times_stay_what_they_are_within_an_event(event: str) -> None:
     invocation = EVENTS[event]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wsgateway.errors import Problem
@@ -23,6 +23,8 @@ class Identity:
     """Unix time at which the connection is to be closed; None for never."""
     subprotocol: str = ""
     """What is echoed where $connect picks no subprotocol, since a token came among those the client offered."""
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """What `$context.identity` has beside `sourceIp` and `userAgent`, under names of `invocation.IDENTITY`."""
 
 
 Authorize = Callable[[Invocation], Identity | Awaitable[Identity]]

@@ -107,7 +107,8 @@ class Connection:
 
     def identified(self, identity: Identity) -> None:
         """An authorizer has said who the client is."""
-        self.client.authorizer, self.client.claims = identity.context, identity.claims
+        client = self.client
+        client.authorizer, client.claims, client.identity = identity.context, identity.claims, identity.identity
         self.expires = identity.expires
         self.subprotocol = identity.subprotocol.encode()
 

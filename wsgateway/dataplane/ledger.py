@@ -44,6 +44,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     callback_url: str
     forwarded: bytes
     authorizer: dict[str, str | dict[str, str]] = {}
+    identity: dict[str, str] = {}
 
 
 _decoder = msgspec.msgpack.Decoder(Record)
@@ -65,6 +66,7 @@ def record_of(client: Client) -> bytes:
             callback_url=client.callback_url,
             forwarded=client.forwarded,
             authorizer=dict(client.authorizer),
+            identity=dict(client.identity),
         )
     )
 
@@ -90,7 +92,7 @@ def client_of(connection_id: str, data: bytes) -> Client:
         callback_url=record.callback_url,
         forwarded=record.forwarded,
     )
-    client.authorizer = record.authorizer
+    client.authorizer, client.identity = record.authorizer, record.identity
     return client
 
 

@@ -69,6 +69,8 @@ def _request_context(invocation: Invocation, ours: bool) -> dict[str, Any]:
     identity = {"sourceIp": client.source_ip}
     if client.user_agent is not None:
         identity = {"userAgent": client.user_agent, **identity}
+    if client.identity:
+        identity = {**client.identity, **identity}
     if client.authorizer:
         context["authorizer"] = client.authorizer
     context |= {

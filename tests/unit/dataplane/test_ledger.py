@@ -324,4 +324,9 @@ def test_a_record_keeps_what_an_authorizer_said() -> None:
     known = client()
     known.authorizer = {"principalId": "ann", "claims": {"role": "admin"}}
 
-    assert client_of(known.connection_id, record_of(known)).authorizer == known.authorizer
+    known.identity = {"userArn": "arn:aws:iam::123456789012:user/ann"}
+
+    found = client_of(known.connection_id, record_of(known))
+
+    assert found.authorizer == known.authorizer
+    assert found.identity == known.identity

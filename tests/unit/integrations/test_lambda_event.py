@@ -72,6 +72,18 @@ def test_a_connect_has_the_clients_headers_and_query() -> None:
     assert value["stageVariables"] == {"backend": "b"}
 
 
+def test_who_has_signed_the_handshake_is_in_the_identity() -> None:
+    invocation = connecting()
+    invocation.client.identity = {"accessKey": "AKIAIOSFODNN7EXAMPLE", "accountId": "123456789012"}
+
+    assert parsed(invocation)["requestContext"]["identity"] == {
+        "accessKey": "AKIAIOSFODNN7EXAMPLE",
+        "accountId": "123456789012",
+        "userAgent": "tests/1",
+        "sourceIp": "203.0.113.9",
+    }
+
+
 def test_a_connect_without_a_query_has_no_key_for_it() -> None:
     value = parsed(connecting())
 
