@@ -17,9 +17,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from wsgateway.errors import BadGateway
-from wsgateway.headers import REMOVED_FROM_EVENTS, RESTATED
+from wsgateway.events import maps, request_context, request_headers
+from wsgateway.headers import REMOVED_FROM_EVENTS
 from wsgateway.http1 import is_token
-from wsgateway.invocation import EventType, Invocation, new_trace_id
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse, Header, HttpRequest
 
 
@@ -38,7 +39,7 @@ def event(invocation: Invocation, *, ours: bool) -> bytes:
             pass
     if invocation.stage_variables:
         value["stageVariables"] = dict(invocation.stage_variables)
-    value["requestContext"] = _request_context(invocation, ours)
+    value["requestContext"] = request_context(invocation, ours=ours)
     encoded = False
     if invocation.message is not None:
         if invocation.message.binary:
@@ -50,68 +51,12 @@ def event(invocation: Invocation, *, ours: bool) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _request_context(invocation: Invocation, ours: bool) -> dict[str, Any]:
-    client = invocation.client
-    kind = invocation.event_type
-    context: dict[str, Any] = {"routeKey": invocation.route_key}
-    if kind is EventType.DISCONNECT:
-        context["disconnectStatusCode"] = invocation.status_code
-    if kind is EventType.MESSAGE:
-        context["messageId"] = invocation.message_id
-    context |= {
-        "eventType": kind.value,
-        "extendedRequestId": invocation.request_id,
-        "requestTime": invocation.context("requestTime"),
-        "messageDirection": "IN",
-    }
-    if kind is EventType.DISCONNECT:
-        context["disconnectReason"] = invocation.reason
-    identity = {"sourceIp": client.source_ip}
-    if client.user_agent is not None:
-        identity = {"userAgent": client.user_agent, **identity}
-    if client.identity:
-        identity = {**client.identity, **identity}
-    if client.authorizer:
-        context["authorizer"] = client.authorizer
-    context |= {
-        "stage": client.stage,
-        "connectedAt": client.connected_at,
-        "requestTimeEpoch": invocation.epoch,
-        "identity": identity,
-        "requestId": invocation.request_id,
-        "domainName": client.domain_name,
-        "connectionId": client.connection_id,
-        "apiId": client.api_id,
-    }
-    if ours:
-        context["callbackUrl"] = client.callback_url
-    return context
-
-
 def _handshake(invocation: Invocation, request: HttpRequest) -> Iterator[tuple[str, Any]]:
     """Headers and query of the handshake, each as a map of last values and one of all values."""
-    headers = [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in request.headers
-        if name.lower() not in REMOVED_FROM_EVENTS and name.lower() not in RESTATED
-    ]
-    trace = request.header(b"x-amzn-trace-id") or new_trace_id()
-    headers.append(("X-Amzn-Trace-Id", trace.decode("latin-1")))
-    for line in invocation.client.forwarded.decode("latin-1").splitlines():
-        name, _, text = line.partition(": ")
-        headers.append((name, text))
-    yield from _maps("headers", "multiValueHeaders", sorted(headers, key=lambda header: header[0].lower()))
+    yield from maps("headers", "multiValueHeaders", request_headers(invocation, request, without=REMOVED_FROM_EVENTS))
     query = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
     if query:
-        yield from _maps("queryStringParameters", "multiValueQueryStringParameters", query)
-
-
-def _maps(single: str, multi: str, pairs: list[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
-    all_values: dict[str, list[str]] = {}
-    for name, value in pairs:
-        all_values.setdefault(name, []).append(value)
-    yield single, {name: values[-1] for name, values in all_values.items()}
-    yield multi, all_values
+        yield from maps("queryStringParameters", "multiValueQueryStringParameters", query)
 
 
 def answer(payload: bytes, *, event_type: EventType, two_way: bool) -> EndpointResponse:
