@@ -42,6 +42,7 @@ from wsgateway.deployments_api import DeploymentsApi
 from wsgateway.errors import Problem, StartError
 from wsgateway.facts import node_facts
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
+from wsgateway.guard import Guard
 from wsgateway.installation import Installation
 from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
@@ -280,6 +281,7 @@ class _App:
             partial(node_facts, gateway, backends, deployments, agreement, self._log.writer, installation),
             shown=None if worker is None else worker.show,
         )
+        guard = Guard(self._secret, open=is_loopback_host(settings.internal_host))
         directory = Directory(gateway, self._entry, None if installation is None else installation.peers)
         probes = Probes(
             ready=self._why_not_ready,
@@ -288,8 +290,7 @@ class _App:
             otherwise=DeploymentsApi(
                 deployments,
                 nodes=directory.living,
-                secret=self._secret,
-                open=is_loopback_host(settings.internal_host),
+                guard=guard,
                 otherwise=NodesPage(directory, ConnectionsApi(gateway, signed=False, directory=directory)),
             ),
         )
