@@ -20,7 +20,7 @@ import msgspec
 
 from wsgateway.errors import RegistryAway
 
-__all__ = ["DefinitionStore", "LookUp", "NodeEntry", "Nodes", "Orphans", "RegistryAway", "Stored", "View"]
+__all__ = ["DefinitionStore", "LookUp", "NodeEntry", "Nodes", "Orphans", "RegistryAway", "Stored", "Tickets", "View"]
 
 KEPT = 10
 """Deployments that are kept."""
@@ -192,3 +192,18 @@ class DefinitionStore(Protocol):
 
         What `instead` has under digests that are not kept goes then, but for this one.
         """
+
+
+class Tickets(Protocol):
+    """What is said of clients that may come once, each with a ticket, until they do or their time is over.
+
+    The store knows a ticket by a digest alone; what is kept under it is the caller's, who also tells whether it can be
+    trusted. How much is kept is bounded by how long: `put` *raises* RegistryAway where there is no room.
+    """
+
+    async def put(self, digest: bytes, data: bytes, ttl: float) -> None:
+        """Keep `data` for `ttl` seconds, by the store's clock. A digest is put once: tickets are random."""
+
+    async def take(self, digest: bytes) -> bytes | None:
+        """What was put, to one caller on one node; None to all others, and when its time is over. Where the answer is
+        lost it may have been taken, and nobody gets it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from wsgateway.registry.link import Link
 from wsgateway.registry.redis import RedisNodes, RedisOrphans
 from wsgateway.registry.redis_definitions import RedisDefinitions
+from wsgateway.registry.redis_tickets import RedisTickets
 from wsgateway.registry.target import target
 
 
@@ -18,9 +19,16 @@ class Registry:
     nodes: RedisNodes
     orphans: RedisOrphans
     definitions: RedisDefinitions
+    tickets: RedisTickets
 
 
 def open_registry(url: str, prefix: str) -> Registry:
     """The registry at a URL that is not `memory://`; nothing is connected yet. *Raises* SettingError."""
     link = Link(target(url), prefix)
-    return Registry(link, RedisNodes(link), RedisOrphans(link), RedisDefinitions(link.command, prefix))
+    return Registry(
+        link,
+        RedisNodes(link),
+        RedisOrphans(link),
+        RedisDefinitions(link.command, prefix),
+        RedisTickets(link.command, prefix),
+    )
