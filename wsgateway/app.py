@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import socket
 import sys
@@ -11,13 +10,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn
 
-import anyio
 import uvloop
 
 from wsgateway import __version__
-from wsgateway.announce import announce
 from wsgateway.archive import Archive
 from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
@@ -58,8 +54,8 @@ from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.registry.base import DefinitionStore, NodeEntry
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
+from wsgateway.serving import Serving
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
-from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
@@ -72,7 +68,6 @@ from wsgateway.transport.proxies import TrustedProxies
 from wsgateway.upstream.documents import Documents
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
-from wsgateway.watch import watch_code, watch_file
 from wsgateway.workers import Worker
 
 DEFAULT_REGION = "us-east-1"
@@ -192,7 +187,6 @@ class _App:
         self._counters = Counters()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._started = int(time.time() * 1000)
-        self._failed: StartError | None = None
         self._elsewhere = False
         """Redis is on another machine, and nodes may be."""
         self._definitions: DefinitionStore = MemoryDefinitions(MemoryStore())
@@ -208,7 +202,7 @@ class _App:
         self._secret = installation_secret(settings.installation_secret_file, self._environ)
         loaded = load(settings.file, self._environ)
         self._log = Log(LogWriter(), **({} if self._worker is None else {"worker": self._worker.index}))
-        self._keyring = keyring = self._new_keyring()
+        keyring = self._new_keyring()
         try:
             await self._run(loaded, keyring)
         finally:
@@ -230,7 +224,7 @@ class _App:
             extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
         )
         backends = backends_of(upstream, surroundings, endpoints, self._log, self._environ)
-        self._functions = functions = backends.functions
+        functions = backends.functions
         checked = check(loaded, backends, keyring)
         self._certificates = Certificates(checked.certificates)
         self._files = files = share_out_here(settings.max_connections)
@@ -348,7 +342,20 @@ class _App:
                 egress.deny_own(host, port)
             for port in () if worker is None else worker.seat.node_ports:
                 egress.deny_own(settings.internal_host, port)
-            await self._serve(public, internal)
+            await Serving(
+                settings=settings,
+                node=node,
+                deployments=deployments,
+                functions=functions,
+                installation=installation,
+                worker=worker,
+                public=public,
+                internal=internal,
+                address=lambda: self._entry().address,
+                elsewhere=self._elsewhere,
+                leaving=keyring.discard,
+                writer=self._log.writer,
+            ).run()
         finally:
             for listener in (*listeners, invoke_api):
                 listener.close()
@@ -400,100 +407,6 @@ class _App:
                 raise
             await start(0)
             self._log("the usual port for TLS is taken", port=public.tls_port, usual=port)
-
-    async def _serve(self, public: Listener, internal: Listener) -> None:
-        settings, node, worker, installation = self._settings, self._node, self._worker, self._installation
-        # The signals are heard before anybody is told that there is somebody to send them to.
-        async with heard_signals() as orders:
-            # What exists now lives as long as the process; the collector need not look at it again.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(5_000, 20, 50)
-            if worker is not None:
-                worker.changed = partial(self._look_at_board, worker, public, internal)
-                worker.follow(orders)
-            if installation is None:
-                self._ready(public, internal)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(node.sweep)
-                if settings.shared:
-                    tasks.start_soon(self._deployments.follow)
-                if installation is not None:
-                    tasks.start_soon(installation.membership.run)
-                    tasks.start_soon(self._ready_later, installation, public, internal, tasks.cancel_scope)
-                if settings.dev:
-                    tasks.start_soon(watch_file, settings.file.resolve(), self._deployments)
-                    tasks.start_soon(watch_code, self._functions, self._deployments)
-                await self._hear(orders, tasks)
-                if installation is not None:
-                    await installation.membership.leave()
-                tasks.cancel_scope.cancel()
-            if self._failed is not None:
-                raise self._failed
-
-    def _ready(self, public: Listener, internal: Listener) -> None:
-        """Clients may come. *Raises* StartError where that can't be told."""
-        self._node.ready = True
-        if self._worker is None:
-            announce(self._settings, port=public.port, tls_port=public.tls_port, internal_port=internal.port)
-        else:
-            self._worker.report("ready")
-
-    async def _ready_later(
-        self, installation: Installation, public: Listener, internal: Listener, scope: anyio.CancelScope
-    ) -> None:
-        """Clients may come as soon as this node has its slot: before that each of them would be refused. Whoever
-        accepts them without Redis need not wait."""
-        if self._settings.redis_away == "refuse":
-            await installation.wait_for_slot()
-        address = self._entry().address
-        if self._elsewhere and is_loopback_host(address.rpartition(":")[0].strip("[]")):
-            self._log(
-                "nodes on other machines can't reach this one: give --internal-host, or --advertise", address=address
-            )
-        try:
-            self._ready(public, internal)
-        except StartError as error:
-            self._failed = error
-            scope.cancel()
-
-    async def _hear(self, orders: Orders, tasks: anyio.abc.TaskGroup) -> None:
-        """Reload when told to; drain at the first other order, whatever a reload waits for."""
-        async with anyio.create_task_group() as reloads:
-            async for order, cause in orders:
-                if order is Order.LEAVE:
-                    self._leave()
-                if order is Order.DRAIN:
-                    self._log("draining", connections=len(self._gateway.hub), cause=cause)
-                    break
-                reloads.start_soon(self._deployments.reload)
-            reloads.cancel_scope.cancel()
-        tasks.start_soon(self._leave_at_once_on, orders)
-        if self._worker is not None:
-            self._worker.report("draining")
-        if self._installation is not None:
-            self._installation.membership.draining()
-        await self._node.drain()
-
-    async def _leave_at_once_on(self, orders: Orders) -> None:
-        """An order to leave ends the process without waiting for anybody."""
-        async for order, _ in orders:
-            if order is Order.LEAVE:
-                self._leave()
-
-    def _leave(self) -> NoReturn:
-        self._log("leaving at once", connections=len(self._gateway.hub))
-        self._log.writer.close(0.5)
-        self._keyring.discard()
-        os._exit(1)
-
-    def _look_at_board(self, worker: Worker, public: Listener, internal: Listener) -> None:
-        """New clients are for the other workers, if this one alone ends; new calls too, if its supervisor is gone and
-        the ports are somebody else's to have."""
-        if worker.stands_aside or worker.alone:
-            public.stop_accepting()
-        if worker.alone:
-            internal.stop_accepting()
 
     async def _serve_function(self, handler: Handler) -> Listener:
         return await function_port(handler, self._egress, self._unexpected, self._counters)
