@@ -19,6 +19,7 @@ from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
 from wsgateway.dataplane.agreement import Agreement
+from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.callback import CallbackUrls
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
@@ -124,6 +125,7 @@ def backends_of(
         aws=aws,
         account=surroundings.account,
         resilience=resilience,
+        buckets=Buckets(time.monotonic),
     )
 
 
@@ -240,6 +242,7 @@ class _App:
             callback_url=_no_callback_url,
             show_reasons=settings.dev,
             max_connections=files.clients,
+            buckets=backends.buckets,
         )
         gateway.disconnects = Disconnects(gateway, retry_seconds=settings.disconnect_retry_seconds)
         self._node = node = Node(gateway, drain_window=settings.drain_window)

@@ -9,6 +9,7 @@ from wsgateway.authorizers import signed
 from wsgateway.authorizers.base import AuthorizerType
 from wsgateway.authorizers.signed import Signers
 from wsgateway.aws import Credentials, CredentialSets
+from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.functions import Account, Functions
@@ -38,6 +39,8 @@ class Backends:
     functions: Functions
     aws: AwsAccess
     resilience: Resilience
+    buckets: Buckets
+    """What limits on events take from."""
 
     @property
     def lambdas(self) -> AwsProxy:
@@ -133,7 +136,7 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
     found += [Problem(("credentials", *each.path), each.text) for each in signed.check(definitions.credentials)]
     problems = [source.locate(problem) for problem in found]
     try:
-        deployment = compile_deployment(loaded, backends.types, backends.authorizers)
+        deployment = compile_deployment(loaded, backends.types, backends.authorizers, backends.buckets)
     except DefinitionError as error:
         problems += error.problems
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsgateway.authorizers.base import Authorize, AuthorizerType
+from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
 from wsgateway.dataplane.origins import compile_origins
@@ -32,6 +33,11 @@ from wsgateway.templates.selection import RESERVED, route_table
 Check = Callable[[Invocation], None]
 """Raises GatewayError where the event may not go on. It does not wait."""
 
+Admit = Callable[[Invocation], Awaitable[None] | None]
+"""What limits how many events there may be. *Raises* GatewayError (Throttled, …), at once or later. None says that the
+event goes on now; what it gives otherwise is waited for, and the connection's next messages wait behind it. It is asked
+for each $connect, once it is known who connects, and for each message before anything else, and waits rarely."""
+
 EVENT_TYPES = {"$connect": EventType.CONNECT, "$disconnect": EventType.DISCONNECT}
 
 
@@ -49,6 +55,8 @@ class Operation:
     """Of $connect: who says who the client is, before everything else."""
     logging: Logging | None = None
     """What the execution log tells of its events; None where that is nothing."""
+    admit: Admit | None = None
+    """Asked before everything but `authorize`; None where nothing limits the route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +109,15 @@ class Deployment:
 
 
 def compile_deployment(
-    loaded: Loaded, types: Mapping[str, IntegrationType], authorizers: Mapping[str, AuthorizerType]
+    loaded: Loaded,
+    types: Mapping[str, IntegrationType],
+    authorizers: Mapping[str, AuthorizerType],
+    buckets: Buckets,
 ) -> Deployment:
-    """Compile every API and stage. *Raises* DefinitionError with every problem, each with its line."""
+    """Compile every API and stage; what limits them takes from `buckets`.
+
+    *Raises* DefinitionError with every problem, each with its line.
+    """
     definitions = loaded.definitions
     problems: list[Problem] = []
     stages: dict[tuple[str, str], CompiledStage] = {}
@@ -182,6 +196,28 @@ def _in_stages(text: str, names: list[str]) -> str:
     said, *place = text.split("\n")
     where = f"in stage {names[0]}" if len(names) == 1 else f"in stages {in_words(names)}"
     return "\n".join([f"{said} ({where})", *place])
+
+
+def in_turn(admits: Sequence[Admit]) -> Admit | None:
+    """All of them, one after the other; None where there is none."""
+    if len(admits) < 2:
+        return admits[0] if admits else None
+
+    def admit(invocation: Invocation) -> Awaitable[None] | None:
+        for number, each in enumerate(admits):
+            pending = each(invocation)
+            if pending is not None:
+                return later(pending, admits[number + 1 :], invocation)
+        return None
+
+    async def later(pending: Awaitable[None], following: Sequence[Admit], invocation: Invocation) -> None:
+        await pending
+        for each in following:
+            more = each(invocation)
+            if more is not None:
+                await more
+
+    return admit
 
 
 def _uses(api_id: str, api: WebSocketApi, definitions: Definitions) -> Iterator[tuple[Integration, Site]]:

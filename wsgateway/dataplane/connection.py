@@ -34,10 +34,12 @@ class Connection:
     """One client's connection, from its handshake on. Messages start in order and are not serialised.
 
     At most `maxInFlight` messages and twice `maxMessageBytes` are in flight; then reading pauses. With
-    `messageOrdering: SEQUENTIAL` one message runs at a time and the others count as in flight.
+    `messageOrdering: SEQUENTIAL` one message runs at a time and the others count as in flight. While what limits a
+    message has to be asked, it and those behind it count so, too.
     """
 
     __slots__ = (
+        "_admitting",
         "_bytes",
         "_disconnect_timer",
         "_disconnected",
@@ -46,6 +48,7 @@ class Connection:
         "_leaving",
         "_opened_at",
         "_paused",
+        "_sequential",
         "_stage",
         "_waiting",
         "client",
@@ -76,7 +79,11 @@ class Connection:
         self._paused = False
         self._leaving = False
         """The node drains, and its turn has come."""
-        self._waiting: deque[Message] | None = deque() if stage.current.sequential else None
+        self._sequential = stage.current.sequential
+        self._admitting = False
+        """What limits its next message is being asked."""
+        self._waiting: deque[Message] | None = None
+        """Messages that can't start yet; None before the first."""
         self.closed: tuple[int, str] | None = None
         """Code and reason, once a close has begun."""
         self.counted_as = ""
@@ -142,10 +149,11 @@ class Connection:
                 return
         self.last_heard = gateway.loop.time()
         gateway.counters.messages_in += 1
-        waiting = self._waiting
-        if waiting is not None and self._in_flight:
+        if self._admitting or (self._sequential and self._in_flight):
             self._take(message)
-            waiting.append(message)
+            if self._waiting is None:
+                self._waiting = deque()
+            self._waiting.append(message)
             return
         self._start(message)
 
@@ -191,6 +199,37 @@ class Connection:
         invocation = Invocation(self.client, EventType.MESSAGE, operation.key, stage.variables, message=message)
         if operation.logging is not None:
             invocation.trace = ExecutionLog(self._gateway.log, operation.logging, invocation)
+        if operation.admit is not None:
+            try:
+                pending = operation.admit(invocation)
+            except Exception as error:
+                self._fail(error, invocation)
+                return
+            if pending is not None:
+                self._take(message)
+                self._admitting = True
+                ensure_future(pending).add_done_callback(partial(self._admitted, operation, invocation))
+                return
+        self._run(operation, invocation, message)
+
+    def _admitted(self, operation: Operation, invocation: Invocation, future: Future[None]) -> None:
+        """What limits the message has been asked: it goes on or is refused, and those behind it start."""
+        message = invocation.message
+        assert message is not None  # MESSAGE events have one
+        error = ServiceUnavailable("the node is closing") if future.cancelled() else future.exception()
+        if self._gateway.clock() > self._gateway.check_at:
+            self._gateway.awoken()
+        self._admitting = False
+        self._give_back(message)
+        if self._disconnected:
+            return  # nothing follows $disconnect
+        if error is None:
+            self._run(operation, invocation, message)
+        else:
+            self._fail(error, invocation)
+        self._go_on()
+
+    def _run(self, operation: Operation, invocation: Invocation, message: Message) -> None:
         try:
             for check in operation.checks:
                 check(invocation)
@@ -229,13 +268,13 @@ class Connection:
             self._fail(error, invocation)
         else:
             self._answer(operation, invocation, future.result())
-        self._release(message)
-
-    def _release(self, message: Message) -> None:
         self._give_back(message)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """A message is through, or is running: those that waited for that start, and reading goes on."""
         waiting = self._waiting
-        while waiting and (self._in_flight == len(waiting)):
-            # Ordered dispatch: the one before is through, so the next one starts.
+        while waiting and not self._admitting and (not self._sequential or self._in_flight == len(waiting)):
             following = waiting.popleft()
             self._give_back(following)
             self._start(following)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.authorizers.signed import Signers
 from wsgateway.dataplane.admission import Admission
+from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.faults import Faults
@@ -73,6 +74,8 @@ class Gateway:
     tails: Tails = field(default_factory=Tails)
     relay: Relay | None = None
     """Calls the nodes that hold the connections that are not here; None where there is no other node."""
+    buckets: Buckets = field(default_factory=lambda: Buckets(monotonic))
+    """What limits on events take from."""
     admission: Admission = field(init=False)
     disconnects: Disconnects = field(init=False)
 

@@ -86,6 +86,7 @@ class Node:
             for edge in self.edges:
                 edge.sweep(now)
             gateway.admission.sweep(now)
+            gateway.buckets.sweep()
 
     async def drain(self) -> None:
         """Leave without breaking a promise: no new connections, 1001 to all over the window, every $disconnect run.

@@ -113,7 +113,38 @@ class WebSocketApis:
     def _go_on(
         self, connection: Connection, operation: Operation | None, invocation: Invocation
     ) -> HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]:
-        """Who the client is is known: check what it brings, write its record, call $connect."""
+        """Who the client is is known: see what limits it, check what it brings, write its record, call $connect."""
+        if operation is not None and operation.admit is not None:
+            try:
+                pending = operation.admit(invocation)
+            except Exception as error:
+                return self._refuse(connection, invocation, error)
+            if pending is not None:
+                self._gateway.opening += 1
+                self._gateway.admission.begin(connection.client.source_ip)
+                return self._connect_admitted(connection, operation, invocation, pending)
+        return self._check(connection, operation, invocation)
+
+    async def _connect_admitted(
+        self, connection: Connection, operation: Operation, invocation: Invocation, pending: Awaitable[None]
+    ) -> HttpResponse | Accepted:
+        """Go on once what limits the client has been asked."""
+        gateway = self._gateway
+        try:
+            await pending
+        except Exception as error:
+            return self._refuse(connection, invocation, error)
+        finally:
+            gateway.opening -= 1
+            gateway.admission.end(connection.client.source_ip)
+        if gateway.clock() > gateway.check_at:
+            gateway.awoken()
+        answer = self._check(connection, operation, invocation)
+        return answer if isinstance(answer, HttpResponse | Accepted) else await answer
+
+    def _check(
+        self, connection: Connection, operation: Operation | None, invocation: Invocation
+    ) -> HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]:
         if operation is not None:
             try:
                 for check in operation.checks:
