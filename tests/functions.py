@@ -147,8 +147,7 @@ class Mounted:
         await self._listener.start("127.0.0.1", 0, name="function")
 
     def close(self) -> None:
-        self._listener.stop_accepting()
-        self._listener.abort()
+        self._listener.close()
 
     def _report(self, error: BaseException, method: str, target: str) -> None:
         self.faults.append(error)

@@ -115,6 +115,7 @@ class Listener:
         self._handshakes: set[asyncio.Future[None]] = set()
         self._accepting: set[asyncio.Future[tuple[asyncio.Transport, HttpConnection]]] = set()
         """The last that came in before the ports closed."""
+        self._closed = False
         self._servers: list[tuple[asyncio.Server, Entrance]] = []
 
     @property
@@ -195,7 +196,7 @@ class Listener:
 
     def admit(self, connection: HttpConnection, address: str) -> bool:
         """Take a new TCP connection, unless there are too many, or too many of its address that said nothing yet."""
-        room = len(self._connections) < self._limit or self._make_room()
+        room = not self._closed and (len(self._connections) < self._limit or self._make_room())
         self._connections.add(connection)
         if not room:
             return False
@@ -280,7 +281,8 @@ class Listener:
                 connection.close()
 
     def close(self) -> None:
-        """Accept no more, and cut what is connected."""
+        """Accept no more, and cut what is connected, or was accepted just now."""
+        self._closed = True
         for server, _ in self._servers:
             server.close()
         self.abort()

@@ -115,8 +115,7 @@ async def test_the_kernel_gives_up_peers_that_acknowledge_nothing() -> None:
                     assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
                     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == seconds * 1000
     finally:
-        listener.stop_accepting()
-        listener.abort()
+        listener.close()
 
 
 @pytest.mark.parametrize("trusted", [False, True])
@@ -178,6 +177,22 @@ async def test_who_waits_to_be_accepted_when_the_port_closes_is_answered() -> No
         while listener.awaited or len(listener):
             await asyncio.sleep(0)
     listener.close()
+
+
+async def test_who_is_being_accepted_when_a_listener_is_closed_is_cut() -> None:
+    listener = Listener(handler=lambda _: HttpResponse(200), report=nothing, counters=Counters())
+    await listener.start("127.0.0.1", 0, name="public")
+    client = socket.create_connection(("127.0.0.1", listener.port))  # the loop does not turn
+    client.setblocking(False)
+
+    listener.stop_accepting()
+    listener.close()
+
+    async with asyncio.timeout(10):
+        with client:
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        while listener.awaited or len(listener):
+            await asyncio.sleep(0)
 
 
 async def test_a_drain_ends_silent_connections_but_not_those_that_are_about_to_ask() -> None:
