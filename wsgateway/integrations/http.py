@@ -98,7 +98,7 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
             parts = [request_line(method.encode(), target.render(query, path, over={name for name, _ in query})), host]
         else:
             parts = [plain]
-        if plainly_sent and [name for name, _ in headers] == usual:
+        if request.as_mapped and plainly_sent:
             parts.append(usual_own)
             typed = usually_typed
             for start, (_, value) in zip(starts, headers, strict=True):
@@ -115,7 +115,10 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
             parts.append(BINARY if request.binary else TEXT)
         handshake = invocation.request
         trace = None if handshake is None else handshake.header(b"x-amzn-trace-id")
-        parts.append(_TRACE + new_trace_id() + b"\r\n" if trace is None else field(b"X-Amzn-Trace-Id", trace))
+        if trace is None:
+            parts += (_TRACE, new_trace_id(), b"\r\n")
+        else:
+            parts.append(field(b"X-Amzn-Trace-Id", trace))
         return b"".join(parts)
 
     return build

@@ -33,7 +33,7 @@ class MappedRequest(msgspec.Struct, frozen=True, gc=False):
     """What an integration sends for one event: mapped parameters with overrides applied, and the body.
 
     A header or query parameter with several values is there as often. `binary` says that the body is bytes rather
-    than text.
+    than text, `as_mapped` that each mapped header is there once and no other is.
     """
 
     body: bytes
@@ -41,6 +41,7 @@ class MappedRequest(msgspec.Struct, frozen=True, gc=False):
     query: Pairs = []
     path: dict[str, str] = {}
     binary: bool = False
+    as_mapped: bool = False
 
 
 def check_request(integration: Integration, site: Site) -> Iterator[Problem]:
@@ -97,16 +98,20 @@ class RequestMapping:
             body, binary = content.convert(conversion, body, "the message"), conversion.binary
         if named is not None:
             body, binary = self._rendered(named, invocation, body, binary), False
+        headers, once = _pairs(self._headers, invocation)
         request = MappedRequest(
             body,
-            _pairs(self._headers, invocation) if self._headers else [],
-            _pairs(self._query, invocation) if self._query else [],
+            headers,
+            _pairs(self._query, invocation)[0] if self._query else [],
             {name: one(read(invocation)) for name, read in self._path} if self._path else {},
             binary,
+            once,
         )
-        if invocation.template_context is None:
+        context = invocation.template_context
+        if context is None:
             return request
-        request = _overridden(request, invocation, aws=self._aws)
+        if context.given("requestOverride") is not None:
+            request = _overridden(request, invocation, aws=self._aws)
         if not self._answered:
             invocation.template_context = None  # the two refer to each other, and would wait for the collector
         return request
@@ -140,16 +145,18 @@ class RequestMapping:
         return text
 
 
-def _pairs(mappings: list[tuple[str, Reader]], invocation: Invocation) -> Pairs:
-    """What is mapped, a name as often as it has values."""
+def _pairs(mappings: list[tuple[str, Reader]], invocation: Invocation) -> tuple[Pairs, bool]:
+    """What is mapped, a name as often as it has values; and whether that is once each."""
     pairs: Pairs = []
+    once = True
     for name, read in mappings:
         value = read(invocation)
         if isinstance(value, str):
             pairs.append((name, value))
         else:
+            once = False
             pairs.extend(each(name, value))
-    return pairs
+    return pairs, once
 
 
 def _overridden(request: MappedRequest, invocation: Invocation, *, aws: bool) -> MappedRequest:

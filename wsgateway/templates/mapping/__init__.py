@@ -7,17 +7,17 @@ mapping template reference". Each is small to make and computes what a template 
 from __future__ import annotations
 
 from wsgateway.invocation import Invocation
+from wsgateway.templates import vtl
 from wsgateway.templates.document import JSON, Format
 from wsgateway.templates.mapping.calls import compile
 from wsgateway.templates.mapping.context import Context, Overrides, request_overrides, response_overrides
 from wsgateway.templates.mapping.input import Input
 from wsgateway.templates.mapping.util import UTIL
-from wsgateway.templates.vtl.values import Value
 
 __all__ = ["Overrides", "compile", "request_names", "request_overrides", "response_names", "response_overrides"]
 
 
-def request_names(invocation: Invocation, binary: Format = JSON, *, changes: bool = True) -> dict[str, Value]:
+def request_names(invocation: Invocation, binary: Format = JSON, *, changes: bool = True) -> vtl.Variables:
     """What a request template sees; `binary` is how the bodies of binary messages are written.
 
     The body is parsed once, in `invocation.document`; a template that `changes` lists or maps gets a copy. One that
@@ -27,7 +27,7 @@ def request_names(invocation: Invocation, binary: Format = JSON, *, changes: boo
     return _names(invocation, Input(invocation, invocation.body(), format, of_request=True, changes=changes), changes)
 
 
-def response_names(invocation: Invocation, body: bytes, *, changes: bool = True) -> dict[str, Value]:
+def response_names(invocation: Invocation, body: bytes, *, changes: bool = True) -> vtl.Variables:
     """What a response template sees: `$input` is the backend's body, all else is the request's.
 
     `$context` is the one that the request template saw, with what it changed there. For MOCK the body is empty.
@@ -35,14 +35,14 @@ def response_names(invocation: Invocation, body: bytes, *, changes: bool = True)
     return _names(invocation, Input(invocation, body, JSON, of_request=False, changes=changes), changes)
 
 
-def _names(invocation: Invocation, found: Input, changes: bool) -> dict[str, Value]:
+def _names(invocation: Invocation, found: Input, changes: bool) -> vtl.Variables:
     context = invocation.template_context
     if context is None:
         context = invocation.template_context = Context(invocation)
     variables = invocation.stage_variables
-    return {
-        "input": found,
-        "context": context,
-        "stageVariables": variables if variables.__class__ is dict and not changes else dict(variables),
-        "util": UTIL,
-    }
+    return vtl.Variables(
+        input=found,
+        context=context,
+        stageVariables=variables if variables.__class__ is dict and not changes else dict(variables),
+        util=UTIL,
+    )

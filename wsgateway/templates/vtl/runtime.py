@@ -240,7 +240,7 @@ def members(value: Value, names: Sequence[str]) -> Value:
 
 def finished(parts: Sequence[str]) -> str:
     """What the template wrote. Raises RenderError."""
-    length = sum(map(len, parts))
+    length = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
     if length <= MAX_OUTPUT:
         text = "".join(parts)
         if 4 * length <= MAX_OUTPUT or text.isascii() or len(text.encode(errors="replace")) <= MAX_OUTPUT:

@@ -42,12 +42,14 @@ class Template:
         self.changes = changes
 
     def render(self, names: Mapping[str, Value]) -> str:
-        """What the template writes, with these variables to begin with. Raises RenderError."""
+        """What the template writes, with these variables to begin with, which are the rendering's own where they are
+        Variables. Raises RenderError."""
         if self.static is not None:
             return self.static
         parts: list[str] = []
         try:
-            self.run(Variables(names), parts, Rendering(self.macros))
+            variables = names if isinstance(names, Variables) else Variables(names)
+            self.run(variables, parts, Rendering(self.macros))
         except Stop:
             pass
         except RecursionError as error:
