@@ -16,6 +16,8 @@ import uvloop
 from wsgateway import __version__
 from wsgateway.archive import Archive
 from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
+from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
+from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
 from wsgateway.dataplane.agreement import Agreement
@@ -33,6 +35,7 @@ from wsgateway.dataplane.gateway import Log as Logged
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.node import Node
+from wsgateway.dataplane.tickets import TicketsApi
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.deploy import Deployments
 from wsgateway.deployments_api import DeploymentsApi
@@ -55,6 +58,7 @@ from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.registry.base import DefinitionStore, NodeEntry
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
+from wsgateway.registry.memory_tickets import MemoryTickets
 from wsgateway.serving import Serving
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
 from wsgateway.telemetry.health import Probes
@@ -111,6 +115,7 @@ def backends_of(
     functions: Functions | None = None,
     credentials: CredentialSets | None = None,
     brokers: Brokers | None = None,
+    tickets: TicketOffice | None = None,
 ) -> Backends:
     """Every integration type, and what they share; what is given stands for what would be made."""
     aws = aws_access(upstream, endpoints, log, environ, credentials)
@@ -119,7 +124,10 @@ def backends_of(
     types = integration_types(upstream, functions, aws, resilience, brokers or Brokers(log))
     return Backends(
         types=types,
-        authorizers={"JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log)},
+        authorizers={
+            "JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log),
+            "TICKET": TicketAuthorizers(tickets or TicketOffice(MemoryTickets())),
+        },
         upstream=upstream,
         functions=functions,
         aws=aws,
@@ -192,6 +200,7 @@ class _App:
         self._elsewhere = False
         """Redis is on another machine, and nodes may be."""
         self._definitions: DefinitionStore = MemoryDefinitions(MemoryStore())
+        self._tickets = TicketOffice(MemoryTickets())
 
     async def main(self) -> int:
         """Start, say so, serve, drain; leave nothing behind."""
@@ -202,6 +211,7 @@ class _App:
                 "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
             )
         self._secret = installation_secret(settings.installation_secret_file, self._environ)
+        self._tickets.key = self._secret or b""
         loaded = load(settings.file, self._environ)
         self._log = Log(LogWriter(), **({} if self._worker is None else {"worker": self._worker.index}))
         keyring = self._new_keyring()
@@ -225,7 +235,7 @@ class _App:
             environ=self._environ,
             extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
         )
-        backends = backends_of(upstream, surroundings, endpoints, self._log, self._environ)
+        backends = backends_of(upstream, surroundings, endpoints, self._log, self._environ, tickets=self._tickets)
         functions = backends.functions
         checked = check(loaded, backends, keyring)
         self._certificates = Certificates(checked.certificates)
@@ -280,6 +290,12 @@ class _App:
         )
         guard = Guard(self._secret, open=is_loopback_host(settings.internal_host))
         directory = Directory(gateway, self._entry, None if installation is None else installation.peers)
+        tickets = TicketsApi(
+            gateway,
+            self._tickets,
+            refusal=guard.refusal,
+            otherwise=ConnectionsApi(gateway, signed=False, directory=directory),
+        )
         probes = Probes(
             ready=self._why_not_ready,
             version=__version__,
@@ -288,7 +304,7 @@ class _App:
                 deployments,
                 nodes=directory.living,
                 guard=guard,
-                otherwise=NodesPage(directory, ConnectionsApi(gateway, signed=False, directory=directory)),
+                otherwise=NodesPage(directory, tickets),
             ),
         )
 
@@ -375,7 +391,7 @@ class _App:
         from wsgateway.registry.url import open_registry  # Redis's client takes 0.1 s to import
 
         registry = open_registry(settings.redis_url, settings.redis_prefix)
-        self._definitions = registry.definitions
+        self._definitions, self._tickets.store = registry.definitions, registry.tickets
         for host, port in registry.link.target.addresses:
             egress.deny_own(host, port)
             self._elsewhere = self._elsewhere or not is_loopback_host(host)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from wsgateway.authorizers import signed
 from wsgateway.authorizers.base import AuthorizerType
 from wsgateway.authorizers.signed import Signers
+from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
+from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
@@ -59,6 +61,12 @@ class Backends:
         service = self.types["AWS"]
         assert isinstance(service, AwsService)
         return service
+
+    @property
+    def tickets(self) -> TicketOffice:
+        authorizers = self.authorizers["TICKET"]
+        assert isinstance(authorizers, TicketAuthorizers)
+        return authorizers.office
 
     def look_again(self) -> None:
         """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""

@@ -89,6 +89,7 @@ def node_facts(
         relay_doubts=dict(counters.relay_doubts),
         relayed_in=_by_status(counters.relayed_in),
         membership=None if installation is None else _membership_facts(installation),
+        tickets=dict(backends.tickets.results),
         admission_refused=dict(gateway.admission.refused),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -41,5 +42,16 @@ class AuthorizerType(Protocol):
     def compile(self, authorizer: Authorizer, scopes: Sequence[str]) -> Authorize:
         """What decides. Only for what `check` found nothing wrong with."""
 
+    def renew(
+        self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]
+    ) -> Authorize | None:
+        """What decides on a token that a client sends later, as on one that it connects with; `token` reads it, and
+        *raises* Unauthorized where there is none. None where this type, or this authorizer, takes no such token."""
+
     def keep_only(self, authorizers: Sequence[Authorizer]) -> None:
         """Let go of what is held for other authorizers of this type than these."""
+
+
+def text_of(value: Any) -> str:
+    """A JSON value as a text, as API Gateway hands on what authorizers say: lists and objects as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -6,25 +6,22 @@ WebSocket APIs this is ours. `$context.authorizer` is `principalId` (the token's
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from wsgateway.authorizers.base import Authorize, Identity
-from wsgateway.authorizers.sources import BEARER, SUBPROTOCOL, compile_source, protocols, read_all
+from wsgateway.authorizers.base import Authorize, Identity, text_of
+from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.errors import Problem, Unauthorized
 from wsgateway.invocation import Invocation
-from wsgateway.messages import Header
 from wsgateway.model.authorizer import Authorizer
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.jwks import Fetch, IssuerKeys, Log
     from wsgateway.authorizers.jwt import Claims, Unverified
 
-_PROTOCOL = b"sec-websocket-protocol"
+Decide = Callable[[str, str], Identity | Awaitable[Identity]]
+"""Whose a token is; the second text is the subprotocol that was offered with it. *Raises* as Authorize does."""
 
 
 class JwtAuthorizers:
@@ -42,25 +39,32 @@ class JwtAuthorizers:
         return tuple(self._issuers.values())
 
     def check(self, authorizer: Authorizer) -> Iterator[Problem]:
-        for number, source in enumerate(authorizer.identity_source):
-            try:
-                compile_source(source)
-            except ValueError as error:
-                yield Problem(("identitySource", number), str(error))
+        yield from check_sources(authorizer)
 
     def compile(self, authorizer: Authorizer, scopes: Sequence[str]) -> Authorize:
-        from wsgateway.authorizers.jwt import Expected, read, verify  # what checks signatures takes 0.1 s to import
-
         source = authorizer.identity_source[0]
         reader = [(source, compile_source(source))]
-        issuer = self._issuer(authorizer)
-        configuration = authorizer.jwt_configuration
-        expected = Expected(configuration.issuer, frozenset(configuration.audience))
-        wanted, closing, offered = frozenset(scopes), authorizer.close_on_expiry, source == SUBPROTOCOL
+        decide, offered = self._decider(authorizer, scopes), source == SUBPROTOCOL
 
         def authorize(invocation: Invocation) -> Identity | Awaitable[Identity]:
             (text,) = read_all(reader, invocation)
-            subprotocol = _take_token(invocation) if offered else ""
+            return decide(text, take_bearer(invocation) if offered else "")
+
+        return authorize
+
+    def renew(self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]) -> Authorize:
+        decide = self._decider(authorizer, scopes)
+        return lambda invocation: decide(token(invocation), "")
+
+    def _decider(self, authorizer: Authorizer, scopes: Sequence[str]) -> Decide:
+        from wsgateway.authorizers.jwt import Expected, read, verify  # what checks signatures takes 0.1 s to import
+
+        issuer, configuration = self._issuer(authorizer), authorizer.jwt_configuration
+        assert configuration is not None  # JWT authorizers have one
+        expected = Expected(configuration.issuer, frozenset(configuration.audience))
+        wanted, closing = frozenset(scopes), authorizer.close_on_expiry
+
+        def decide(text: str, subprotocol: str) -> Identity | Awaitable[Identity]:
             scheme, _, credentials = text.partition(" ")
             token = read(credentials.strip() if scheme.lower() == "bearer" else text)
             keys = issuer.at_once(token)
@@ -72,7 +76,7 @@ class JwtAuthorizers:
             claims = verify(token, await issuer.find(token), expected, self._now())
             return _identity(claims, wanted, closing, subprotocol)
 
-        return authorize
+        return decide
 
     def keep_only(self, authorizers: Sequence[Authorizer]) -> None:
         kept = {_key(authorizer) for authorizer in authorizers}
@@ -91,7 +95,9 @@ class JwtAuthorizers:
 
 
 def _key(authorizer: Authorizer) -> tuple[str, str | None]:
-    return authorizer.jwt_configuration.issuer, authorizer.jwt_configuration.jwks_uri
+    configuration = authorizer.jwt_configuration
+    assert configuration is not None  # JWT authorizers have one
+    return configuration.issuer, configuration.jwks_uri
 
 
 def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol: str) -> Identity:
@@ -103,26 +109,5 @@ def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol
     context: dict[str, Any] = {}
     if isinstance(claims.get("sub"), str):
         context["principalId"] = claims["sub"]
-    context["claims"] = {name: _text(value) for name, value in claims.items() if value is not None}
+    context["claims"] = {name: text_of(value) for name, value in claims.items() if value is not None}
     return Identity(context, claims, float(claims["exp"]) if closing else None, subprotocol)
-
-
-def _text(value: Any) -> str:
-    """A claim as a text, as API Gateway hands claims on: lists and objects as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def _take_token(invocation: Invocation) -> str:
-    """Take the token out of the subprotocols that the client offers; gives the first of the others.
-
-    It is nobody's behind us, and no subprotocol to be chosen.
-    """
-    request = invocation.request
-    assert request is not None  # a CONNECT event is a request
-    offers = [value.decode("latin-1") for name, value in request.headers if name.lower() == _PROTOCOL]
-    kept = [protocol for protocol in protocols(offers) if not protocol.startswith(BEARER)]
-    headers: tuple[Header, ...] = tuple(header for header in request.headers if header[0].lower() != _PROTOCOL)
-    if kept:
-        headers = (*headers, (b"Sec-WebSocket-Protocol", ", ".join(kept).encode("latin-1")))
-    invocation.request = msgspec.structs.replace(request, headers=headers)
-    return kept[0] if kept else ""

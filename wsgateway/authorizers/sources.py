@@ -7,10 +7,15 @@ that is listed must be there and not empty, else the answer is 401 and no author
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from wsgateway.errors import Unauthorized
+import msgspec
+
+from wsgateway.errors import Problem, Unauthorized
+from wsgateway.invocation import Invocation
+from wsgateway.messages import Header
+from wsgateway.model.authorizer import Authorizer
 
 _SOURCE = re.compile(
     r"route\.request\.(?P<place>header|querystring|cookie)\.(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256})"
@@ -23,6 +28,8 @@ FORMS = (
 SUBPROTOCOL = "route.request.subprotocol"
 BEARER = "bearer."
 """How a token is offered as a subprotocol, the only header a browser's WebSocket lets a page set."""
+
+_PROTOCOLS = b"sec-websocket-protocol"
 
 NOT_AT_CONNECT = frozenset({"eventType", "messageDirection"})
 """Context variables that have no value yet when an authorizer is asked."""
@@ -95,3 +102,28 @@ def _cookie(headers: Sequence[str], name: str) -> str:
         if key == name:
             values.append(value.strip().removeprefix('"').removesuffix('"'))
     return values[0] if len(values) == 1 else ""
+
+
+def check_sources(authorizer: Authorizer) -> Iterator[Problem]:
+    """What is wrong with an authorizer's identity sources; paths are relative to the authorizer."""
+    for number, source in enumerate(authorizer.identity_source):
+        try:
+            compile_source(source)
+        except ValueError as error:
+            yield Problem(("identitySource", number), str(error))
+
+
+def take_bearer(invocation: Invocation) -> str:
+    """Take the token out of the subprotocols that the client offers; gives the first of the others.
+
+    It is nobody's behind us, and no subprotocol to be chosen.
+    """
+    request = invocation.request
+    assert request is not None  # a CONNECT event is a request
+    offers = [value.decode("latin-1") for name, value in request.headers if name.lower() == _PROTOCOLS]
+    kept = [protocol for protocol in protocols(offers) if not protocol.startswith(BEARER)]
+    headers: tuple[Header, ...] = tuple(header for header in request.headers if header[0].lower() != _PROTOCOLS)
+    if kept:
+        headers = (*headers, (b"Sec-WebSocket-Protocol", ", ".join(kept).encode("latin-1")))
+    invocation.request = msgspec.structs.replace(request, headers=headers)
+    return kept[0] if kept else ""

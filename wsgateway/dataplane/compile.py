@@ -73,6 +73,8 @@ class CompiledStage:
     connect: Operation | None
     disconnect: Operation | None
     sequential: bool
+    takes_tickets: bool = False
+    """$connect asks for a ticket."""
     operations: Mapping[str, Operation] = field(default_factory=dict)
     """All there are, by route key."""
     check_origin: Callable[[HttpRequest], None] | None = None
@@ -191,6 +193,12 @@ def _authorize(api: WebSocketApi, route: Route, authorizers: Mapping[str, Author
     return authorizers[authorizer.authorizer_type].compile(authorizer, route.authorization_scopes)
 
 
+def _takes_tickets(api: WebSocketApi) -> bool:
+    connect = api.routes.get("$connect")
+    named = None if connect is None else connect.authorizer_name
+    return named is not None and api.authorizers[named].authorizer_type == "TICKET"
+
+
 def _in_stages(text: str, names: list[str]) -> str:
     """A problem's text that also says in which stages it is one."""
     said, *place = text.split("\n")
@@ -278,6 +286,7 @@ def _compile(
         connect=operations.get("$connect"),
         disconnect=operations.get("$disconnect"),
         sequential=api.message_ordering == "SEQUENTIAL",
+        takes_tickets=_takes_tickets(api),
         operations={default.key: default} | operations,
         check_origin=None if stage.allowed_origins is None else compile_origins(stage.allowed_origins),
     )

@@ -49,6 +49,9 @@ class Place:
         return f"/execute-api/{self.api_id}" if self.by_host else self.prefix
 
 
+_OURS = (("@connections",), ("@tickets",))
+
+
 class Mappings:
     """The API mappings of one domain: the longest key that is the beginning of a path, whole segments, wins."""
 
@@ -67,15 +70,15 @@ class Mappings:
         """The `(apiId, stage)` that answers at a path, and how many segments its key has.
 
         Code that composes `https://{domainName}/{stage}/@connections/{id}` finds its stage too, where no mapping is
-        meant: of the API the domain itself stands for, or of the only one that has it. (Ours: AWS has the mapping key
-        alone in that place.)
+        meant: of the API the domain itself stands for, or of the only one that has it; `@tickets` likewise. (Ours: AWS
+        has the mapping key alone in that place.)
         """
         target, length = None, 0
         for length in range(min(self._deepest, len(segments)), -1, -1):
             target = self._by_key.get(segments[:length])
             if target is not None:
                 break
-        if not length and segments[1:2] == ("@connections",) and segments[0] in self._by_stage:
+        if not length and segments[1:2] in _OURS and segments[0] in self._by_stage:
             return self._by_stage[segments[0]], 1
         return None if target is None else (target, length)
 

@@ -40,14 +40,14 @@ class JwtConfiguration(Definition):
 
 
 class Authorizer(Definition):
-    """Decides about connections, before $connect is called. (JWT on WebSocket APIs is ours.)"""
+    """Decides about connections, before $connect is called. (JWT on WebSocket APIs is ours, and so is TICKET.)"""
 
-    authorizer_type: Annotated[Literal["JWT"], Among(("JWT", "REQUEST"))]
-    """Who decides: JWT, by the token a client brings."""
+    authorizer_type: Annotated[Literal["JWT", "TICKET"], Among(("JWT", "REQUEST", "TICKET"))]
+    """Who decides: JWT, by the token a client brings; TICKET, by one that was made at the internal listener."""
     identity_source: Annotated[list[IdentitySource], MinLen(1), MaxLen(1)]
     """Where the token is: route.request.header.NAME, .querystring.NAME, .cookie.NAME, or route.request.subprotocol."""
-    jwt_configuration: JwtConfiguration
-    """Whose tokens are believed, and for whom they have to be."""
+    jwt_configuration: JwtConfiguration | None = None
+    """Of a JWT authorizer: whose tokens are believed, and for whom they have to be."""
     name: Annotated[str, MinLen(1), MaxLen(128)] | None = None
     """A name for people."""
     close_on_expiry: bool = False
@@ -63,3 +63,9 @@ class Authorizer(Definition):
             "identityValidationExpression",
         }
     )
+
+    def check(self) -> Iterator[Problem]:
+        if self.authorizer_type == "JWT" and self.jwt_configuration is None:
+            yield Problem(("jwtConfiguration",), "is required: whose tokens are believed, and for whom they have to be")
+        if self.authorizer_type != "JWT" and self.jwt_configuration is not None:
+            yield Problem(("jwtConfiguration",), f"has no effect on {self.authorizer_type} authorizers; remove it")

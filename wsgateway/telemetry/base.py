@@ -81,6 +81,8 @@ class NodeFacts:
     certificates: dict[str, float]
     """When each certificate ends, in seconds since the epoch, by custom domain; the default one's is ""."""
     log_dropped: int
+    tickets: dict[str, int]
+    """By what became of them."""
     admission_refused: dict[tuple[str, str], int]
     """Handshakes that were refused before $connect, by apiId ("" where it was not known yet) and cause."""
     relays: dict[str, int]

@@ -128,6 +128,12 @@ class _Collector:
             turned_away.add_metric(where, number)
         yield turned_away
         yield _labelled(
+            "tickets_total",
+            "Tickets made and shown, by what became of them; away: nobody knows.",
+            "result",
+            facts.tickets,
+        )
+        yield _labelled(
             "relays_total", "Calls passed on to the node of their connection, by status.", "status", facts.relays
         )
         yield _labelled(

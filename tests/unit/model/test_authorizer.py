@@ -91,3 +91,33 @@ def test_tokens_that_can_not_be_believed(jwt: str, problem: str) -> None:
     (found,) = problems(jwt=jwt)
 
     assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "problem"),
+    [
+        pytest.param("{authorizerType: JWT}", "jwtConfiguration: is required", id="a JWT of anybody"),
+        pytest.param(
+            f"{{authorizerType: TICKET, jwtConfiguration: {{{JWT}}}}}",
+            "has no effect on TICKET",
+            id="a ticket's issuer",
+        ),
+        pytest.param("{authorizerType: TICKETS}", "TICKETS is none of", id="a slip"),
+    ],
+)
+def test_an_authorizer_has_what_its_type_needs(authorizer: str, problem: str) -> None:
+    written = authorizer.replace("{", "{identitySource: [route.request.querystring.token], ", 1)
+    text = f"""
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {{dev: {{}}}}
+    authorizers: {{users: {written}}}
+    routes: {{$connect: {{authorizer: users}}}}
+"""
+    with pytest.raises(DefinitionError) as caught:
+        parse(text, "routes.yaml", {}, Path())
+
+    (found,) = caught.value.problems
+    assert problem in str(found)
