@@ -154,11 +154,15 @@ class UnsupportedMediaType(ClientFault):
 
 
 class Throttled(ClientFault):
-    """More than a limit lets in."""
+    """More than a limit lets in; `level` is the limit's, such as `route`."""
 
     status = 429
     message = "Too Many Requests"
     response_type = "THROTTLED"
+
+    def __init__(self, reason: str = "", *, level: str = "") -> None:
+        super().__init__(reason)
+        self.level = level
 
 
 class BackendFault(GatewayError):

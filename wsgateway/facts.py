@@ -90,6 +90,7 @@ def node_facts(
         relayed_in=_by_status(counters.relayed_in),
         membership=None if installation is None else _membership_facts(installation),
         tickets=dict(backends.tickets.results),
+        throttled=dict(gateway.throttling.refused),
         admission_refused=dict(gateway.admission.refused),
     )
 

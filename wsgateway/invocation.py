@@ -146,6 +146,7 @@ class Client:
     """
 
     __slots__ = (
+        "allowance",
         "api_id",
         "authorizer",
         "callback_url",
@@ -189,6 +190,14 @@ class Client:
         """The same as JSON values, for rules; not in a record, for only messages have rules."""
         self.identity: Mapping[str, str] = NOBODY
         """What `$context.identity` has beside `sourceIp` and `userAgent`, under names of IDENTITY."""
+        self.allowance: Any = None
+        """What it may still send by itself; None before it was counted."""
+
+    @property
+    def user(self) -> str:
+        """Who an authorizer, or a signature, says the client is; "" where that is not known."""
+        known = self.authorizer.get("principalId") or self.identity.get("userArn")
+        return known if isinstance(known, str) else ""
 
 
 class Invocation:

@@ -42,6 +42,8 @@ DONE = HttpResponse(200)
 DELETED = HttpResponse(204)
 GONE = HttpResponse(410, ((b"x-amzn-ErrorType", b"GoneException"), JSON))
 FULL = problem(429, "LimitExceededException", "The client side buffer is full")
+BEYOND = problem(429, "LimitExceededException", "Too Many Requests")
+"""The account has had its share of calls."""
 _TOO_LARGE = HttpResponse(413)  # AWS sends neither a body nor any of its headers
 
 _PUSHED = {Sent.QUEUED: DONE, Sent.GONE: GONE, Sent.FULL: FULL}

@@ -72,7 +72,7 @@ class Buckets:
     """All buckets of a node. `clock` gives seconds and moves on though the loop stands still."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = clock
         self._kept: dict[Name, Bucket] = {}
         """In the order in which they are looked at."""
 
@@ -85,14 +85,14 @@ class Buckets:
         if found is None:
             if len(self._kept) >= MOST:
                 del self._kept[next(iter(self._kept))]
-            found = self._kept[name] = LocalBucket(limit, self._clock)
+            found = self._kept[name] = LocalBucket(limit, self.clock)
         if found.limit is not limit:
             found.limit = limit
         return found
 
     def sweep(self) -> None:
         """Forget those of the next that are idle."""
-        now = self._clock()
+        now = self.clock()
         for name in list(islice(self._kept, SWEPT)):
             bucket = self._kept.pop(name)
             if not bucket.idle(now):

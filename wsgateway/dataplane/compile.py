@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsgateway.authorizers.base import Authorize, AuthorizerType
-from wsgateway.dataplane.buckets import Buckets
+from wsgateway.dataplane.buckets import Buckets, Limit
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
 from wsgateway.dataplane.origins import compile_origins
+from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, model_check, models_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
 from wsgateway.integrations.base import Call, IntegrationType, Site
@@ -22,6 +23,7 @@ from wsgateway.model.integration import Integration
 from wsgateway.model.loader import Loaded
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.stage import Stage
+from wsgateway.model.throttle import OnLimit
 from wsgateway.model.websocket import Route, WebSocketApi
 from wsgateway.templates.document import JSON, Format
 from wsgateway.templates.expression import ExpressionError
@@ -77,6 +79,10 @@ class CompiledStage:
     """$connect asks for a ticket."""
     operations: Mapping[str, Operation] = field(default_factory=dict)
     """All there are, by route key."""
+    on_limit: OnLimit = "ERROR"
+    """What becomes of a message beyond a limit."""
+    account: Limit | None = None
+    """What limits `@connections` calls, with all APIs; None where nothing does."""
     check_origin: Callable[[HttpRequest], None] | None = None
     """*Raises* AccessDenied for handshakes from pages that may not connect; None where all may."""
 
@@ -131,7 +137,9 @@ def compile_deployment(
         if not found:
             uses.extend(_uses(api_id, api, definitions))
             for name, stage in api.stages.items():
-                stages[api_id, name] = _compile(api_id, api, models, name, stage, types, authorizers, definitions)
+                stages[api_id, name] = _compile(
+                    api_id, api, models, name, stage, types, authorizers, buckets, definitions
+                )
     if problems:
         unique = {(problem.path, problem.text): problem for problem in problems}
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
@@ -244,31 +252,41 @@ def _compile(
     stage: Stage,
     types: Mapping[str, IntegrationType],
     authorizers: Mapping[str, AuthorizerType],
+    buckets: Buckets,
     definitions: Definitions,
 ) -> CompiledStage:
+    throttle = Throttle(buckets, definitions, api_id, name)
     operations: dict[str, Operation] = {}
     for key, route in api.routes.items():
         integration = api.integration_of(route)
         site = _site(api_id, api, key, route, stage, definitions)
         checks = tuple(_checks(route, models, api))
+        admit = throttle.admit(key)
         if integration is not None:
             call = types[integration.integration_type].compile(integration, site)
         elif key in EVENT_TYPES:
             # AWS: $connect without a target is accepted, $disconnect without one does nothing; what $connect
             # declares as required is checked all the same.
             call = _nothing
-            if key == "$disconnect" or not (checks or route.authorizer_name):
+            if key == "$disconnect" or not (admit or checks or route.authorizer_name):
                 continue
         else:
             call = _no_target
         at_least_once = route.delivery == "AT_LEAST_ONCE"
         authorize = _authorize(api, route, authorizers)
         operations[key] = Operation(
-            key, checks, call, site.two_way, at_least_once, authorize, logging_of(stage.settings_of(key))
+            key, checks, call, site.two_way, at_least_once, authorize, logging_of(stage.settings_of(key)), admit
         )
+    if "$connect" not in api.routes and (admit := throttle.admit("$connect")) is not None:
+        operations["$connect"] = Operation("$connect", (), _nothing, False, admit=admit)
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
     default = operations.get("$default") or Operation(
-        "$default", (), _no_route, False, logging=logging_of(stage.settings_of("$default"))
+        "$default",
+        (),
+        _no_route,
+        False,
+        logging=logging_of(stage.settings_of("$default")),
+        admit=throttle.admit("$default"),
     )
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}
     expression, binary_format = api.route_selection_expression, api.binary_message_format
@@ -288,6 +306,8 @@ def _compile(
         sequential=api.message_ordering == "SEQUENTIAL",
         takes_tickets=_takes_tickets(api),
         operations={default.key: default} | operations,
+        on_limit=stage.throttle.on_limit,
+        account=throttle.account,
         check_origin=None if stage.allowed_origins is None else compile_origins(stage.allowed_origins),
     )
 

@@ -16,7 +16,7 @@ from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.reply import error_text, reply_of
-from wsgateway.errors import GatewayError, ServiceUnavailable
+from wsgateway.errors import GatewayError, ServiceUnavailable, Throttled
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, Message
 
@@ -312,10 +312,24 @@ class Connection:
         fault = self._gateway.fault_of(error, invocation)
         if invocation.trace is not None:
             invocation.trace.note("error", fault)
+        if isinstance(fault, Throttled) and self._beyond(fault):
+            return
         errors = self._gateway.counters.route_errors
         key = (self.api_id, invocation.route_key, fault.response_type)
         errors[key] = errors.get(key, 0) + 1
         self._reply(Message(self.error_text(fault, invocation).encode()))
+
+    def _beyond(self, fault: Throttled) -> bool:
+        """A message beyond a limit: count it; whether the client is told otherwise than by an error."""
+        self._gateway.throttled(fault, self.client)
+        match self.stage.on_limit:
+            case "ERROR":
+                return False
+            case "CLOSE":
+                self.close(1008, fault.detail)
+            case "DROP":
+                pass
+        return True
 
     def _reply(self, message: Message) -> Sent:
         socket = self.socket

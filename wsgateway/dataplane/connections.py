@@ -7,19 +7,20 @@ API Gateway developer guide, "Use @connections commands in your backend service"
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from wsgateway.authorizers.sigv4 import claim_of
 from wsgateway.dataplane.allowance import Allowance
-from wsgateway.dataplane.answers import GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
+from wsgateway.dataplane.answers import BEYOND, GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.directory import is_token
 from wsgateway.dataplane.identity import slot_of
 from wsgateway.dataplane.reply import text_message
 from wsgateway.dataplane.seals import Verb
 from wsgateway.dataplane.tail import MAX_TAILS
+from wsgateway.dataplane.throttle import ACCOUNT
 from wsgateway.errors import (
     GatewayError,
     InvalidSignature,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 PAGE = 100
 MAX_PAGE = 1000
+
+GoOn = Callable[[], HttpResponse | Awaitable[HttpResponse]]
+"""The rest of a call."""
 
 VERBS = frozenset({"POST", "GET", "DELETE"})
 REFUSED_RATE = 1.0
@@ -120,6 +124,38 @@ class ConnectionsApi:
         """A call for one connection, None if it isn't here."""
         if self._signed and request.method in VERBS:
             return self._call_signed(request, place, connection_id)
+        taken = self._take(place) if request.method in VERBS else True
+        if taken is True:
+            return self._unsigned(request, place, connection, connection_id)
+
+        def go_on() -> HttpResponse | Awaitable[HttpResponse]:
+            return self._unsigned(request, place, self._gateway.hub.get(connection_id), connection_id)
+
+        return self._beyond(taken, request, place, go_on)
+
+    def _take(self, place: Place) -> bool | Awaitable[bool]:
+        """What the account has for a call."""
+        account = self._gateway.stages[place.api_id, place.stage].current.account
+        return account is None or self._gateway.buckets.bucket(ACCOUNT, account).take()
+
+    def _beyond(
+        self, taken: bool | Awaitable[bool], request: HttpRequest, place: Place, go_on: GoOn
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """The account has no token at hand: 429, unless one comes after all."""
+        if not isinstance(taken, bool):
+            return self._beyond_later(taken, request, place, go_on)
+        self._gateway.throttling.refuse(place.api_id, place.stage, ACCOUNT[0], source=request.source)
+        return self._counted(request, dressed(BEYOND))
+
+    async def _beyond_later(
+        self, pending: Awaitable[bool], request: HttpRequest, place: Place, go_on: GoOn
+    ) -> HttpResponse:
+        answer = go_on() if await pending else self._beyond(False, request, place, go_on)
+        return answer if isinstance(answer, HttpResponse) else await answer
+
+    def _unsigned(
+        self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str
+    ) -> HttpResponse | Awaitable[HttpResponse]:
         match request.method:
             case "POST":
                 quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
@@ -160,6 +196,16 @@ class ConnectionsApi:
             callers.let_manage(signer, place.api_id, place.stage, request.method, request.source)
         except GatewayError as error:
             return self._counted(request, self._refused(request, error))
+
+        def go_on() -> HttpResponse | Awaitable[HttpResponse]:
+            return self._allowed(request, place, connection_id, data, quotas)
+
+        taken = self._take(place)
+        return go_on() if taken is True else self._beyond(taken, request, place, go_on)
+
+    def _allowed(
+        self, request: HttpRequest, place: Place, connection_id: str, data: bytes, quotas: Quotas
+    ) -> HttpResponse | Awaitable[HttpResponse]:
         connection = self._gateway.hub.get(connection_id)
         if request.method == "POST":
             return self._push(request, place, connection, connection_id, data, quotas)

@@ -17,7 +17,8 @@ from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds
 from wsgateway.dataplane.tail import Tails
-from wsgateway.errors import ApiConfigurationError, GatewayError
+from wsgateway.dataplane.throttle import Throttling
+from wsgateway.errors import ApiConfigurationError, GatewayError, Throttled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.endpoint import Endpoints, Place
     from wsgateway.dataplane.ledger import Ledger
     from wsgateway.dataplane.relay import Relay
-    from wsgateway.invocation import Invocation
+    from wsgateway.invocation import Client, Invocation
     from wsgateway.messages import HttpRequest
 
 
@@ -77,11 +78,25 @@ class Gateway:
     buckets: Buckets = field(default_factory=lambda: Buckets(monotonic))
     """What limits on events take from."""
     admission: Admission = field(init=False)
+    throttling: Throttling = field(init=False)
     disconnects: Disconnects = field(init=False)
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.loop.time, self.log)
+        self.throttling = Throttling(self.loop.time, self.log)
         self.disconnects = Disconnects(self)
+
+    def throttled(self, fault: Throttled, client: Client) -> None:
+        """A client's event was beyond a limit."""
+        whose = {"user": client.user} if client.user else {}
+        self.throttling.refuse(
+            client.api_id,
+            client.stage,
+            fault.level,
+            connection_id=client.connection_id,
+            source=client.source_ip,
+            **whose,
+        )
 
     def fault_of(self, error: BaseException, invocation: Invocation) -> GatewayError:
         """The error a client hears of, told to the operator too; an unexpected one hides inside a 500."""

@@ -86,6 +86,7 @@ class Node:
             for edge in self.edges:
                 edge.sweep(now)
             gateway.admission.sweep(now)
+            gateway.throttling.sweep(now)
             gateway.buckets.sweep()
 
     async def drain(self) -> None:

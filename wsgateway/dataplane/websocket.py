@@ -281,6 +281,8 @@ class WebSocketApis:
     def _refuse(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
         connection.give_up_place()
         fault = self._gateway.fault_of(error, invocation)
+        if isinstance(fault, Throttled):
+            self._gateway.throttled(fault, connection.client)
         if invocation.trace is not None:
             invocation.trace.note("error", fault)
         count(self._gateway.counters.connects, fault.status)

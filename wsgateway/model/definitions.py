@@ -16,6 +16,7 @@ from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
 from wsgateway.model.links import LinkName, VpcLink
 from wsgateway.model.role import Role, RoleArn
+from wsgateway.model.throttle import Account
 from wsgateway.model.websocket import WebSocketApi
 
 ApiId = Annotated[
@@ -41,6 +42,9 @@ class Definitions(Definition):
     """Who may call `@connections` on the public listener, and with which signature. (Ours.)"""
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
+
+    account: Account = Account()
+    """What all APIs have together."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeys", "egress", "usagePlans"})
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import MaxLen, MinLen
 from pydantic import Field
 
-from wsgateway.model.base import Among, Definition, Matches
+from wsgateway.errors import Problem
+from wsgateway.model.base import Among, Definition, Matches, Path
+from wsgateway.model.throttle import Burst, Rate, RateLimit, StageThrottle, half, limit_of
 
 StageName = Annotated[
     str,
@@ -40,16 +42,24 @@ Origin = Annotated[
 
 
 class RouteSettings(Definition):
-    """What is told of events."""
+    """What is told of events, and how many there may be."""
 
     logging_level: Annotated[Literal["OFF", "ERROR", "INFO"], Among(("OFF", "ERROR", "INFO"))] = "OFF"
     """What the log tells of each event: OFF, nothing; ERROR, why it failed; INFO, every step."""
     data_trace_enabled: bool = False
     """true tells at INFO what was said, too: bodies and headers, the first 1,024 bytes of each, without credentials."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {"detailedMetricsEnabled", "throttlingBurstLimit", "throttlingRateLimit"}
-    )
+    throttling_rate_limit: Rate | None = None
+    """Events of the route a second in the long run, across all nodes; needs throttlingBurstLimit. 0: none passes."""
+    throttling_burst_limit: Burst | None = None
+    """The same at once; needs throttlingRateLimit. 0: none passes."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset({"detailedMetricsEnabled"})
+
+    @property
+    def limit(self) -> RateLimit | None:
+        """Of each route by itself."""
+        return limit_of(self.throttling_rate_limit, self.throttling_burst_limit)
 
 
 class Stage(Definition):
@@ -64,9 +74,11 @@ class Stage(Definition):
     """The origins of pages that may connect; others are 403 before any authorizer. Absent: all, as on AWS. (Ours.)"""
 
     default_route_settings: RouteSettings = RouteSettings()
-    """What is told of the events of every route."""
+    """What is told of the events of every route, and how many each one may have."""
     route_settings: Mapping[str, RouteSettings] = Field(default_factory=dict)
     """The same by route key, for routes that differ; what is absent there is as in defaultRouteSettings."""
+    throttle: StageThrottle = StageThrottle()
+    """What the stage lets in as a whole, of one connection, user or address, and what becomes of the rest. (Ours.)"""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
@@ -77,6 +89,21 @@ class Stage(Definition):
             "tags",
         }
     )
+
+    def check(self) -> Iterator[Problem]:
+        places: list[tuple[Path, RouteSettings]] = [(("defaultRouteSettings",), self.default_route_settings)]
+        for key, own in self.route_settings.items():
+            if not own.model_fields_set.isdisjoint({"throttling_rate_limit", "throttling_burst_limit"}):
+                places.append((("routeSettings", key), self.settings_of(key)))
+                if key == "$disconnect":
+                    text = (
+                        "a connection may end whatever the limit; remove throttlingRateLimit and throttlingBurstLimit"
+                    )
+                    yield Problem(("routeSettings", key), text)
+        for path, settings in places:
+            rate, burst = settings.throttling_rate_limit, settings.throttling_burst_limit
+            for problem in half(rate, burst, ("throttlingRateLimit", "throttlingBurstLimit")):
+                yield Problem((*path, *problem.path), problem.text)
 
     def settings_of(self, route_key: str) -> RouteSettings:
         """The settings of one route."""

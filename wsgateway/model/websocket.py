@@ -322,6 +322,10 @@ class WebSocketApi(Definition):
             if route.model_selection_expression is not None and key == "$disconnect":
                 text = "has no effect: $disconnect has no body, and nobody is left to be refused; remove it"
                 yield Problem(("routes", key, "modelSelectionExpression"), text)
+        for name, stage in self.stages.items():
+            if stage.throttle.per_user is not None and not self._authorizes:
+                text = "nothing would be known of any user; name an authorizer on $connect, or remove it"
+                yield Problem(("stages", name, "throttle", "perUser"), text)
         yield from self._check_timeouts(quotas)
 
     @property

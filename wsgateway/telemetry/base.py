@@ -85,6 +85,8 @@ class NodeFacts:
     """By what became of them."""
     admission_refused: dict[tuple[str, str], int]
     """Handshakes that were refused before $connect, by apiId ("" where it was not known yet) and cause."""
+    throttled: dict[tuple[str, str, str], int]
+    """Events beyond a limit, by apiId, stage and the limit's level."""
     relays: dict[str, int]
     relay_doubts: dict[str, int]
     relayed_in: dict[str, int]

@@ -127,6 +127,14 @@ class _Collector:
         for where, number in sorted(facts.admission_refused.items()):
             turned_away.add_metric(where, number)
         yield turned_away
+        throttled = CounterMetricFamily(
+            "wsgateway_throttled_total",
+            "Handshakes, messages and @connections calls beyond a limit (CloudWatch: ClientError).",
+            labels=["api", "stage", "level"],
+        )
+        for limited, number in sorted(facts.throttled.items()):
+            throttled.add_metric(limited, number)
+        yield throttled
         yield _labelled(
             "tickets_total",
             "Tickets made and shown, by what became of them; away: nobody knows.",

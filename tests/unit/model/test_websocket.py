@@ -164,8 +164,48 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             "stages: {dev: {defaultRouteSettings: {throttlingRateLimit: 1}}}",
-            "stages.dev.defaultRouteSettings.throttlingRateLimit: not supported yet",
-            id="a throttle",
+            "stages.dev.defaultRouteSettings.throttlingRateLimit: limits nothing without throttlingBurstLimit; "
+            "write both, or remove it",
+            id="a rate without a burst",
+        ),
+        pytest.param(
+            "stages: {dev: {routeSettings: {say: {throttlingBurstLimit: 1}}}}",
+            "stages.dev.routeSettings.say.throttlingBurstLimit: limits nothing without throttlingRateLimit; "
+            "write both, or remove it",
+            id="a burst without a rate",
+        ),
+        pytest.param(
+            "stages: {dev: {defaultRouteSettings: {throttlingRateLimit: -1, throttlingBurstLimit: 1}}}",
+            "stages.dev.defaultRouteSettings.throttlingRateLimit: -1 is too small; it must be at least 0",
+            id="a rate below 0",
+        ),
+        pytest.param(
+            "stages: {dev: {throttle: {burstLimit: 1}}}",
+            "stages.dev.throttle.burstLimit: limits nothing without rateLimit; write both, or remove it",
+            id="half a stage's limit",
+        ),
+        pytest.param(
+            "stages: {dev: {throttle: {perConnection: {rateLimit: 1}}}}",
+            "stages.dev.throttle.perConnection.burstLimit: is required: events at once",
+            id="half a connection's limit",
+        ),
+        pytest.param(
+            "stages: {dev: {throttle: {perUser: {rateLimit: 1, burstLimit: 1}}}}",
+            "stages.dev.throttle.perUser: nothing would be known of any user; name an authorizer on $connect, "
+            "or remove it",
+            id="a limit of users whom nobody knows",
+        ),
+        pytest.param(
+            "stages: {dev: {throttle: {onLimit: IGNORE}}}",
+            "stages.dev.throttle.onLimit: IGNORE is none of ERROR, DROP, CLOSE",
+            id="another action",
+        ),
+        pytest.param(
+            "routes: {$disconnect: {}}\n"
+            "stages: {dev: {routeSettings: {$disconnect: {throttlingRateLimit: 1, throttlingBurstLimit: 1}}}}",
+            "stages.dev.routeSettings.$disconnect: a connection may end whatever the limit; remove throttlingRateLimit "
+            "and throttlingBurstLimit",
+            id="a limit of $disconnect",
         ),
         pytest.param(
             "stages: {dev: {defaultRouteSettings: {loggingLevel: DEBUG}}}",

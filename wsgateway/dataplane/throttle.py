@@ -1,0 +1,186 @@
+"""What a stage's definitions let in: limits to an `Admit` for each route, and who was told that one is reached.
+
+A message takes a token of each limit that is about it, the narrowest first, so that who is over a limit of their own
+takes nothing from the others. One that a wider limit refuses has spent what it took. Levels are AWS's (API Gateway
+developer guide, "Throttle requests to your WebSocket APIs"): route, account; ours are stage, connection, user, source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from wsgateway.dataplane.allowance import Allowance
+from wsgateway.dataplane.buckets import Buckets, Limit, Name
+from wsgateway.dataplane.sources import source_of
+from wsgateway.errors import Throttled
+from wsgateway.invocation import Client, Invocation
+from wsgateway.model.throttle import AWS_ACCOUNT, RateLimit
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.compile import Admit
+    from wsgateway.dataplane.gateway import Log
+    from wsgateway.model.definitions import Definitions
+    from wsgateway.model.stage import Stage
+    from wsgateway.model.websocket import WebSocketApi
+
+CALM_SECONDS = 10.0
+"""Without a refusal for so long, a limit is no longer reached."""
+
+Whose = Callable[[Client], str]
+_Level = tuple[str, Name, Whose | None, Limit]
+"""The level, the name of the bucket, what of the client is the rest of that name, and the limit."""
+
+
+class Throttle:
+    """The limits of one stage."""
+
+    def __init__(self, buckets: Buckets, definitions: Definitions, api_id: str, stage_name: str) -> None:
+        api = definitions.apis[api_id]
+        self._buckets = buckets
+        self._place = (api_id, stage_name)
+        self._stage: Stage = api.stages[stage_name]
+        self.account = _limit(_account(definitions, api))
+        """What `@connections` calls take from; None where nothing limits them."""
+
+    def admit(self, route_key: str) -> Admit | None:
+        """What limits the events of a route; None where nothing does. Nobody is asked whether a connection may end."""
+        if route_key == "$disconnect":
+            return None
+        levels = tuple(self._levels(route_key))
+        shared = _shared(self._buckets, levels) if levels else None
+        own = self._stage.throttle.per_connection
+        if own is None or route_key == "$connect":
+            return shared
+        return _of_connection(Limit(own.rate_limit, own.burst_limit), self._buckets.clock, shared)
+
+    def _levels(self, route_key: str) -> Iterator[_Level]:
+        throttle = self._stage.throttle
+        written: tuple[tuple[str, Name, Whose | None, RateLimit | None], ...] = (
+            ("user", self._place, _user, throttle.per_user),
+            ("source", self._place, _source, throttle.per_source),
+            ("route", (*self._place, route_key), None, self._stage.settings_of(route_key).limit),
+            ("stage", self._place, None, throttle.limit),
+        )
+        for level, place, whose, limit in written:
+            if limit is not None:
+                yield level, (level, *place), whose, Limit(limit.rate_limit, limit.burst_limit)
+        if self.account is not None:
+            yield ACCOUNT[0], ACCOUNT, None, self.account
+
+
+ACCOUNT: Name = ("account",)
+"""The bucket of all APIs together."""
+
+
+def _shared(buckets: Buckets, levels: tuple[_Level, ...]) -> Admit:
+    bucket_of = buckets.bucket
+
+    def admit(invocation: Invocation) -> Awaitable[None] | None:
+        number = 0
+        for level, name, whose, limit in levels:
+            number += 1
+            taken = bucket_of(name if whose is None else (*name, whose(invocation.client)), limit).take()
+            if taken is True:
+                continue
+            if taken is False:
+                raise _throttled(level, limit)
+            return later(taken, number, invocation.client)
+        return None
+
+    async def later(taken: bool | Awaitable[bool], number: int, client: Client) -> None:
+        """Go on from the level before `number`, which has to be waited for."""
+        while True:
+            level, _, _, limit = levels[number - 1]
+            if not (taken if isinstance(taken, bool) else await taken):
+                raise _throttled(level, limit)
+            if number == len(levels):
+                return
+            _, name, whose, limit = levels[number]
+            number += 1
+            taken = bucket_of(name if whose is None else (*name, whose(client)), limit).take()
+
+    return admit
+
+
+def _of_connection(limit: Limit, clock: Callable[[], float], shared: Admit | None) -> Admit:
+    def admit(invocation: Invocation) -> Awaitable[None] | None:
+        client = invocation.client
+        allowance: Allowance | None = client.allowance
+        if allowance is None:
+            allowance = client.allowance = Allowance(limit.rate, limit.burst)
+        elif allowance.rate != limit.rate or allowance.burst != limit.burst:
+            allowance.rate, allowance.burst = limit.rate, limit.burst
+        if not limit.rate or not allowance.take(clock()):
+            raise _throttled("connection", limit)
+        return None if shared is None else shared(invocation)
+
+    return admit
+
+
+def _account(definitions: Definitions, api: WebSocketApi) -> RateLimit | None:
+    return definitions.account.throttle or (AWS_ACCOUNT if api.profile == "aws" else None)
+
+
+def _limit(limit: RateLimit | None) -> Limit | None:
+    return None if limit is None else Limit(limit.rate_limit, limit.burst_limit)
+
+
+def _user(client: Client) -> str:
+    return client.user
+
+
+def _source(client: Client) -> str:
+    return source_of(client.source_ip)
+
+
+def _throttled(level: str, limit: Limit) -> Throttled:
+    return Throttled(f"the limit of the {level}: {limit.rate:g} a second, {limit.burst:g} at once", level=level)
+
+
+class _Reached:
+    """A limit that is reached now."""
+
+    __slots__ = ("last", "number", "since")
+
+    def __init__(self, now: float) -> None:
+        self.since = self.last = now
+        self.number = 0
+
+
+class Throttling:
+    """Where events are refused now. `clock` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float], log: Log) -> None:
+        self.refused: dict[tuple[str, str, str], int] = {}
+        """By apiId, stage and level."""
+        self._clock = clock
+        self._log = log
+        self._reached: dict[tuple[str, str, str], _Reached] = {}
+
+    def refuse(self, api_id: str, stage: str, level: str, **first: object) -> None:
+        """Count a refused event. The first for a while is told to the operator, with what is known of it."""
+        key = (api_id, stage, level)
+        self.refused[key] = self.refused.get(key, 0) + 1
+        now = self._clock()
+        reached = self._reached.get(key)
+        if reached is None:
+            reached = self._reached[key] = _Reached(now)
+            self._log("a limit is reached", api=api_id, stage=stage, level=level, **first)
+        reached.last = now
+        reached.number += 1
+
+    def sweep(self, now: float) -> None:
+        """Tell which limits are no longer reached; `now` is loop time."""
+        for key, reached in list(self._reached.items()):
+            if now - reached.last >= CALM_SECONDS:
+                del self._reached[key]
+                api_id, stage, level = key
+                self._log(
+                    "a limit is no longer reached",
+                    api=api_id,
+                    stage=stage,
+                    level=level,
+                    refused=reached.number,
+                    after_seconds=round(reached.last - reached.since, 1),
+                )
