@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -10,6 +12,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Bytecode is kept, whatever the environment says: hundreds of gateways would compile every module each, 0.3 s of CPU.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
