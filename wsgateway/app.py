@@ -16,11 +16,13 @@ import uvloop
 from wsgateway import __version__
 from wsgateway.archive import Archive
 from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
+from wsgateway.authorizers.lambda_authorizer import LambdaAuthorizers, request_event, token_event
 from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
 from wsgateway.dataplane.agreement import Agreement
+from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.callback import CallbackUrls
 from wsgateway.dataplane.compile import Deployment
@@ -56,6 +58,7 @@ from wsgateway.integrations.publish.publish import Publish
 from wsgateway.integrations.resilience import Resilience
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
+from wsgateway.model.remarks import remarks as definition_remarks
 from wsgateway.registry.base import DefinitionStore, NodeEntry
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
 from wsgateway.registry.memory_tickets import MemoryTickets
@@ -93,6 +96,28 @@ def integration_types(
     }
 
 
+def authorizers_of(
+    upstream: Upstream,
+    types: Mapping[str, IntegrationType],
+    account: Account,
+    log: Logged,
+    tickets: TicketOffice | None,
+) -> Authorizers:
+    """Every type of authorizer by AWS's name, and how the backends of authorizers are asked."""
+    services, urls = types["AWS"], types["HTTP_PROXY"]
+    assert isinstance(services, AwsService)
+    assert isinstance(urls, HttpProxy)
+    return Authorizers(
+        types={
+            "JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log),
+            "TICKET": TicketAuthorizers(tickets or TicketOffice(MemoryTickets())),
+            "REQUEST": LambdaAuthorizers(request_event, region=account.region, account=account.account_id),
+            "TOKEN": LambdaAuthorizers(token_event, region=account.region, account=account.account_id),
+        },
+        asks={"AWS": services.asking, "HTTP_PROXY": urls.asking},
+    )
+
+
 def aws_access(
     upstream: Upstream,
     endpoints: ServiceEndpoints,
@@ -124,10 +149,7 @@ def backends_of(
     types = integration_types(upstream, functions, aws, resilience, brokers or Brokers(log))
     return Backends(
         types=types,
-        authorizers={
-            "JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log),
-            "TICKET": TicketAuthorizers(tickets or TicketOffice(MemoryTickets())),
-        },
+        authorizers=authorizers_of(upstream, types, surroundings.account, log, tickets),
         upstream=upstream,
         functions=functions,
         aws=aws,
@@ -157,7 +179,7 @@ async def check_definitions(
     backends = backends_of(upstream, surroundings, ServiceEndpoints(environ, region), _no_log, environ)
     try:
         checked = check(loaded, backends, Keyring())
-        return checked.deployment, list(remarks(checked.certificates, loaded.source))
+        return checked.deployment, [*remarks(checked.certificates, loaded.source), *definition_remarks(loaded)]
     finally:
         await backends.aclose()
 

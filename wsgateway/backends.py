@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wsgateway.authorizers import signed
-from wsgateway.authorizers.base import AuthorizerType
+from wsgateway.authorizers.lambda_authorizer import LambdaAuthorizers
 from wsgateway.authorizers.signed import Signers
 from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets
+from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.errors import DefinitionError, Problem
@@ -36,7 +37,7 @@ class Backends:
     account: Account
     """Whose ARNs are ours."""
     types: Mapping[str, IntegrationType]
-    authorizers: Mapping[str, AuthorizerType]
+    authorizers: Authorizers
     upstream: Upstream
     functions: Functions
     aws: AwsAccess
@@ -64,9 +65,23 @@ class Backends:
 
     @property
     def tickets(self) -> TicketOffice:
-        authorizers = self.authorizers["TICKET"]
+        authorizers = self.authorizers.types["TICKET"]
         assert isinstance(authorizers, TicketAuthorizers)
         return authorizers.office
+
+    @property
+    def _asking(self) -> list[LambdaAuthorizers]:
+        return [kind for kind in self.authorizers.types.values() if isinstance(kind, LambdaAuthorizers)]
+
+    @property
+    def authorizer_lookups(self) -> dict[tuple[str, str, str], int]:
+        """Looks for kept answers of authorizers, by API, authorizer and result."""
+        return {key: number for kind in self._asking for key, number in kind.lookups.items()}
+
+    @property
+    def authorizer_answers(self) -> int:
+        """Answers of authorizers that are kept."""
+        return sum(kind.kept for kind in self._asking)
 
     def look_again(self) -> None:
         """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
@@ -79,11 +94,10 @@ class Backends:
             origin for name, kind in self.types.items() for origin in kind.origins(deployment.uses_of(name))
         )
 
-    def keep_only(self, loaded: Loaded, deployment: Deployment, origins: frozenset[Origin]) -> None:
+    def keep_only(self, deployment: Deployment, origins: frozenset[Origin]) -> None:
         """Keep the connections, caps, breakers and issuers' keys that a deployment uses, and no others."""
-        defined = [one for api in loaded.definitions.apis.values() for one in api.authorizers.values()]
-        for name, authorizers in self.authorizers.items():
-            authorizers.keep_only([one for one in defined if one.authorizer_type == name])
+        for name, authorizers in self.authorizers.types.items():
+            authorizers.keep_only([use for use in deployment.authorized if use[0].authorizer_type == name])
         for name, kind in self.types.items():
             kind.keep_only(deployment.uses_of(name))
         self.upstream.keep_only(origins)
@@ -107,7 +121,7 @@ class Backends:
         return functions | self.services.elsewhere(deployment.uses_of("AWS"))
 
     async def aclose(self) -> None:
-        for authorizers in self.authorizers.values():
+        for authorizers in self.authorizers.types.values():
             authorizers.keep_only(())
         self.resilience.close()
         self.credentials.close()

@@ -19,6 +19,7 @@ from wsgateway.invocation import iso_time
 from wsgateway.model.explain import escaped
 from wsgateway.model.fingerprint import fingerprint, short
 from wsgateway.model.loader import Loaded, load, parse
+from wsgateway.model.remarks import remarks
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.keyring import Keyring, tell
 from wsgateway.transport.listener import Listener
@@ -244,7 +245,7 @@ class Deployments:
         """Bring what is around the node in line with what it executes now."""
         self._content = _content(checked.loaded)
         self._show(checked)
-        self._backends.keep_only(checked.loaded, checked.deployment, checked.origins)
+        self._backends.keep_only(checked.deployment, checked.origins)
         self.redeployed.set()
         self._limit(checked.deployment)
 
@@ -259,9 +260,11 @@ class Deployments:
             await credentials.first()
 
     def _show(self, checked: Checked) -> None:
-        """Show these certificates in handshakes from now on."""
+        """Show these certificates in handshakes from now on; tell what is remarkable."""
         before, self.certificates.current = self.certificates.current, checked.certificates
         tell(before, checked.certificates, checked.loaded.source, self._log)
+        for remark in remarks(checked.loaded):
+            self._log("definition needs care", problem=remark)
 
     def _limit(self, deployment: Deployment) -> None:
         """Hold the listener to the limits of all stages: which API a head is for is known only behind it."""

@@ -17,6 +17,7 @@ GatewayError                        a client sees it, in AWS's words
 │   ├── BadGateway                  502  INTEGRATION_FAILURE: its answer can't be trusted
 │   └── IntegrationTimeout          504  INTEGRATION_TIMEOUT
 ├── AuthorizerFailure               500  AUTHORIZER_FAILURE: the authorizer could not be asked, or broke
+├── AuthorizerConfigurationError    500  AUTHORIZER_CONFIGURATION_ERROR: its answer is not what it has to be
 ├── ServiceUnavailable              503  a concurrency cap, drain, or doubt
 └── ApiConfigurationError           500  API_CONFIGURATION_ERROR: the definition failed at run time
 
@@ -196,6 +197,13 @@ class AuthorizerFailure(GatewayError):
     """The authorizer could not be asked, or broke."""
 
     response_type = "AUTHORIZER_FAILURE"
+
+
+class AuthorizerConfigurationError(GatewayError):
+    """The authorizer's answer is not what it has to be; AWS says nothing of it to the client."""
+
+    message = ""
+    response_type = "AUTHORIZER_CONFIGURATION_ERROR"
 
 
 class ServiceUnavailable(GatewayError):

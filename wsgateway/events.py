@@ -36,7 +36,9 @@ def request_context(invocation: Invocation, *, ours: bool) -> dict[str, Any]:
         identity = {"userAgent": client.user_agent, **identity}
     if client.identity:
         identity = {**client.identity, **identity}
-    if client.authorizer:
+    if invocation.authorizer_millis is not None:
+        context["authorizer"] = {**client.authorizer, "integrationLatency": invocation.authorizer_millis}
+    elif client.authorizer:
         context["authorizer"] = client.authorizer
     context |= {
         "stage": client.stage,

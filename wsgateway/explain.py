@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from wsgateway.app import backends_of, function_port
+from wsgateway.authorizers.base import Identity
 from wsgateway.aws import Credentials, CredentialSets, Keys, ServiceEndpoints
 from wsgateway.backends import Backends, Checked, check
 from wsgateway.dataplane.compile import CompiledStage, Operation
@@ -121,6 +122,7 @@ async def _explained(stage: CompiledStage, expression: str, question: Question) 
     invocation = _invocation(stage, operation.key, question)
     invocation.trace = _Trace(explanation, stop=question.answer is None and not question.call)
     try:
+        await _authorize(operation, invocation, question.call)
         if invocation.event_type is not EventType.DISCONNECT:  # nobody is left to be refused
             for check_event in operation.checks:
                 check_event(invocation)
@@ -138,6 +140,18 @@ async def _explained(stage: CompiledStage, expression: str, question: Question) 
         return explanation
     _conclude(explanation, stage, operation, invocation, answer)
     return explanation
+
+
+async def _authorize(operation: Operation, invocation: Invocation, call: bool) -> None:
+    """Who the client is; the authorizer is asked where backends are."""
+    if operation.authorize is None or invocation.trace is None:
+        return
+    invocation.trace.note("authorizer", operation.authorizer if call else f"{operation.authorizer} (not asked)")
+    if call:
+        said = operation.authorize(invocation)
+        identity = said if isinstance(said, Identity) else await said
+        invocation.client.authorizer, invocation.client.claims = identity.context, identity.claims
+        invocation.trace.note("identity", dict(identity.context))
 
 
 def _conclude(
@@ -270,7 +284,7 @@ async def _open(backends: Backends, checked: Checked) -> None:
     for signer in checked.signers:
         signer.start()
         await signer.first()
-    backends.keep_only(loaded, checked.deployment, checked.origins)
+    backends.keep_only(checked.deployment, checked.origins)
 
 
 class _Origin(Origin):

@@ -92,6 +92,9 @@ def node_facts(
         tickets=dict(backends.tickets.results),
         throttled=dict(gateway.throttling.refused),
         admission_refused=dict(gateway.admission.refused),
+        authorizations=dict(counters.authorizations),
+        authorizer_lookups=backends.authorizer_lookups,
+        authorizer_answers=backends.authorizer_answers,
     )
 
 

@@ -208,6 +208,7 @@ class Invocation:
         "_message_id",
         "_query",
         "_request_id",
+        "authorizer_millis",
         "client",
         "document",
         "event_type",
@@ -248,6 +249,8 @@ class Invocation:
         """What templates see as `$context`, from the request's to the response's; None before the first template."""
         self.trace: Trace | None = None
         """Where steps note what they made; None where nobody asks."""
+        self.authorizer_millis: int | None = None
+        """How long the authorizer took that was asked for this event; None where none was."""
         self.validation_error: str | None = None
         """Why the message does not fit its model."""
         self._request_id = ""
@@ -306,6 +309,8 @@ class Invocation:
     def _of_authorizer(self, name: str) -> str | None:
         """`authorizer.KEY`, `authorizer.claims.NAME`."""
         _, _, key = name.partition(".")
+        if key == "integrationLatency":
+            return None if self.authorizer_millis is None else str(self.authorizer_millis)
         known = self.client.authorizer
         group, _, inner = key.partition(".")
         within = known.get(group)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from wsgateway.errors import Problem
 from wsgateway.invocation import Invocation
+from wsgateway.messages import EndpointResponse
 from wsgateway.model.authorizer import Authorizer
 
 
@@ -26,11 +27,36 @@ class Identity:
     """What is echoed where $connect picks no subprotocol, since a token came among those the client offered."""
     identity: Mapping[str, str] = field(default_factory=dict)
     """What `$context.identity` has beside `sourceIp` and `userAgent`, under names of `invocation.IDENTITY`."""
+    usage_key: str | None = field(default=None, repr=False)
+    """The API key that an authorizer names for the client (`usageIdentifierKey`); no text of ours shows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where an authorizer decides: everything its compile step may depend on."""
+
+    api_id: str
+    stage: str
+    name: str
+    """The authorizer's."""
+    route_key: str
+    stage_variables: Mapping[str, str]
+    ours: bool
+    """Whether events tell what AWS's do not (the open profile)."""
+    scopes: Sequence[str] = ()
+    """Of which a token needs one, if there are any."""
 
 
 Authorize = Callable[[Invocation], Identity | Awaitable[Identity]]
 """Says who wants to connect, at once where nothing has to be waited for. *Raises* GatewayError, at once or later:
 Unauthorized, AccessDenied, AuthorizerFailure. It may take a token out of the request."""
+
+Ask = Callable[[Invocation, bytes], Awaitable[EndpointResponse]]
+"""Sends an authorizer's backend an event, for a request, and gives the answer: of a function its result, or its error
+with an `X-Amz-Function-Error` header, as Lambda's API answers. *Raises* GatewayError, at once or later."""
+
+Use = tuple[Authorizer, Site]
+"""An authorizer at one place where it decides."""
 
 
 class AuthorizerType(Protocol):
@@ -39,8 +65,9 @@ class AuthorizerType(Protocol):
     def check(self, authorizer: Authorizer) -> Iterator[Problem]:
         """What is wrong with the definition; paths are relative to the authorizer."""
 
-    def compile(self, authorizer: Authorizer, scopes: Sequence[str]) -> Authorize:
-        """What decides. Only for what `check` found nothing wrong with."""
+    def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
+        """What decides; `ask` reaches the authorizer's backend, if it has one. Only for what `check` found nothing
+        wrong with."""
 
     def renew(
         self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]
@@ -48,8 +75,8 @@ class AuthorizerType(Protocol):
         """What decides on a token that a client sends later, as on one that it connects with; `token` reads it, and
         *raises* Unauthorized where there is none. None where this type, or this authorizer, takes no such token."""
 
-    def keep_only(self, authorizers: Sequence[Authorizer]) -> None:
-        """Let go of what is held for other authorizers of this type than these."""
+    def keep_only(self, uses: Sequence[Use]) -> None:
+        """Let go of what is held for other uses of authorizers of this type than these."""
 
 
 def text_of(value: Any) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsgateway.authorizers.base import Authorize, Identity, text_of
+from wsgateway.authorizers.base import Ask, Authorize, Identity, Site, Use, text_of
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.errors import Problem, Unauthorized
 from wsgateway.invocation import Invocation
@@ -41,10 +41,10 @@ class JwtAuthorizers:
     def check(self, authorizer: Authorizer) -> Iterator[Problem]:
         yield from check_sources(authorizer)
 
-    def compile(self, authorizer: Authorizer, scopes: Sequence[str]) -> Authorize:
+    def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
         source = authorizer.identity_source[0]
         reader = [(source, compile_source(source))]
-        decide, offered = self._decider(authorizer, scopes), source == SUBPROTOCOL
+        decide, offered = self._decider(authorizer, site.scopes), source == SUBPROTOCOL
 
         def authorize(invocation: Invocation) -> Identity | Awaitable[Identity]:
             (text,) = read_all(reader, invocation)
@@ -78,8 +78,8 @@ class JwtAuthorizers:
 
         return decide
 
-    def keep_only(self, authorizers: Sequence[Authorizer]) -> None:
-        kept = {_key(authorizer) for authorizer in authorizers}
+    def keep_only(self, uses: Sequence[Use]) -> None:
+        kept = {_key(authorizer) for authorizer, _ in uses}
         for key in self._issuers.keys() - kept:
             self._issuers.pop(key).close()
 

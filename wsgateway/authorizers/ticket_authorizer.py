@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-from wsgateway.authorizers.base import Authorize, Identity, text_of
+from wsgateway.authorizers.base import Ask, Authorize, Identity, Site, Use, text_of
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.authorizers.tickets import Grant, TicketOffice, known_of, principal_of
 from wsgateway.errors import Problem
@@ -25,7 +25,7 @@ class TicketAuthorizers:
     def check(self, authorizer: Authorizer) -> Iterator[Problem]:
         yield from check_sources(authorizer)
 
-    def compile(self, authorizer: Authorizer, scopes: Sequence[str]) -> Authorize:
+    def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
         source = authorizer.identity_source[0]
         reader = [(source, compile_source(source))]
         offered = source == SUBPROTOCOL
@@ -40,7 +40,7 @@ class TicketAuthorizers:
     def renew(self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]) -> Authorize:
         return lambda invocation: self._redeem(authorizer, invocation, token(invocation))
 
-    def keep_only(self, authorizers: Sequence[Authorizer]) -> None:
+    def keep_only(self, uses: Sequence[Use]) -> None:
         """Tickets are the stages'; nothing is held for an authorizer."""
 
     async def _redeem(

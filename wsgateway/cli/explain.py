@@ -163,6 +163,8 @@ def _text(step: str, value: Any) -> str:
             return "none"
         case ("handshake", {"status": 101}):
             return "101 Switching Protocols"
+        case ("identity", dict()):
+            return json.dumps(value, indent=2, ensure_ascii=False)
         case (_, dict()):
             return _content_text(value)
         case (_, str()):

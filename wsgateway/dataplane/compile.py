@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wsgateway.authorizers.base import Authorize, AuthorizerType
+from wsgateway.authorizers.base import Authorize, Use
+from wsgateway.dataplane.authorization import (
+    Authorizers,
+    asked,
+    authorize_of,
+    authorizer_uses,
+    check_asked,
+    check_authorizers,
+)
 from wsgateway.dataplane.buckets import Buckets, Limit
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
@@ -59,6 +67,8 @@ class Operation:
     """What the execution log tells of its events; None where that is nothing."""
     admit: Admit | None = None
     """Asked before everything but `authorize`; None where nothing limits the route."""
+    authorizer: str = ""
+    """The name of the one that `authorize` is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +119,9 @@ class Deployment:
     endpoints: Endpoints
     digest: str
     uses: tuple[tuple[Integration, Site], ...]
-    """Every integration at every place it is used."""
+    """Every integration at every place it is used, those that authorizers ask included."""
+    authorized: tuple[Use, ...]
+    """Every authorizer at every place where it decides."""
 
     def uses_of(self, integration_type: str) -> list[tuple[Integration, Site]]:
         """The uses of integrations of one type, by AWS's name."""
@@ -119,7 +131,7 @@ class Deployment:
 def compile_deployment(
     loaded: Loaded,
     types: Mapping[str, IntegrationType],
-    authorizers: Mapping[str, AuthorizerType],
+    authorizers: Authorizers,
     buckets: Buckets,
 ) -> Deployment:
     """Compile every API and stage; what limits them takes from `buckets`.
@@ -130,12 +142,15 @@ def compile_deployment(
     problems: list[Problem] = []
     stages: dict[tuple[str, str], CompiledStage] = {}
     uses: list[tuple[Integration, Site]] = []
+    authorized: list[Use] = []
     for api_id, api in definitions.apis.items():
         models = models_of(api_id, api)
-        found = [*_check(api_id, api, models, types, definitions), *_check_authorizers(api_id, api, authorizers)]
+        found = list(_check(api_id, api, models, types, authorizers, definitions))
         problems.extend(found)
         if not found:
             uses.extend(_uses(api_id, api, definitions))
+            uses.extend(asked(api_id, api, definitions))
+            authorized.extend(authorizer_uses(api_id, api))
             for name, stage in api.stages.items():
                 stages[api_id, name] = _compile(
                     api_id, api, models, name, stage, types, authorizers, buckets, definitions
@@ -151,7 +166,7 @@ def compile_deployment(
     }
     domains_only = frozenset(api_id for api_id, api in definitions.apis.items() if api.disable_execute_api_endpoint)
     endpoints = Endpoints(names, definitions.default("WEBSOCKET"), domains, domains_only)
-    return Deployment(stages, endpoints, loaded.digest, tuple(uses))
+    return Deployment(stages, endpoints, loaded.digest, tuple(uses), tuple(authorized))
 
 
 def _check(
@@ -159,6 +174,7 @@ def _check(
     api: WebSocketApi,
     models: Models,
     types: Mapping[str, IntegrationType],
+    authorizers: Authorizers,
     definitions: Definitions,
 ) -> Iterator[Problem]:
     root = ("apis", api_id)
@@ -168,6 +184,17 @@ def _check(
         yield Problem((*root, "routeSelectionExpression"), str(error))
     for problem in check_models(models, api):
         yield Problem((*root, *problem.path), problem.text)
+    for problem in check_authorizers(api, authorizers):
+        yield Problem((*root, *problem.path), problem.text)
+    yield from _by_stage(
+        api,
+        root,
+        [
+            (name, problem)
+            for name, stage in api.stages.items()
+            for problem in check_asked(api_id, api, stage, types, definitions)
+        ],
+    )
     for key, route in api.routes.items():
         if route.allow is not None:
             try:
@@ -177,28 +204,20 @@ def _check(
         integration = api.integration_of(route)
         if integration is None:
             continue
-        path = (*root, *api.integration_path(key))
-        found: dict[tuple[Path, str], dict[str, None]] = {}
+        found = []
         for name, stage in api.stages.items():
             site = _site(api_id, api, key, route, stage, definitions)
-            for problem in types[integration.integration_type].check(integration, site):
-                found.setdefault((problem.path, problem.text), {})[name] = None
-        for (at, text), stages in found.items():
-            yield Problem((*path, *at), text if len(stages) == len(api.stages) else _in_stages(text, list(stages)))
+            found += [(name, problem) for problem in types[integration.integration_type].check(integration, site)]
+        yield from _by_stage(api, (*root, *api.integration_path(key)), found)
 
 
-def _check_authorizers(api_id: str, api: WebSocketApi, authorizers: Mapping[str, AuthorizerType]) -> Iterator[Problem]:
-    for name, authorizer in api.authorizers.items():
-        for problem in authorizers[authorizer.authorizer_type].check(authorizer):
-            yield Problem(("apis", api_id, "authorizers", name, *problem.path), problem.text)
-
-
-def _authorize(api: WebSocketApi, route: Route, authorizers: Mapping[str, AuthorizerType]) -> Authorize | None:
-    """What decides who may use the route; None where everyone may."""
-    if route.authorizer_name is None:
-        return None
-    authorizer = api.authorizers[route.authorizer_name]
-    return authorizers[authorizer.authorizer_type].compile(authorizer, route.authorization_scopes)
+def _by_stage(api: WebSocketApi, root: Path, found: Iterable[tuple[str, Problem]]) -> Iterator[Problem]:
+    """Problems of stages, each once: where it is not one of all of them, it says of which."""
+    stages: dict[tuple[Path, str], dict[str, None]] = {}
+    for name, problem in found:
+        stages.setdefault((problem.path, problem.text), {})[name] = None
+    for (path, text), names in stages.items():
+        yield Problem((*root, *path), text if len(names) == len(api.stages) else _in_stages(text, list(names)))
 
 
 def _takes_tickets(api: WebSocketApi) -> bool:
@@ -251,7 +270,7 @@ def _compile(
     name: str,
     stage: Stage,
     types: Mapping[str, IntegrationType],
-    authorizers: Mapping[str, AuthorizerType],
+    authorizers: Authorizers,
     buckets: Buckets,
     definitions: Definitions,
 ) -> CompiledStage:
@@ -273,9 +292,16 @@ def _compile(
         else:
             call = _no_target
         at_least_once = route.delivery == "AT_LEAST_ONCE"
-        authorize = _authorize(api, route, authorizers)
         operations[key] = Operation(
-            key, checks, call, site.two_way, at_least_once, authorize, logging_of(stage.settings_of(key)), admit
+            key,
+            checks,
+            call,
+            site.two_way,
+            at_least_once,
+            authorize_of(api_id, api, key, route, name, definitions, authorizers),
+            logging_of(stage.settings_of(key)),
+            authorizer=route.authorizer_name or "",
+            admit=admit,
         )
     if "$connect" not in api.routes and (admit := throttle.admit("$connect")) is not None:
         operations["$connect"] = Operation("$connect", (), _nothing, False, admit=admit)

@@ -7,6 +7,7 @@ class Counters:
     """Counts since the process started. Nothing resets them."""
 
     __slots__ = (
+        "authorizations",
         "close_codes",
         "compressed_bytes_in",
         "compressed_bytes_out",
@@ -40,6 +41,8 @@ class Counters:
     def __init__(self) -> None:
         self.connects: dict[int, int] = {}
         """Handshakes by the status they were answered with; 101 is a connection."""
+        self.authorizations: dict[tuple[str, str, str], int] = {}
+        """Handshakes by apiId, authorizer and what that said: allow, deny, unauthorized, or error."""
         self.close_codes: dict[int, int] = {}
         self.messages_in = 0
         self.messages_out = 0
@@ -79,6 +82,12 @@ class Counters:
         """Those answered 503, and those not even passed on, by cause."""
         self.relayed_in: dict[int, int] = {}
         """Calls that other nodes passed on to this one, by status; 403 for a wrong seal, 421 for another node's."""
+
+    def authorized(self, api_id: str, authorizer: str, status: int) -> None:
+        """An authorizer has let a client in (200), or not."""
+        said = {200: "allow", 401: "unauthorized", 403: "deny"}.get(status, "error")
+        key = (api_id, authorizer, said)
+        self.authorizations[key] = self.authorizations.get(key, 0) + 1
 
 
 def count(table: dict[int, int], key: int) -> None:

@@ -79,6 +79,10 @@ class ExecutionLog:
 
     def _step(self, step: str, value: object) -> None:
         match step, value:
+            case "authorizer", _:
+                self._tell(f"Starting authorizer: {value} for request: {self._invocation.request_id}")
+            case "identity", _:
+                self._tell("Successfully completed authorizer execution")
             case "model", dict() if value["valid"]:
                 self._tell(f"Request validation succeeded: the body fits model {value['model']}")
             case "request template", _:

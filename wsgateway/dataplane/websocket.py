@@ -82,15 +82,17 @@ class WebSocketApis:
         if operation is not None and operation.logging is not None:
             invocation.trace = ExecutionLog(gateway.log, operation.logging, invocation)
         if operation is not None and operation.authorize is not None:
+            if invocation.trace is not None:
+                invocation.trace.note("authorizer", operation.authorizer)
             try:
                 identity = operation.authorize(invocation)
             except Exception as error:
-                return self._not_let_in(connection, invocation, error)
+                return self._not_authorized(connection, operation, invocation, error)
             if not isinstance(identity, Identity):
                 gateway.opening += 1
                 gateway.admission.begin(connection.client.source_ip)
                 return self._connect_authorized(connection, operation, invocation, identity)
-            connection.identified(identity)
+            self._identify(connection, operation, invocation, identity)
         return self._go_on(connection, operation, invocation)
 
     async def _connect_authorized(
@@ -99,9 +101,9 @@ class WebSocketApis:
         """Go on once the authorizer has said who the client is."""
         gateway, source = self._gateway, connection.client.source_ip
         try:
-            connection.identified(await pending)
+            self._identify(connection, operation, invocation, await pending)
         except Exception as error:
-            return self._not_let_in(connection, invocation, error)
+            return self._not_authorized(connection, operation, invocation, error)
         finally:
             gateway.opening -= 1
             gateway.admission.end(source)
@@ -109,6 +111,21 @@ class WebSocketApis:
             gateway.awoken()
         answer = self._go_on(connection, operation, invocation)
         return answer if isinstance(answer, HttpResponse | Accepted) else await answer
+
+    def _identify(
+        self, connection: Connection, operation: Operation, invocation: Invocation, identity: Identity
+    ) -> None:
+        connection.identified(identity)
+        self._gateway.counters.authorized(connection.api_id, operation.authorizer, 200)
+        if invocation.trace is not None:
+            invocation.trace.note("identity", identity.context)
+
+    def _not_authorized(
+        self, connection: Connection, operation: Operation, invocation: Invocation, error: Exception
+    ) -> HttpResponse:
+        status = error.status if isinstance(error, GatewayError) else 500
+        self._gateway.counters.authorized(connection.api_id, operation.authorizer, status)
+        return self._not_let_in(connection, invocation, error)
 
     def _go_on(
         self, connection: Connection, operation: Operation | None, invocation: Invocation

@@ -20,7 +20,14 @@ from wsgateway.integrations.aws_request import SIGNATURE
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_place import check_variables
 from wsgateway.integrations.lambda_target import is_function
-from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses, then
+from wsgateway.integrations.mapping import (
+    MappedRequest,
+    check_request,
+    check_responses,
+    compile_request,
+    compile_responses,
+    then,
+)
 from wsgateway.invocation import EventType
 
 if TYPE_CHECKING:
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from wsgateway.aws import Credentials
     from wsgateway.functions.functions import Functions
     from wsgateway.integrations.aws_access import AwsAccess
-    from wsgateway.integrations.base import Call, Site
+    from wsgateway.integrations.base import Ask, Call, Site
     from wsgateway.integrations.lambda_remote import Counts as LambdaCounts
     from wsgateway.integrations.resilience import Resilience
     from wsgateway.invocation import Invocation
@@ -92,6 +99,16 @@ class AwsService:
             return give(invocation, answer, callee.text(answer)) if give.heard else answer
 
         return call
+
+    def asking(self, integration: Integration, site: Site) -> Ask:
+        """What invokes the function with a payload of the caller's, and gives what Lambda's API would answer."""
+        assert integration.timeout_in_millis is not None  # whoever asks says how long it waits
+        sender = self._callee(integration, site).sender(None, integration.timeout_in_millis / 1000)
+
+        def ask(invocation: Invocation, payload: bytes) -> Future[EndpointResponse]:
+            return sender.send(invocation, sender.prepare(MappedRequest(payload)))
+
+        return ask
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         endpoints = [(self._callee(*use).endpoint, use[1]) for use in uses]

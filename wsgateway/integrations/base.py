@@ -53,6 +53,9 @@ class Site:
         return limit if self.two_way else max(limit, 1 << 20)
 
 
+Ask = Callable[[Invocation, bytes], "Future[EndpointResponse]"]
+"""Posts a body of the caller's own to a backend, for an event. Raises GatewayError, at once or from the future."""
+
 Attempt = Callable[..., "Future[EndpointResponse]"]
 """Asks a backend once: takes the Invocation, whatever else its integration type gives it, and as `seconds=` how long
 that may take at most; where that isn't said, as long as the integration may. The answer is as the backend gave it.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncio import Future
 
     from wsgateway.errors import Problem
-    from wsgateway.integrations.base import Call, Site
+    from wsgateway.integrations.base import Ask, Call, Site
     from wsgateway.integrations.http_backend import Send
     from wsgateway.integrations.parameters import Reader
     from wsgateway.messages import EndpointResponse, Header
@@ -52,6 +52,20 @@ class HttpProxy(HttpBackend):
             site,
         )
         return _call(build, self._sender(integration, site, method), method in BODILESS)
+
+    def asking(self, integration: Integration, site: Site) -> Ask:
+        """What posts JSON of the caller's."""
+        uri = uri_of(integration, site)
+        head = request_line(b"POST", RequestTarget(uri.path or "/", uri.query).plain())
+        headers = [(b"Host", uri.netloc.encode()), *default_headers(site)]
+        head += b"".join([field(name, value) for name, value in headers]) + TEXT
+        send = self._sender(integration, site, "POST")
+
+        def ask(invocation: Invocation, payload: bytes) -> Future[EndpointResponse]:
+            trace = field(b"X-Amzn-Trace-Id", new_trace_id())
+            return send(invocation, head + invocation.client.forwarded + trace, payload)
+
+        return ask
 
 
 def _call(build: Callable[[Invocation], bytes], send: Send, bodiless: bool) -> Call:

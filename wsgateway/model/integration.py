@@ -163,11 +163,11 @@ class Integration(Definition):
                 yield from check_publish(self)
                 yield from _check_response_expression(self)
         if self.integration_type != "PUBLISH":
-            yield from _without("it is for PUBLISH", publishConfig=self.publish_config)
+            yield from without("it is for PUBLISH", publishConfig=self.publish_config)
 
 
 def _without_credentials(integration: Integration) -> Iterator[Problem]:
-    yield from _without("only calls to AWS are signed", credentialsArn=integration.credentials_arn)
+    yield from without("only calls to AWS are signed", credentialsArn=integration.credentials_arn)
 
 
 def _check_aws(integration: Integration) -> Iterator[Problem]:
@@ -176,7 +176,7 @@ def _check_aws(integration: Integration) -> Iterator[Problem]:
         yield Problem(("integrationUri",), f"is required: {what}")
     if integration.integration_method == "ANY":
         yield Problem(("integrationMethod",), "a service is called by one method; write it, such as POST")
-    yield from _without(
+    yield from without(
         "AWS's endpoints are verified as SDKs do, by AWS_CA_BUNDLE where that is set", tlsConfig=integration.tls_config
     )
     yield from _check_response_expression(integration)
@@ -187,21 +187,21 @@ def _check_aws_proxy(integration: Integration) -> Iterator[Problem]:
         yield Problem(("integrationUri",), "is required: the function AWS_PROXY calls, such as function:NAME")
     if integration.integration_method != "POST":
         yield Problem(("integrationMethod",), "Lambda functions are invoked by POST; write POST, or remove it")
-    yield from _without(
+    yield from without(
         "AWS_PROXY hands on the whole event and takes the whole result",
         requestParameters=integration.request_parameters,
         **_mapping_of(integration),
     )
     if integration.content_handling_strategy == "CONVERT_TO_BINARY":
         yield Problem(("contentHandlingStrategy",), "a Lambda event is text; write CONVERT_TO_TEXT, or remove it")
-    yield from _without(
+    yield from without(
         "Lambda's endpoint is verified as SDKs do, by AWS_CA_BUNDLE where that is set", tlsConfig=integration.tls_config
     )
 
 
 def _check_http_proxy(integration: Integration) -> Iterator[Problem]:
     yield from _check_url(integration)
-    yield from _without(
+    yield from without(
         "HTTP_PROXY passes messages and answers on as they came",
         **_mapping_of(integration),
         contentHandlingStrategy=integration.content_handling_strategy,
@@ -229,7 +229,7 @@ def _check_url(integration: Integration) -> Iterator[Problem]:
 
 def _check_mock(integration: Integration) -> Iterator[Problem]:
     yield from _without_credentials(integration)
-    yield from _without(
+    yield from without(
         "MOCK calls no backend",
         integrationUri=integration.integration_uri,
         requestParameters=integration.request_parameters,
@@ -281,7 +281,8 @@ def _check_retry(integration: Integration) -> Iterator[Problem]:
         yield Problem(("retry", "on"), "only Lambda functions end in function-error; remove it")
 
 
-def _without(why: str, **fields: object) -> Iterator[Problem]:
+def without(why: str, **fields: object) -> Iterator[Problem]:
+    """A problem for each of these keys that has a value."""
     for key, value in fields.items():
         if value:
             yield Problem((key,), f"has no effect: {why}; remove it")

@@ -9,6 +9,7 @@ from annotated_types import MaxLen, MinLen
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from wsgateway.errors import Problem
+from wsgateway.model.authorization import check_authorization
 from wsgateway.model.authorizer import Authorizer, AuthorizerName
 from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
 from wsgateway.model.compression import Compression
@@ -120,8 +121,10 @@ class Route(Definition):
     """A label for people."""
     description: Annotated[str, MaxLen(1024)] | None = None
     """What the route is for. (Ours.)"""
-    authorization_type: Annotated[Literal["NONE", "JWT"], Among(("NONE", "AWS_IAM", "CUSTOM", "JWT"))] | None = None
-    """Who may connect, on $connect: NONE, that is everyone, or JWT, that is who the authorizer lets in; NONE."""
+    authorization_type: (
+        Annotated[Literal["NONE", "CUSTOM", "JWT"], Among(("NONE", "AWS_IAM", "CUSTOM", "JWT"))] | None
+    ) = None
+    """Who may connect, on $connect: NONE, that is everyone; CUSTOM or JWT, that is who the authorizer lets in; NONE."""
     authorizer: AuthorizerName | None = None
     """On $connect: the name of one of `authorizers`. Short for authorizationType and authorizerId."""
     authorizer_id: AuthorizerName | None = None
@@ -177,7 +180,7 @@ class Route(Definition):
             )
         if self.authorizer_id is not None and self.authorizer is None and self.authorization_type is None:
             yield Problem(
-                ("authorizationType",), "is required with authorizerId: write JWT, or authorizer in its place"
+                ("authorizationType",), "is required with authorizerId: write CUSTOM or JWT, or authorizer in its place"
             )
         if self.authorization_scopes and named is None:
             yield Problem(("authorizationScopes",), "has no effect without an authorizer")
@@ -308,9 +311,6 @@ class WebSocketApi(Definition):
             if route.request_parameters and key != "$connect":
                 text = "only $connect has a query string and headers; declare parameters there"
                 yield Problem(("routes", key, "requestParameters"), text)
-            if (route.authorizer_name or route.authorization_type == "JWT") and key != "$connect":
-                text = "only $connect is authorized: messages come on a connection that was let in; move it there"
-                yield Problem(("routes", key, "authorizer" if route.authorizer else "authorizationType"), text)
             if route.allow is not None and key != "$disconnect" and not self._authorizes:
                 text = "nothing would be known of any client; name an authorizer on $connect, or remove the rule"
                 yield Problem(("routes", key, "allow"), text)
@@ -326,6 +326,7 @@ class WebSocketApi(Definition):
             if stage.throttle.per_user is not None and not self._authorizes:
                 text = "nothing would be known of any user; name an authorizer on $connect, or remove it"
                 yield Problem(("stages", name, "throttle", "perUser"), text)
+        yield from check_authorization(self)
         yield from self._check_timeouts(quotas)
 
     @property

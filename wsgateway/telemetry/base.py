@@ -87,6 +87,11 @@ class NodeFacts:
     """Handshakes that were refused before $connect, by apiId ("" where it was not known yet) and cause."""
     throttled: dict[tuple[str, str, str], int]
     """Events beyond a limit, by apiId, stage and the limit's level."""
+    authorizations: dict[tuple[str, str, str], int]
+    """Handshakes by apiId, authorizer and what that said."""
+    authorizer_lookups: dict[tuple[str, str, str], int]
+    """Looks for a kept answer, by apiId, authorizer and result."""
+    authorizer_answers: int
     relays: dict[str, int]
     relay_doubts: dict[str, int]
     relayed_in: dict[str, int]

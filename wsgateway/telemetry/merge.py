@@ -23,6 +23,7 @@ GAUGES: Mapping[str, Join] = {
     "process_start_time_seconds": min,
     "process_virtual_memory_bytes": _sum,
     "python_info": max,
+    "wsgateway_authorizer_answers": _sum,
     "wsgateway_aws_credentials_valid": min,
     "wsgateway_broker_up": min,
     "wsgateway_build_info": max,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -13,6 +13,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 if TYPE_CHECKING:
     from wsgateway.telemetry.base import MembershipFacts, NodeFacts
+
+_Key = TypeVar("_Key", bound=tuple[str, ...])
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -141,6 +143,19 @@ class _Collector:
             "result",
             facts.tickets,
         )
+        yield _table(
+            "authorizations_total",
+            "Handshakes by what their authorizer said: allow, deny, unauthorized, error.",
+            ["api", "authorizer", "result"],
+            facts.authorizations,
+        )
+        yield _table(
+            "authorizer_lookups_total",
+            "Looks for a kept answer of an authorizer, by result: hit or miss.",
+            ["api", "authorizer", "result"],
+            facts.authorizer_lookups,
+        )
+        yield _gauge("authorizer_answers", "Answers of authorizers that are kept.", facts.authorizer_answers)
         yield _labelled(
             "relays_total", "Calls passed on to the node of their connection, by status.", "status", facts.relays
         )
@@ -242,7 +257,7 @@ def _counter(name: str, text: str, value: int) -> Metric:
     return CounterMetricFamily(f"wsgateway_{name}", text, value=value)
 
 
-def _table(name: str, text: str, labels: list[str], values: dict[tuple[str, str], int]) -> Metric:
+def _table(name: str, text: str, labels: list[str], values: Mapping[_Key, int]) -> Metric:
     family = CounterMetricFamily(f"wsgateway_{name}", text, labels=labels)
     for key, value in sorted(values.items()):
         family.add_metric(key, value)

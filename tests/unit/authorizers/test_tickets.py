@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import connecting
-from wsgateway.authorizers.base import Identity
+from wsgateway.authorizers.base import Identity, Site
 from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import MOST_AT_ONCE, Grant, TicketOffice, is_ticket
 from wsgateway.dataplane.tickets import Wanted, grant_of, parse
@@ -22,6 +22,7 @@ from wsgateway.registry.memory_tickets import MemoryTickets
 pytestmark = pytest.mark.anyio
 
 NOW = 1_790_000_000.0
+SITE = Site(api_id="chat", stage="dev", name="tickets", route_key="$connect", stage_variables={}, ours=True)
 
 
 class Clock:
@@ -46,7 +47,7 @@ def authorizer(source: str = "route.request.querystring.ticket", **more: Any) ->
 
 
 async def let_in(office: TicketOffice, ticket: str, **more: Any) -> Identity:
-    found = TicketAuthorizers(office).compile(authorizer(**more), ())(connecting(f"/dev?ticket={ticket}"))
+    found = TicketAuthorizers(office).compile(authorizer(**more), SITE, None)(connecting(f"/dev?ticket={ticket}"))
     assert not isinstance(found, Identity)
     return await found
 
@@ -118,7 +119,7 @@ async def test_a_ticket_as_a_subprotocol_is_taken_out() -> None:
     office = TicketOffice(MemoryTickets())
     ticket = await office.issue("chat", "dev", Grant(principal_id="ann"), 30)
     event = connecting("/dev", ("Sec-WebSocket-Protocol", f"bearer.{ticket}, chat.v1"))
-    found = TicketAuthorizers(office).compile(authorizer("route.request.subprotocol"), ())(event)
+    found = TicketAuthorizers(office).compile(authorizer("route.request.subprotocol"), SITE, None)(event)
     assert not isinstance(found, Identity)
     identity = await found
 

@@ -34,7 +34,9 @@ def compiled(text: str) -> Deployment:
     upstream = Upstream(egress=Egress())
     surroundings = Surroundings(serve=no_runtime_api, log=lambda event, **facts: None)
     backends = backends_of(upstream, surroundings, ServiceEndpoints({}), lambda event, **facts: None, {})
-    return compile_deployment(parse(text, "routes.yaml", {}, Path()), backends.types, {}, backends.buckets)
+    return compile_deployment(
+        parse(text, "routes.yaml", {}, Path()), backends.types, backends.authorizers, backends.buckets
+    )
 
 
 async def no_runtime_api(handler: Handler) -> Served:

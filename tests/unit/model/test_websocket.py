@@ -219,7 +219,7 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             "routes: {$connect: {authorizationType: AWS_IAM}}",
-            "routes.$connect.authorizationType: AWS_IAM is not supported yet; NONE and JWT work",
+            "routes.$connect.authorizationType: AWS_IAM is not supported yet; NONE, CUSTOM and JWT work",
             id="authorization to come",
         ),
         pytest.param(

@@ -93,10 +93,19 @@ class Context(Tool):
             found = {rest: value for rest, each in group.items() if (value := each(self._invocation)) is not None}
             return found or None  # type: ignore[return-value]  # a dict of strings and numbers is a Value
         if name == "authorizer":
-            known = self._invocation.client.authorizer
-            return {key: dict(item) if isinstance(item, Mapping) else item for key, item in known.items()} or None
+            return _authorizer(self._invocation)
         places = _OVERRIDES.get(name)
         return None if places is None else {place: {} for place in places}
+
+
+def _authorizer(invocation: Invocation) -> Value:
+    """What is known of who the client is, to be changed by this event's templates alone."""
+    known: dict[str, Value] = {
+        key: dict(item) if isinstance(item, Mapping) else item for key, item in invocation.client.authorizer.items()
+    }
+    if invocation.authorizer_millis is not None:
+        known["integrationLatency"] = invocation.authorizer_millis
+    return known or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""API Gateway developer guide, "Output from an API Gateway Lambda authorizer"."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgateway.authorizers.lambda_output import failure_of, parse_output
+from wsgateway.errors import AccessDenied, AuthorizerConfigurationError, AuthorizerFailure, Unauthorized
+
+CONNECT = "arn:aws:execute-api:eu-west-1:123456789012:abc/prod/$connect"
+
+
+def output(effect: str = "Allow", resource: str = CONNECT, **more: Any) -> bytes:
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    return json.dumps({"principalId": "ann", "policyDocument": policy} | more).encode()
+
+
+def test_a_yes() -> None:
+    found = parse_output(output(context={"room": "a", "level": 7, "admin": True, "ratio": 0.5, "none": None}))
+
+    found.admit(CONNECT, {})
+    assert found.context == {"principalId": "ann", "room": "a", "level": "7", "admin": "true", "ratio": "0.5"}
+
+
+@pytest.mark.parametrize(
+    ("principal", "context"),
+    [
+        pytest.param(None, {}, id="null is left out"),
+        pytest.param("", {"principalId": ""}, id="an empty one is kept"),
+        pytest.param(7, {"principalId": "7"}, id="a number is a text"),
+    ],
+)
+def test_who_it_is(principal: object, context: dict[str, str]) -> None:
+    assert parse_output(output(principalId=principal)).context == context
+
+
+def test_a_context_can_not_say_who_it_is() -> None:
+    assert parse_output(output(context={"principalId": "eve"})).context == {"principalId": "ann"}
+
+
+def test_an_api_key() -> None:
+    assert (
+        parse_output(output(usageIdentifierKey="0123456789abcdefghij")).usage_identifier_key == "0123456789abcdefghij"
+    )
+
+
+def test_a_no() -> None:
+    with pytest.raises(AccessDenied) as caught:
+        parse_output(output("Deny")).admit(CONNECT, {})
+
+    assert caught.value.detail == (
+        "User is not authorized to access this resource with an explicit deny in an identity-based policy"
+    )
+
+
+def test_a_policy_about_something_else() -> None:
+    with pytest.raises(AccessDenied) as caught:
+        parse_output(output(resource=CONNECT.replace("prod", "dev"))).admit(CONNECT, {})
+
+    assert caught.value.detail == (
+        "User is not authorized to access this resource because no identity-based policy allows the "
+        "execute-api:Invoke action"
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload", "problem"),
+    [
+        pytest.param(b"", "no JSON", id="nothing"),
+        pytest.param(b"null", "no object", id="null"),
+        pytest.param(b"[" * 9000, "over 8192 bytes", id="too long"),
+        pytest.param(b"[" * 8000, "no JSON", id="too deep"),
+        pytest.param(b'{"principalId": "ann"}', "policyDocument", id="no policy"),
+        pytest.param(output("allow"), "Statement.0.Effect", id="a policy nobody can evaluate"),
+        pytest.param(output(context={"a": {"b": 1}}), "context.a", id="an object in the context"),
+        pytest.param(output(context={"a": [1]}), "context.a", id="a list in the context"),
+        pytest.param(output(context=["a"]), "context that is no object", id="a context that is a list"),
+        pytest.param(output(principalId=["ann"]), "principalId", id="a list of principals"),
+        pytest.param(output(context={"a": "x" * 9000}), "over 8192", id="over 8 KB"),
+        pytest.param(output(usageIdentifierKey=7), "usageIdentifierKey", id="a key that is a number"),
+    ],
+)
+def test_what_is_no_output(payload: bytes, problem: str) -> None:
+    with pytest.raises(AuthorizerConfigurationError, match=problem) as caught:
+        parse_output(payload)
+
+    assert (caught.value.status, caught.value.detail) == (500, "")
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind"),
+    [
+        pytest.param(b'{"errorMessage": "Unauthorized"}', Unauthorized, id="that word"),
+        pytest.param(b'{"errorMessage": "unauthorized"}', AuthorizerFailure, id="nearly that word"),
+        pytest.param(b'{"errorMessage": "Unauthorized "}', AuthorizerFailure, id="that word and a blank"),
+        pytest.param(b"Unauthorized", AuthorizerFailure, id="no JSON"),
+        pytest.param(b'"Unauthorized"', AuthorizerFailure, id="no object"),
+    ],
+)
+def test_a_function_that_fails(payload: bytes, kind: type[Exception]) -> None:
+    assert type(failure_of(payload, "users")) is kind
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_are_a_yes(payload: bytes) -> None:
+    with pytest.raises(AuthorizerConfigurationError):
+        parse_output(payload)

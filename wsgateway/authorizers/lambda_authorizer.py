@@ -1,0 +1,216 @@
+"""REQUEST and TOKEN: a function, or a URL of the operator's own, says who may connect.
+
+API Gateway developer guide, "Create an API Gateway Lambda REQUEST authorizer function for WebSocket APIs", "Input to an
+API Gateway Lambda authorizer" and "Use API Gateway Lambda authorizers". On WebSocket APIs TOKEN, kept answers and URLs
+are ours: a URL is posted the same event, its 2xx body is the output, 401 and 403 are a no, all else is a failure. AWS
+does not say how long it waits for a WebSocket API's authorizer; we wait as long as its HTTP APIs do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from wsgateway.authorizers.base import Ask, Authorize, Identity, Site, Use
+from wsgateway.authorizers.cache import Answers, key_of
+from wsgateway.authorizers.lambda_output import Output, failure_of, parse_output
+from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
+from wsgateway.errors import (
+    AccessDenied,
+    AuthorizerConfigurationError,
+    AuthorizerFailure,
+    GatewayError,
+    Problem,
+    Unauthorized,
+)
+from wsgateway.events import maps, request_context, request_headers
+from wsgateway.invocation import Invocation, iso_time
+from wsgateway.messages import EndpointResponse
+from wsgateway.model.authorizer import Authorizer
+from wsgateway.templates import pattern
+
+Event = Callable[[Invocation, str, Sequence[str], bool], bytes]
+"""Makes an authorizer's event of a request, the ARN of what is asked for and the values of the identity sources; the
+last says whether it tells what AWS's does not."""
+
+
+def request_event(invocation: Invocation, arn: str, values: Sequence[str], ours: bool) -> bytes:
+    """The event of REQUEST: all of the handshake."""
+    request = invocation.request
+    assert request is not None  # a CONNECT event is a request
+    headers = request_headers(invocation, request)
+    if request.header(b"content-length") is None:
+        headers.append(("content-length", "0"))  # AWS tells it
+        headers.sort(key=lambda header: header[0].lower())
+    query = parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
+    value: dict[str, Any] = {"type": "REQUEST", "methodArn": arn}
+    value |= maps("headers", "multiValueHeaders", headers)
+    value |= maps("queryStringParameters", "multiValueQueryStringParameters", query)
+    value["stageVariables"] = dict(invocation.stage_variables)
+    value["requestContext"] = request_context(invocation, ours=ours)
+    return msgspec.json.encode(value)
+
+
+def token_event(invocation: Invocation, arn: str, values: Sequence[str], ours: bool) -> bytes:
+    """The event of TOKEN: the token, whole."""
+    return msgspec.json.encode({"type": "TOKEN", "authorizationToken": values[0], "methodArn": arn})
+
+
+class LambdaAuthorizers:
+    """The AuthorizerType of REQUEST or TOKEN, which differ by their `event`; `region` and `account` are of our ARNs."""
+
+    def __init__(self, event: Event, *, region: str, account: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._event = event
+        self._region = region
+        self._account = account
+        self._clock = clock
+        self._answers: dict[tuple[str, str, str], tuple[object, Answers[Output]]] = {}
+        self.lookups: Counter[tuple[str, str, str]] = Counter()
+        """How often an answer was kept (`hit`) or not (`miss`), by API and authorizer; of those that keep answers."""
+
+    def check(self, authorizer: Authorizer) -> Iterator[Problem]:
+        yield from check_sources(authorizer)
+        expression = authorizer.identity_validation_expression
+        if expression is not None:
+            try:
+                pattern.compile(expression)
+            except pattern.PatternError as error:
+                yield Problem(("identityValidationExpression",), str(error))
+
+    def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
+        assert ask is not None  # those of this type have a backend
+        arn = f"arn:aws:execute-api:{self._region}:{self._account}:{site.api_id}/{site.stage}/{site.route_key}"
+        answers = self._answers_of(authorizer, site)
+        return _Decider(authorizer, site, arn, ask, self._event, answers, self.lookups).authorize
+
+    def renew(self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]) -> None:
+        """Who is asked gets a handshake's event; of a message there is none."""
+
+    def keep_only(self, uses: Sequence[Use]) -> None:
+        kept = {_place(site) for _, site in uses}
+        for place in self._answers.keys() - kept:
+            self._answers.pop(place)[1].close()
+
+    @property
+    def kept(self) -> int:
+        """Answers kept now."""
+        return sum(len(answers) for _, answers in self._answers.values())
+
+    def _answers_of(self, authorizer: Authorizer, site: Site) -> Answers[Output] | None:
+        """They stay over a reload as long as the same is asked; None where every client is asked about anew."""
+        if not authorizer.authorizer_result_ttl_in_seconds:
+            self._answers.pop(_place(site), None)
+            return None
+        asked = (authorizer, dict(site.stage_variables))
+        known = self._answers.get(_place(site))
+        if known is None or known[0] != asked:
+            known = asked, Answers(authorizer.authorizer_result_ttl_in_seconds, self._clock)
+            self._answers[_place(site)] = known
+        return known[1]
+
+
+def _place(site: Site) -> tuple[str, str, str]:
+    return site.api_id, site.stage, site.name
+
+
+class _Decider:
+    """One authorizer at one place."""
+
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        site: Site,
+        arn: str,
+        ask: Ask,
+        event: Event,
+        answers: Answers[Output] | None,
+        lookups: Counter[tuple[str, str, str]],
+    ) -> None:
+        self._name = site.name
+        self._lookups = lookups
+        self._hit, self._miss = ((site.api_id, site.name, result) for result in ("hit", "miss"))
+        self._arn = arn
+        self._ours = site.ours
+        self._ask = ask
+        self._event = event
+        self._answers = answers
+        self._sources = [(text, compile_source(text)) for text in authorizer.identity_source]
+        self._offered = SUBPROTOCOL in authorizer.identity_source
+        expression = authorizer.identity_validation_expression
+        self._accepts = None if expression is None else pattern.compile(expression).matches
+
+    def authorize(self, invocation: Invocation) -> Identity | Awaitable[Identity]:
+        """An Authorize."""
+        values = read_all(self._sources, invocation)
+        if self._accepts is not None and not self._accepts(values[0]):
+            raise Unauthorized("the token does not match identityValidationExpression")
+        answers = self._answers
+        if answers is None:
+            return self._later(invocation, None, self._event(invocation, self._arn, values, self._ours))
+        key = key_of(values)
+        known = answers.get(key)
+        self._lookups[self._miss if known is None else self._hit] += 1
+        if known is not None:
+            return self._identity(invocation, known, 0)
+        return self._later(invocation, key, self._event(invocation, self._arn, values, self._ours))
+
+    async def _later(self, invocation: Invocation, key: bytes | None, event: bytes) -> Identity:
+        began = time.monotonic()
+        if self._answers is None or key is None:
+            output, _ = await self._asked(invocation, event)
+        else:
+            output = await self._answers.ask(key, lambda: self._asked(invocation, event))
+        return self._identity(invocation, output, round((time.monotonic() - began) * 1000))
+
+    async def _asked(self, invocation: Invocation, event: bytes) -> tuple[Output, int]:
+        """What the backend says, and the size of that. *Raises* Unauthorized, AccessDenied, AuthorizerFailure,
+        AuthorizerConfigurationError."""
+        try:
+            answer = await self._ask(invocation, event)
+        except GatewayError as error:
+            raise AuthorizerFailure(
+                f"authorizer {self._name}: {error.reason or error.message}", transient=error.transient
+            ) from error
+        try:
+            return _read(answer, self._name), len(answer.body or b"")
+        except AuthorizerConfigurationError as error:
+            raise AuthorizerConfigurationError(f"authorizer {self._name}: {error.reason}") from error
+
+    def _identity(self, invocation: Invocation, output: Output, millis: int) -> Identity:
+        output.admit(self._arn, _condition_keys(invocation))
+        invocation.authorizer_millis = millis
+        subprotocol = take_bearer(invocation) if self._offered else ""
+        return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)
+
+
+def _read(answer: EndpointResponse, name: str) -> Output:
+    """The output that an answer is. *Raises* GatewayError."""
+    body = answer.body or b""
+    if any(header.lower() == b"x-amz-function-error" for header, _ in answer.headers):
+        raise failure_of(body, name)
+    if 200 <= answer.status <= 299:
+        return parse_output(body)
+    said = f"authorizer {name} answered {answer.status}"
+    if answer.status == 401:
+        raise Unauthorized(said)
+    if answer.status == 403:
+        raise AccessDenied(said)
+    raise AuthorizerFailure(said)
+
+
+def _condition_keys(invocation: Invocation) -> dict[str, list[str]]:
+    """What a policy's conditions can ask of a request: the KEYS of outputs, in lower case."""
+    request = invocation.request
+    return {
+        "aws:currenttime": [iso_time(invocation.epoch)],
+        "aws:epochtime": [str(invocation.epoch // 1000)],
+        "aws:referer": invocation.header("Referer")[-1:],
+        "aws:securetransport": [str(request is not None and request.scheme == "https").lower()],
+        "aws:sourceip": [invocation.client.source_ip],
+        "aws:useragent": invocation.header("User-Agent")[-1:],
+    }

@@ -1,0 +1,16 @@
+"""What an operator should hear of a definition that nothing is wrong with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wsgateway.errors import Problem
+from wsgateway.model.authorization import unused_authorizers
+from wsgateway.model.loader import Loaded
+
+
+def remarks(loaded: Loaded) -> Iterator[Problem]:
+    """Each with its line."""
+    for api_id, api in loaded.definitions.apis.items():
+        for name in unused_authorizers(api):
+            yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no route")
