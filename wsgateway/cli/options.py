@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 File = Annotated[Path, typer.Argument(help="The definition.", envvar="WSGATEWAY_FILE", show_default=True)]
 DEFAULT_FILE = Path("routes.yaml")
@@ -40,6 +38,14 @@ class Output(Enum):
     JSON = "json"
 
 
+class Form(Enum):
+    """How messages are shown."""
+
+    PRETTY = "pretty"
+    RAW = "raw"
+    JSON = "json"
+
+
 OutputOption = Annotated[Output, typer.Option("--output", help="How to print the result.", envvar="WSGATEWAY_OUTPUT")]
 
 
@@ -51,6 +57,9 @@ def print_rows(rows: list[dict[str, object]], output: Output) -> None:
     if not rows:
         print("nothing to show", file=sys.stderr)
         return
+    from rich.console import Console  # the gateway itself starts without it
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
         table.add_column(name, overflow="fold")

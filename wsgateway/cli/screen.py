@@ -6,24 +6,16 @@ import json
 import sys
 from base64 import b64encode
 from datetime import UTC, datetime
-from enum import Enum
 
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 from websockets.frames import CLOSE_CODE_EXPLANATIONS
 
+from wsgateway.cli.options import Form
 from wsgateway.cli.terminal import console, indented, printable
 
 SHOWN_CHARACTERS = 65_536
 """What `pretty` shows of one message."""
-
-
-class Form(Enum):
-    """How messages are shown."""
-
-    PRETTY = "pretty"
-    RAW = "raw"
-    JSON = "json"
 
 
 class Screen:

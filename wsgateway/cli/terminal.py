@@ -6,8 +6,10 @@ import json
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DEEPEST = 32
 """Levels that are indented; what is nested deeper would be blanks more than all else."""
@@ -59,5 +61,7 @@ def indented(text: str) -> str | None:
 
 def console() -> Console:
     """Standard output; colours only on a terminal, and never against NO_COLOR (no-color.org)."""
+    from rich.console import Console  # the gateway itself starts without it
+
     plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
     return Console(color_system=None if plain else "auto", markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from wsgateway.cli.connect import _trust
+from wsgateway.cli.conversation import trust
 
 
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_there_is_no_development_ca() -> None:
-    trust = _trust("wss://localhost/dev", None)
+    trusted = trust("wss://localhost/dev", None)
 
-    assert trust is not None
-    assert trust.check_hostname
+    assert trusted is not None
+    assert trusted.check_hostname
