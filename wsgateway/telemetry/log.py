@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import sys
 import threading
 import traceback
+from datetime import UTC, datetime
 from typing import IO
-
-import structlog
-from structlog.typing import EventDict, WrappedLogger
 
 MAX_VALUE = 1024
 """Characters of one value; longer ones are cut."""
@@ -65,15 +64,7 @@ class Log:
 
     def __init__(self, writer: LogWriter, **always: object) -> None:
         self.writer = writer
-        self._logger = structlog.wrap_logger(
-            _Sink(writer),
-            processors=[
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                _clip,
-                structlog.processors.JSONRenderer(ensure_ascii=True),
-            ],
-            wrapper_class=structlog.BoundLogger,
-        ).bind(**always)
+        self._always = always
 
     def __call__(self, event: str, **facts: object) -> None:
         error = facts.get("error")
@@ -81,19 +72,13 @@ class Log:
             frames = traceback.extract_tb(error.__traceback__)
             facts["error"] = f"{type(error).__name__}: {error}"
             facts["at"] = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[::-1])
-        self._logger.info(event, **facts)
+        line = {name: _clipped(name, value) for name, value in (self._always | facts | {"event": event}).items()}
+        line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        self.writer.write(json.dumps(line))
 
 
-class _Sink:
-    """What structlog calls with the finished line."""
-
-    def __init__(self, writer: LogWriter) -> None:
-        self.info = writer.write
-
-
-def _clip(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    for key, value in event.items():
-        if not isinstance(value, (bool, int, float)) and value is not None and key not in WHOLE:
-            text = str(value)
-            event[key] = text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
-    return event
+def _clipped(name: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float) or name in WHOLE:
+        return value
+    text = str(value)
+    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
