@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any, ClassVar, Self, get_args
 
 from pydantic import (
@@ -35,7 +39,7 @@ class Definition(BaseModel):
     """A part of a definition: frozen, read by its wire names only, refusing whatever it doesn't know.
 
     A subclass lists in `not_yet` the keys whose behaviour is still to be built; they are refused as such. Every field
-    has a description: it is what `is required` says, and what editors show.
+    has a description, the text below it: it is what `is required` says, and what editors show.
     """
 
     model_config = ConfigDict(
@@ -44,7 +48,7 @@ class Definition(BaseModel):
         strict=True,
         allow_inf_nan=False,
         alias_generator=to_camel,
-        use_attribute_docstrings=True,
+        defer_build=True,  # what reads the whole file is made of all of them, and they need not read by themselves
     )
 
     not_yet: ClassVar[frozenset[str]] = frozenset()
@@ -57,6 +61,14 @@ class Definition(BaseModel):
     def check_names(cls, data: Mapping[str, Any]) -> Iterator[Problem]:
         """Names in `data` (as written) that nothing answers to. Asked even when other fields are wrong."""
         return iter(())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in descriptions_of(cls).items():
+            properties[name]["description"] = text
+        return schema
 
     @model_validator(mode="wrap")
     @classmethod
@@ -78,7 +90,7 @@ class Definition(BaseModel):
                     continue
                 missing = each["type"] == "missing"
                 problems.append(
-                    Problem(each["loc"], _required(fields[str(each["loc"][0])]) if missing else sentence(each))
+                    Problem(each["loc"], _required(cls, str(each["loc"][0])) if missing else sentence(each))
                 )
         else:
             problems += definition.check()
@@ -91,6 +103,27 @@ class Definition(BaseModel):
 def fields_of(definition: type[Definition]) -> Mapping[str, FieldInfo]:
     """The fields of a definition by wire name."""
     return {field.alias or name: field for name, field in definition.model_fields.items()}
+
+
+@cache
+def descriptions_of(definition: type[Definition]) -> Mapping[str, str]:
+    """The text below each field, by wire name.
+
+    It is read from the source, and only where it is shown: pydantic's `use_attribute_docstrings` reads it whenever a
+    process starts, a tenth of its time.
+    """
+    written: dict[str, str] = {}
+    for base in reversed([each for each in definition.__mro__ if issubclass(each, Definition)]):
+        try:
+            (tree,) = ast.parse(dedent(inspect.getsource(base))).body
+        except OSError:
+            continue  # only bytecode is installed
+        assert isinstance(tree, ast.ClassDef)
+        for field, text in pairwise(tree.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                written[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
+    named = {name: field.alias or name for name, field in definition.model_fields.items()}
+    return {alias: written[name] for name, alias in named.items() if name in written}
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
@@ -110,8 +143,8 @@ def _keys(cls: type[Definition], data: Mapping[str, object]) -> Iterator[Problem
             yield Problem((key,), f"is empty; give it a value{'' if fields[key].is_required() else ' or remove it'}")
 
 
-def _required(field: FieldInfo) -> str:
-    what = (field.description or "").split(";")[0].rstrip(".")
+def _required(cls: type[Definition], name: str) -> str:
+    what = descriptions_of(cls).get(name, "").split(";")[0].rstrip(".")
     return f"is required: {what[:1].lower() + what[1:]}"
 
 
