@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,8 @@ class RedisServer:
             host=HOST, port=self.port, username=self.user or None, password=self.password or None,
             socket_timeout=PATIENCE, decode_responses=True,
         ) as client:  # fmt: skip
-            return await client.execute_command(*command)
+            execute: Callable[..., Awaitable[Any]] = client.execute_command  # it has no types of its own
+            return await execute(*command)
 
     async def until(self, good: Callable[[Any], bool], *command: str | int) -> Any:
         """The first answer to a command that is good, asked for again and again."""

@@ -17,6 +17,7 @@ from wsgateway import __version__
 from wsgateway.archive import Archive
 from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
 from wsgateway.authorizers.lambda_authorizer import LambdaAuthorizers, request_event, token_event
+from wsgateway.authorizers.sessions import SessionLookups
 from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
@@ -97,7 +98,7 @@ def integration_types(
 
 
 def authorizers_of(
-    upstream: Upstream,
+    documents: Documents,
     types: Mapping[str, IntegrationType],
     account: Account,
     log: Logged,
@@ -109,7 +110,7 @@ def authorizers_of(
     assert isinstance(urls, HttpProxy)
     return Authorizers(
         types={
-            "JWT": JwtAuthorizers(Documents(upstream, f"wsgateway/{__version__}").get, log),
+            "JWT": JwtAuthorizers(documents.get, log),
             "TICKET": TicketAuthorizers(tickets or TicketOffice(MemoryTickets())),
             "REQUEST": LambdaAuthorizers(request_event, region=account.region, account=account.account_id),
             "TOKEN": LambdaAuthorizers(token_event, region=account.region, account=account.account_id),
@@ -147,9 +148,11 @@ def backends_of(
     functions = functions or Functions(surroundings)
     resilience = Resilience(asyncio.get_running_loop(), log)
     types = integration_types(upstream, functions, aws, resilience, brokers or Brokers(log))
+    documents = Documents(upstream, f"wsgateway/{__version__}")
     return Backends(
         types=types,
-        authorizers=authorizers_of(upstream, types, surroundings.account, log, tickets),
+        authorizers=authorizers_of(documents, types, surroundings.account, log, tickets),
+        sessions=SessionLookups(documents.post, log),
         upstream=upstream,
         functions=functions,
         aws=aws,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsgateway.authorizers import signed
 from wsgateway.authorizers.lambda_authorizer import LambdaAuthorizers
-from wsgateway.authorizers.signed import Signers
+from wsgateway.authorizers.sessions import SessionLookups
+from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
 from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets
@@ -23,6 +24,7 @@ from wsgateway.integrations.base import IntegrationType
 from wsgateway.integrations.publish.brokers import Brokers
 from wsgateway.integrations.publish.publish import Publish
 from wsgateway.integrations.resilience import Resilience
+from wsgateway.model.definitions import Definitions
 from wsgateway.model.loader import Loaded
 from wsgateway.transport.certificates import CertificateSet
 from wsgateway.transport.keyring import Keyring
@@ -44,6 +46,8 @@ class Backends:
     resilience: Resilience
     buckets: Buckets
     """What limits on events take from."""
+    sessions: SessionLookups
+    """Who knows the sessions that requests to us are signed in."""
 
     @property
     def lambdas(self) -> AwsProxy:
@@ -82,6 +86,12 @@ class Backends:
     def authorizer_answers(self) -> int:
         """Answers of authorizers that are kept."""
         return sum(kind.kept for kind in self._asking)
+
+    def callers(self, definitions: Definitions) -> Signers:
+        """Whose signatures are good, in definitions whose credentials can be used."""
+        account, sessions = self.account, self.sessions.of(definitions.session_lookup)
+        find = None if sessions is None else sessions.find
+        return Signers.of(definitions.credentials, region=account.region, account=account.account_id, sessions=find)
 
     def look_again(self) -> None:
         """What is compiled from now on trusts and shows what the machine, its files and AWS's tools have now."""
@@ -123,6 +133,7 @@ class Backends:
     async def aclose(self) -> None:
         for authorizers in self.authorizers.types.values():
             authorizers.keep_only(())
+        self.sessions.keep_only(None)
         self.resilience.close()
         self.credentials.close()
         await self.brokers.aclose()
@@ -152,13 +163,15 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
 
     *Raises* DefinitionError with every problem of all of it.
     """
-    source, definitions, account = loaded.source, loaded.definitions, backends.account
+    source, definitions = loaded.source, loaded.definitions
     certificates = CertificateSet()
     found = [*backends.functions.check(definitions.functions, source.directory)]
-    found += [Problem(("credentials", *each.path), each.text) for each in signed.check(definitions.credentials)]
-    problems = [source.locate(problem) for problem in found]
+    unsigned = [Problem(("credentials", *each.path), each.text) for each in signed.check(definitions.credentials)]
+    problems = [source.locate(problem) for problem in [*found, *unsigned]]
+    callers = NOBODY_SIGNS if unsigned else backends.callers(definitions)
     try:
-        deployment = compile_deployment(loaded, backends.types, backends.authorizers, backends.buckets)
+        authorizers = replace(backends.authorizers, signers=callers)
+        deployment = compile_deployment(loaded, backends.types, authorizers, backends.buckets)
     except DefinitionError as error:
         problems += error.problems
     try:
@@ -169,5 +182,4 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
         raise DefinitionError(sorted(problems, key=lambda problem: problem.line))
     elsewhere = backends.elsewhere(deployment)
     origins, signers = backends.origins(deployment), backends.signers(deployment)
-    callers = Signers.of(definitions.credentials, region=account.region, account=account.account_id)
     return Checked(loaded, deployment, certificates, origins, elsewhere, signers, callers)

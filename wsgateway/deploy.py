@@ -246,6 +246,7 @@ class Deployments:
         self._content = _content(checked.loaded)
         self._show(checked)
         self._backends.keep_only(checked.deployment, checked.origins)
+        self._backends.sessions.keep_only(checked.loaded.definitions.session_lookup)
         self.redeployed.set()
         self._limit(checked.deployment)
 

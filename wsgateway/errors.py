@@ -10,6 +10,7 @@ GatewayError                        a client sees it, in AWS's words
 │   ├── MissingAuthenticationToken  403  MISSING_AUTHENTICATION_TOKEN: the request is not signed
 │   ├── UnrecognizedClient          403  INVALID_SIGNATURE: signed with a key nobody here knows
 │   ├── InvalidSignature            403  INVALID_SIGNATURE: not what its key gives, for us and lately
+│   ├── ExpiredToken                403  EXPIRED_TOKEN: the session it is signed in is over
 │   ├── UnsupportedMediaType        415  UNSUPPORTED_MEDIA_TYPE: no template for it, and it may not be passed on
 │   └── Throttled                   429  THROTTLED: more than a limit lets in
 ├── BackendFault                    the integration failed
@@ -144,6 +145,14 @@ class InvalidSignature(ClientFault):
     def __init__(self, reason: str = "", *, detail: str = "") -> None:
         super().__init__(reason)
         self.detail = detail or self.message
+
+
+class ExpiredToken(ClientFault):
+    """The session whose keys have signed the request is over."""
+
+    status = 403
+    message = "The security token included in the request is expired"
+    response_type = "EXPIRED_TOKEN"
 
 
 class UnsupportedMediaType(ClientFault):

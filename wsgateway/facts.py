@@ -65,6 +65,7 @@ def node_facts(
         invocations={name: pool.invocations for name, pool in pools.items()},
         cold_starts={name: pool.cold_starts for name, pool in pools.items()},
         throttles={name: pool.throttles for name, pool in pools.items()},
+        session_lookups=dict(backends.sessions.results),
         given_up={
             "stalled_write": counters.stalled_writes,
             "pong_timeout": counters.pong_timeouts,

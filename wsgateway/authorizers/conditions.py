@@ -43,7 +43,7 @@ def compile_conditions(block: object, known: Collection[str] | None = None) -> I
             path = f"{operator}.{key}"
             if not isinstance(key, str) or _KEY.fullmatch(key) is None:
                 raise ConditionError(path, "is no condition key, such as aws:SourceIp")
-            if known is not None and key.lower() not in map(str.lower, known):
+            if known is not None and not any_of([name.lower() for name in known])(key.lower()):
                 # No request would ever have it: a Deny that asks for it would deny nothing.
                 raise ConditionError(path, f"is no key that requests have here; they have {', '.join(known)}")
             yield _condition(str(operator), key.lower(), [*_values(written, path)], path)

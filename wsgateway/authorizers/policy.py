@@ -62,6 +62,11 @@ class Policy:
 
     statements: tuple[_Statement, ...]
 
+    @property
+    def conditional(self) -> bool:
+        """Whether any verdict depends on the keys of a request."""
+        return any(statement.conditions for statement in self.statements)
+
     def decide(self, action: str, resource: str, keys: Mapping[str, Sequence[str]] | None = None) -> Decision:
         """The verdict on `action` (such as `execute-api:Invoke`) and a resource's ARN.
 

@@ -1,33 +1,54 @@
 """AWS_IAM: who has signed a request, and what their policy lets them do.
 
-IAM user guide, "Create a signed AWS API request"; API Gateway developer guide, "Control access to a REST API with IAM
-permissions" and "Use @connections commands in your backend service" (`execute-api:ManageConnections`).
+IAM user guide, "Create a signed AWS API request"; API Gateway developer guide, "Control access to WebSocket APIs with
+AWS_IAM authorization" (`execute-api:Invoke`) and "Use @connections commands in your backend service"
+(`execute-api:ManageConnections`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from wsgateway.authorizers import sigv4
+from wsgateway.authorizers import principal, sigv4
 from wsgateway.authorizers.policy import Decision, Policy, PolicyError, compile_policy
-from wsgateway.errors import NotAuthorized, Problem, UnrecognizedClient
+from wsgateway.authorizers.principal import Keys
+from wsgateway.authorizers.sigv4 import Claim
+from wsgateway.errors import ExpiredToken, NotAuthorized, Problem, UnrecognizedClient
 from wsgateway.model.credential import Credential
 
+INVOKE = "execute-api:Invoke"
 MANAGE = "execute-api:ManageConnections"
-KEYS = ("aws:PrincipalArn", "aws:SourceIp")
-"""The condition keys that a request has."""
+KEYS = (*principal.OF_PRINCIPALS, *principal.OF_REQUESTS)
+"""The condition keys that a request signed with a credential has."""
+
+
+class Request(sigv4.Request, principal.Request, Protocol):
+    """What of a request is signed, and what conditions ask of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A credential that requests to us are signed with."""
+    """Whoever has a key that requests to us are signed with."""
 
     access_key: str
     secret: str = field(repr=False)
     principal: str
-    """The ARN of the user or role it belongs to."""
+    """The ARN of the user, the role or the session it belongs to."""
     policy: Policy
+    keys: Keys
+    """What conditions may ask of them."""
+    identity: Mapping[str, str]
+    """What `$context.identity` has of them."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    expires: float | None = None
+    """Unix time at which the session ends; None where it is no session's key."""
+
+
+Sessions = Callable[[Claim, float], Signer | Awaitable[Signer]]
+"""Whose session a claim's token belongs to, at once where nothing has to be waited for; given Unix time. *Raises*
+UnrecognizedClient where it belongs to none, AuthorizerFailure and ServiceUnavailable where that can't be found out."""
 
 
 def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
@@ -42,56 +63,93 @@ def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class Signers:
-    """All credentials of one deployment; `region` and `account` are those of our own ARNs."""
+    """All who may sign, of one deployment; `region` and `account` are those of our own ARNs."""
 
     region: str
     account: str
     by_key: Mapping[str, Signer]
+    sessions: Sessions | None = None
+    """Who knows the tokens of sessions; None where nobody does."""
 
     @classmethod
-    def of(cls, credentials: Iterable[Credential], *, region: str, account: str) -> Signers:
+    def of(
+        cls, credentials: Iterable[Credential], *, region: str, account: str, sessions: Sessions | None = None
+    ) -> Signers:
         """Those of a definition that `check` found nothing wrong with."""
-        signers = {
-            one.access_key_id: Signer(
-                one.access_key_id,
-                one.secret_access_key.text,
-                one.principal_arn,
-                compile_policy(one.policy, keys=KEYS),
-            )
-            for one in credentials
-        }
-        return cls(region, account, signers)
+        return cls(region, account, {one.access_key_id: _signer(one) for one in credentials}, sessions)
 
-    def signer_of(self, request: sigv4.Request, body: bytes, now: float) -> Signer:
-        """Who has signed the request, its whole body included; `now` is Unix time.
+    def signer_of(self, claim: Claim, request: Request, body: bytes, now: float) -> Signer | Awaitable[Signer]:
+        """Who has signed the request, its whole body included; `now` is Unix time. Only sessions are waited for.
 
-        *Raises* MissingAuthenticationToken, UnrecognizedClient, InvalidSignature.
+        *Raises* UnrecognizedClient, InvalidSignature, ExpiredToken, and what `sessions` raises; at once or later.
         """
-        claim = sigv4.claim_of(request)
-        signer = self.by_key.get(claim.access_key)
-        if signer is None or claim.token:
+        # Before anybody is asked whose key it is: what is not for us, or not of these minutes, is nobody's.
+        sigv4.check(request, claim, region=self.region, now=now)
+        signer: Signer | Awaitable[Signer] | None
+        if not claim.token:
+            signer = self.by_key.get(claim.access_key)
+        else:
+            signer = None if self.sessions is None else self.sessions(claim, now)
+        if signer is None:
             what = "session is known" if claim.token else f"credential has the access key {claim.access_key}"
             raise UnrecognizedClient(f"no {what}")
-        sigv4.verify(request, body, claim, signer.secret, region=self.region, now=now)
-        return signer
+        if isinstance(signer, Signer):
+            return _verified(signer, claim, request, body, now)
+        return self._in_session(signer, claim, request, body, now)
 
-    def let_manage(self, signer: Signer, api_id: str, stage: str, verb: str, source: str) -> None:
+    async def _in_session(
+        self, pending: Awaitable[Signer], claim: Claim, request: Request, body: bytes, now: float
+    ) -> Signer:
+        return _verified(await pending, claim, request, body, now)
+
+    def let_invoke(self, signer: Signer, api_id: str, stage: str, request: Request, now: float) -> None:
+        """Let a signer connect. *Raises* NotAuthorized, in AWS's words."""
+        resource = f"{api_id}/{stage}/$connect"
+        self._let(signer, INVOKE, resource, "identity-based policy", "an identity-based policy", request, now)
+
+    def let_manage(self, signer: Signer, api_id: str, stage: str, request: Request, now: float) -> None:
         """Let a signer call `@connections`. *Raises* NotAuthorized, in AWS's words.
 
         As on AWS a policy names no single connection: the resource ends in `@connections/{connectionId}`, literally.
         """
-        path = f"{api_id}/{stage}/{verb}/@connections/{{connectionId}}"
-        resource = f"arn:aws:execute-api:{self.region}:{self.account}:{path}"
-        keys = {"aws:sourceip": [source], "aws:principalarn": [signer.principal]}
-        decision = signer.policy.decide(MANAGE, resource, keys)
+        resource = f"{api_id}/{stage}/{request.method}/@connections/{{connectionId}}"
+        self._let(signer, MANAGE, resource, "session policy", "a session policy", request, now)
+
+    def _let(
+        self, signer: Signer, action: str, path: str, policy: str, a_policy: str, request: Request, now: float
+    ) -> None:
+        keys = {**principal.of_request(request, now), **signer.keys} if signer.policy.conditional else {}
+        decision = signer.policy.decide(action, f"arn:aws:execute-api:{self.region}:{self.account}:{path}", keys)
         if decision is Decision.ALLOW:
             return
         because = (
-            "with an explicit deny in a session policy"
+            f"with an explicit deny in {a_policy}"
             if decision is Decision.EXPLICIT_DENY
-            else f"because no session policy allows the {MANAGE} action"
+            else f"because no {policy} allows the {action} action"
         )
         masked = f"arn:aws:execute-api:{self.region}:{'*' * 8}{self.account[-4:]}:{path}"
         raise NotAuthorized(
-            f"User: {signer.principal} is not authorized to perform: {MANAGE} on resource: {masked} {because}"
+            f"User: {signer.principal} is not authorized to perform: {action} on resource: {masked} {because}"
         )
+
+
+NOBODY_SIGNS = Signers("", "", {})
+
+
+def _signer(credential: Credential) -> Signer:
+    key, arn, user_id = credential.access_key_id, credential.principal_arn, credential.user_id
+    return Signer(
+        key,
+        credential.secret_access_key.text,
+        arn,
+        compile_policy(credential.policy, keys=KEYS),
+        principal.of_principal(arn, user_id),
+        principal.identity_of(key, arn, user_id),
+    )
+
+
+def _verified(signer: Signer, claim: Claim, request: Request, body: bytes, now: float) -> Signer:
+    sigv4.verify(request, body, claim, signer.secret)
+    if signer.expires is not None and now >= signer.expires:
+        raise ExpiredToken(f"the session of {signer.principal} is over")
+    return signer

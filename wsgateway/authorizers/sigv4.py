@@ -26,6 +26,12 @@ MOST_EXPIRES = 604_800
 """Seconds a presigned URL may be good for."""
 MAX_PARAMETERS = 256
 
+SIGNING = frozenset(
+    f"X-Amz-{name}"
+    for name in ("Algorithm", "Credential", "Date", "Expires", "Security-Token", "Signature", "SignedHeaders")
+)
+"""The parameters by which a URL is presigned."""
+
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM}\s+Credential=(?P<credential>[^\s,]+)\s*,\s*SignedHeaders=(?P<names>[^\s,]+)\s*,"
     r"\s*Signature=(?P<signature>[0-9a-f]{64})"
@@ -90,7 +96,8 @@ def claim_of(request: Request) -> Claim:
         _refuse("a parameter of the signature stands twice")
     if presigned.get("X-Amz-Algorithm") != ALGORITHM:
         _refuse(f"X-Amz-Algorithm is not {ALGORITHM}")
-    expires = presigned.get("X-Amz-Expires", "")
+    # Signers that know of no time leave it out (aws4, Amplify): then it is good for as long as a header's is.
+    expires = presigned.get("X-Amz-Expires", str(SKEW_SECONDS))
     if not (expires.isascii() and expires.isdigit() and len(expires) < 7 and 1 <= int(expires) <= MOST_EXPIRES):
         _refuse(f"X-Amz-Expires is not 1 to {MOST_EXPIRES}")
     return _claim(
@@ -103,14 +110,25 @@ def claim_of(request: Request) -> Claim:
     )
 
 
-def verify(request: Request, body: bytes, claim: Claim, secret: str, *, region: str, now: float) -> None:
-    """Whether the claim is true: `secret` signed this request, for us and lately. *Raises* InvalidSignature.
+def without_signature(target: str) -> str:
+    """The target without the parameters that sign it, all else as it is written."""
+    path, _, query = target.partition("?")
+    kept = [part for part in query.split("&") if _decoded(part.partition("=")[0]) not in SIGNING]
+    return f"{path}?{'&'.join(kept)}" if query and kept else path
 
-    `now` is Unix time; `region` the one we are in.
+
+def check(request: Request, claim: Claim, *, region: str, now: float) -> None:
+    """Whether the claim is for us and lately, and covers what it has to. *Raises* InvalidSignature.
+
+    `now` is Unix time; `region` the one we are in. It needs no secret, and says nothing of whose signature it is.
     """
     _check_scope(claim, region)
     _check_time(claim, now)
     _check_names(request, claim)
+
+
+def verify(request: Request, body: bytes, claim: Claim, secret: str) -> None:
+    """Whether it is `secret` that signed this request. *Raises* InvalidSignature."""
     declared = _values(request.headers, "x-amz-content-sha256")
     actual = sha256(body).hexdigest()
     if declared and declared != [actual]:
@@ -148,11 +166,16 @@ def _check_scope(claim: Claim, region: str) -> None:
         _refuse("the credential's day is not that of the signature")
 
 
-def _check_time(claim: Claim, now: float) -> None:
+def signed_at(claim: Claim) -> float:
+    """When it says it was signed, as Unix time. *Raises* InvalidSignature where that is no time."""
     try:
-        signed = datetime.strptime(claim.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        return datetime.strptime(claim.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
     except ValueError:
         _refuse("the time of the signature is no time")
+
+
+def _check_time(claim: Claim, now: float) -> None:
+    signed = signed_at(claim)
     ends = signed + (SKEW_SECONDS if claim.presigned_for is None else claim.presigned_for)
     if now > ends:
         at = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from wsgateway.authorizers.base import Ask, Authorize, AuthorizerType, Use
 from wsgateway.authorizers.base import Site as Place
+from wsgateway.authorizers.iam_authorizer import compile_iam
+from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
 from wsgateway.errors import Problem
 from wsgateway.integrations.base import IntegrationType, Site
 from wsgateway.invocation import EventType
@@ -25,6 +27,8 @@ class Authorizers:
 
     types: Mapping[str, AuthorizerType] = field(default_factory=dict)
     asks: Mapping[str, Callable[[Integration, Site], Ask]] = field(default_factory=dict)
+    signers: Signers = NOBODY_SIGNS
+    """Who may sign handshakes, where AWS_IAM decides, which is no authorizer of an API."""
 
 
 def check_authorizers(api: WebSocketApi, authorizers: Authorizers) -> Iterator[Problem]:
@@ -57,6 +61,10 @@ def authorize_of(
     authorizers: Authorizers,
 ) -> Authorize | None:
     """What decides who may use the route; None where everyone may."""
+    if route.authorization_type == "AWS_IAM":
+        lookup = definitions.session_lookup
+        closing = lookup is not None and lookup.close_on_expiry
+        return compile_iam(authorizers.signers, api_id, stage_name, closing=closing)
     use = _use(api_id, api, route_key, route, stage_name)
     if use is None:
         return None

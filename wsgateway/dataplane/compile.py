@@ -287,7 +287,7 @@ def _compile(
             # AWS: $connect without a target is accepted, $disconnect without one does nothing; what $connect
             # declares as required is checked all the same.
             call = _nothing
-            if key == "$disconnect" or not (admit or checks or route.authorizer_name):
+            if key == "$disconnect" or not (admit or checks or route.authorizes):
                 continue
         else:
             call = _no_target

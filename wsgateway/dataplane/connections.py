@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from wsgateway.authorizers.sigv4 import claim_of
+from wsgateway.authorizers.signed import Signer
+from wsgateway.authorizers.sigv4 import Claim, claim_of
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.answers import BEYOND, GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
 from wsgateway.dataplane.counters import count
@@ -22,10 +23,13 @@ from wsgateway.dataplane.seals import Verb
 from wsgateway.dataplane.tail import MAX_TAILS
 from wsgateway.dataplane.throttle import ACCOUNT
 from wsgateway.errors import (
+    AuthorizerFailure,
+    ExpiredToken,
     GatewayError,
     InvalidSignature,
     MissingAuthenticationToken,
     NotAuthorized,
+    ServiceUnavailable,
     UnrecognizedClient,
 )
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
@@ -54,7 +58,10 @@ KINDS: Mapping[type[GatewayError], str] = {
     MissingAuthenticationToken: "MissingAuthenticationTokenException",
     UnrecognizedClient: "UnrecognizedClientException",
     InvalidSignature: "InvalidSignatureException",
+    ExpiredToken: "ExpiredTokenException",
     NotAuthorized: "AccessDeniedException",
+    AuthorizerFailure: "InternalServerErrorException",
+    ServiceUnavailable: "ServiceUnavailableException",
 }
 """What SDKs know these refusals by."""
 
@@ -176,26 +183,58 @@ class ConnectionsApi:
     ) -> HttpResponse | Awaitable[HttpResponse]:
         """A call that has to be signed, its body included. Nothing is looked up before that is known to be so."""
         try:
-            claim_of(request)  # nobody's body is read who brings no signature at all
+            claim = claim_of(request)  # nobody's body is read who brings no signature at all
         except GatewayError as error:
             return self._counted(request, self._refused(request, error))
         quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
         if isinstance(request.body, bytes):
             data = request.body if len(request.body) <= quotas.max_message_bytes else None
-            return self._act_signed(request, place, connection_id, data, quotas)
-        return self._later(request, place, connection_id, request.body, quotas)
+            return self._act_signed(request, claim, place, connection_id, data, quotas)
+        return self._later(request, place, connection_id, request.body, quotas, claim)
 
     def _act_signed(
-        self, request: HttpRequest, place: Place, connection_id: str, data: bytes | None, quotas: Quotas
+        self,
+        request: HttpRequest,
+        claim: Claim,
+        place: Place,
+        connection_id: str,
+        data: bytes | None,
+        quotas: Quotas,
     ) -> HttpResponse | Awaitable[HttpResponse]:
         if data is None:
             return self._counted(request, dressed(too_large(quotas)))
-        callers = self._gateway.callers
+        callers, now = self._gateway.callers, time.time()
         try:
-            signer = callers.signer_of(request, data, time.time())
-            callers.let_manage(signer, place.api_id, place.stage, request.method, request.source)
+            signer = callers.signer_of(claim, request, data, now)
+            if not isinstance(signer, Signer):
+                return self._act_in_session(signer, request, place, connection_id, data, quotas)
+            callers.let_manage(signer, place.api_id, place.stage, request, now)
         except GatewayError as error:
             return self._counted(request, self._refused(request, error))
+        return self._act_allowed(request, place, connection_id, data, quotas)
+
+    async def _act_in_session(
+        self,
+        pending: Awaitable[Signer],
+        request: HttpRequest,
+        place: Place,
+        connection_id: str,
+        data: bytes,
+        quotas: Quotas,
+    ) -> HttpResponse:
+        """The call, once it is known whose session it is signed in."""
+        callers, now = self._gateway.callers, time.time()
+        try:
+            callers.let_manage(await pending, place.api_id, place.stage, request, now)
+        except GatewayError as error:
+            return self._counted(request, self._refused(request, error))
+        answer = self._act_allowed(request, place, connection_id, data, quotas)
+        return answer if isinstance(answer, HttpResponse) else await answer
+
+    def _act_allowed(
+        self, request: HttpRequest, place: Place, connection_id: str, data: bytes, quotas: Quotas
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """The call, which its signer may make, where the account lets it through."""
 
         def go_on() -> HttpResponse | Awaitable[HttpResponse]:
             return self._allowed(request, place, connection_id, data, quotas)
@@ -212,7 +251,7 @@ class ConnectionsApi:
         return self._act(Verb[request.method], place, connection, connection_id)
 
     def _refused(self, request: HttpRequest, error: GatewayError) -> HttpResponse:
-        """403, in AWS's words; the operator is told, too."""
+        """In AWS's words; the operator is told, too."""
         if self._refusals.take(self._gateway.loop.time()):
             path = request.target.partition("?")[0]
             self._gateway.log("callback refused", error=error.reason, path=path, source=request.source)
@@ -230,15 +269,21 @@ class ConnectionsApi:
         return dressed(GONE) if relay is None else relay.call(verb, place.api_id, connection_id)
 
     async def _later(
-        self, request: HttpRequest, place: Place, connection_id: str, body: Body, quotas: Quotas
+        self,
+        request: HttpRequest,
+        place: Place,
+        connection_id: str,
+        body: Body,
+        quotas: Quotas,
+        claim: Claim | None = None,
     ) -> HttpResponse:
-        """The call, once its body is here."""
+        """The call, once its body is here; signed where it has to be."""
         try:
             data = await collect(body, quotas.max_message_bytes)
         except ConnectionResetError:
             return HttpResponse(400, close=True)  # nobody reads it
-        if self._signed:
-            answer = self._act_signed(request, place, connection_id, data, quotas)
+        if claim is not None:
+            answer = self._act_signed(request, claim, place, connection_id, data, quotas)
         else:
             connection = self._gateway.hub.get(connection_id)
             answer = self._push(request, place, connection, connection_id, data, quotas)

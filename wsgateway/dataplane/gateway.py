@@ -8,7 +8,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from wsgateway.authorizers.signed import Signers
+from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
 from wsgateway.dataplane.admission import Admission
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.counters import Counters
@@ -53,7 +53,7 @@ class Gateway:
     """`(domainName, base of callback URLs)` of a request that means this place."""
     show_reasons: bool
     max_connections: int
-    callers: Signers = field(default_factory=lambda: Signers("", "", {}))
+    callers: Signers = NOBODY_SIGNS
     """Whose signatures are good for calls of `@connections`, where these are asked for."""
     draining: bool = False
     registry_away: bool = False

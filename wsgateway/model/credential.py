@@ -10,10 +10,13 @@ from annotated_types import MaxLen
 from wsgateway.model.base import Definition, Matches
 from wsgateway.model.secret import Secret
 
+PRINCIPAL = r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]{12}:[!-~]{1,512}"
+"""The ARN of a user, a role or a session."""
+
 PrincipalArn = Annotated[
     str,
     Matches(
-        r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]{12}:[!-~]{1,512}",
+        PRINCIPAL,
         "write the ARN of a user or a role, such as arn:aws:iam::123456789012:user/backend",
     ),
 ]
@@ -30,5 +33,7 @@ class Credential(Definition):
     """Who signs with it: the ARN that policies, messages and logs know its owner by."""
     policy: Mapping[str, Any]
     """What its owner may do: an IAM policy, such as one that allows execute-api:ManageConnections on an API's ARN."""
+    user_id: Annotated[str, Matches(r"[!-~]{1,256}", "an id is 1 to 256 visible characters of ASCII")] | None = None
+    """The owner's unique id, `$context.identity.user` and aws:userid; what their ARN calls them."""
     description: Annotated[str, MaxLen(1024)] | None = None
     """What the key is for."""

@@ -16,6 +16,7 @@ from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
 from wsgateway.model.links import LinkName, VpcLink
 from wsgateway.model.role import Role, RoleArn
+from wsgateway.model.session_lookup import SessionLookup
 from wsgateway.model.throttle import Account
 from wsgateway.model.websocket import WebSocketApi
 
@@ -39,7 +40,9 @@ class Definitions(Definition):
     roles: Mapping[RoleArn, Role] = Field(default_factory=dict)
     """Whose keys sign for the roles that integrations name as `credentialsArn`, by ARN. (Ours.)"""
     credentials: list[Credential] = Field(default_factory=list)
-    """Who may call `@connections` on the public listener, and with which signature. (Ours.)"""
+    """Who may call `@connections` on the public listener, or connect by AWS_IAM, with which signature. (Ours.)"""
+    session_lookup: SessionLookup | None = None
+    """Who knows the sessions that requests with a session token are signed in. (Ours.)"""
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
 
@@ -71,6 +74,12 @@ class Definitions(Definition):
                 text = f"{credential.access_key_id} is the key of another credential, too; a key has one secret"
                 yield Problem(("credentials", number, "accessKeyId"), text)
             seen.add(credential.access_key_id)
+        for api_id, api in self.apis.items():
+            connect = api.routes.get("$connect")
+            nobody = not self.credentials and self.session_lookup is None
+            if nobody and connect is not None and connect.authorization_type == "AWS_IAM":
+                text = "nobody could connect: there are no keys to sign with; add credentials, or a sessionLookup"
+                yield Problem(("apis", api_id, "routes", "$connect", "authorizationType"), text)
 
 
 def _unknown_targets(domains: object, apis: Mapping[str, Any]) -> Iterator[Problem]:

@@ -122,9 +122,9 @@ class Route(Definition):
     description: Annotated[str, MaxLen(1024)] | None = None
     """What the route is for. (Ours.)"""
     authorization_type: (
-        Annotated[Literal["NONE", "CUSTOM", "JWT"], Among(("NONE", "AWS_IAM", "CUSTOM", "JWT"))] | None
+        Annotated[Literal["NONE", "AWS_IAM", "CUSTOM", "JWT"], Among(("NONE", "AWS_IAM", "CUSTOM", "JWT"))] | None
     ) = None
-    """Who may connect, on $connect: NONE, that is everyone; CUSTOM or JWT, that is who the authorizer lets in; NONE."""
+    """Who may connect, on $connect: NONE, everyone; AWS_IAM, who signs; CUSTOM or JWT, who the authorizer lets in."""
     authorizer: AuthorizerName | None = None
     """On $connect: the name of one of `authorizers`. Short for authorizationType and authorizerId."""
     authorizer_id: AuthorizerName | None = None
@@ -170,7 +170,7 @@ class Route(Definition):
         if self.authorizer is not None and self.authorizer_id is not None:
             yield Problem(("authorizerId",), "says what authorizer says; keep one of the two")
         named = self.authorizer or self.authorizer_id
-        if named is None and self.authorization_type not in (None, "NONE"):
+        if named is None and self.authorization_type not in (None, "NONE", "AWS_IAM"):
             yield Problem(
                 ("authorizationType",), f"{self.authorization_type} needs an authorizer; add authorizer: NAME"
             )
@@ -189,6 +189,11 @@ class Route(Definition):
     def authorizer_name(self) -> str | None:
         """The authorizer that decides who connects; None where everyone may."""
         return self.authorizer or self.authorizer_id
+
+    @property
+    def authorizes(self) -> bool:
+        """Whether who a client is is found out here."""
+        return self.authorizer_name is not None or self.authorization_type == "AWS_IAM"
 
     @property
     def two_way(self) -> bool:
@@ -333,7 +338,7 @@ class WebSocketApi(Definition):
     def _authorizes(self) -> bool:
         """Whether who a client is is found out when it connects."""
         connect = self.routes.get("$connect")
-        return connect is not None and connect.authorizer_name is not None
+        return connect is not None and connect.authorizes
 
     def _check_timeouts(self, quotas: Quotas) -> Iterator[Problem]:
         most, usual = int(quotas.max_integration_timeout * 1000), int(quotas.integration_timeout * 1000)

@@ -70,6 +70,8 @@ class NodeFacts:
     """By apiId and route key."""
     credentials_valid: bool | None
     """None where nobody needs any."""
+    session_lookups: dict[str, int]
+    """Questions whose session a token belongs to, by answer."""
     given_up: dict[str, int]
     refused: dict[str, int]
     disconnect_failures: int

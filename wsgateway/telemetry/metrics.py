@@ -104,6 +104,9 @@ class _Collector:
                 "0 while AWS credentials are missing or can't be renewed.",
                 facts.credentials_valid,
             )
+        yield _labelled(
+            "session_lookups_total", "Questions whose session a token belongs to.", "result", facts.session_lookups
+        )
         yield _labelled("closed_by_gateway_total", "Connections the gateway gave up on.", "cause", facts.given_up)
         yield _labelled("refused_total", "Malformed or surplus input by kind.", "kind", facts.refused)
         yield _counter("disconnect_failures_total", "$disconnect calls that failed.", facts.disconnect_failures)

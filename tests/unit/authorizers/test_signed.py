@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.unit.authorizers.test_sigv4 import KEY, REGION, SECRET, signed
-from wsgateway.authorizers import sigv4
-from wsgateway.authorizers.signed import Signers, check
+from wsgateway.authorizers import principal, sigv4
+from wsgateway.authorizers.signed import Signer, Signers, check
 from wsgateway.errors import NotAuthorized, UnrecognizedClient
+from wsgateway.messages import Header, HttpRequest
 from wsgateway.model.credential import Credential
 
 ACCOUNT = "123456789012"
@@ -28,9 +28,13 @@ def credential(policy: dict[str, Any]) -> Credential:
     return Credential.model_validate(written)
 
 
+def asking(method: str = "GET", *headers: Header, source: str = "10.0.0.1", scheme: str = "https") -> HttpRequest:
+    return HttpRequest(method, "/prod", "api.example", headers, source=source, scheme=scheme)
+
+
 def allowed(found: Signers, verb: str = "POST") -> bool:
     try:
-        found.let_manage(found.by_key[KEY], "chat", "prod", verb, "10.0.0.1")
+        found.let_manage(found.by_key[KEY], "chat", "prod", asking(verb), 0.0)
     except NotAuthorized:
         return False
     return True
@@ -38,24 +42,28 @@ def allowed(found: Signers, verb: str = "POST") -> bool:
 
 def test_who_has_signed() -> None:
     request = signed(token=None)
-    stamp = sigv4.claim_of(request).stamp
-    now = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    claim = sigv4.claim_of(request)
 
-    assert signers().signer_of(request, request.body, now).principal == ANN
+    signer = signers().signer_of(claim, request, request.body, sigv4.signed_at(claim))
+
+    assert isinstance(signer, Signer)
+    assert signer.principal == ANN
 
 
 def test_a_key_nobody_has() -> None:
     request = signed()
+    claim = sigv4.claim_of(request)
 
     with pytest.raises(UnrecognizedClient, match=f"no credential has the access key {KEY}"):
-        Signers.of([], region=REGION, account=ACCOUNT).signer_of(request, request.body, 0.0)
+        Signers.of([], region=REGION, account=ACCOUNT).signer_of(claim, request, request.body, sigv4.signed_at(claim))
 
 
 def test_a_session_nobody_knows() -> None:
     request = signed(token="session")
+    claim = sigv4.claim_of(request)
 
     with pytest.raises(UnrecognizedClient, match="no session is known"):
-        signers().signer_of(request, request.body, 0.0)
+        signers().signer_of(claim, request, request.body, sigv4.signed_at(claim))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +96,7 @@ def test_what_a_policy_names(resource: str, verb: str, yes: bool) -> None:
 )
 def test_a_denial_in_the_words_of_aws(found: Signers, ends: str) -> None:
     with pytest.raises(NotAuthorized) as caught:
-        found.let_manage(found.by_key[KEY], "chat", "prod", "POST", "10.0.0.1")
+        found.let_manage(found.by_key[KEY], "chat", "prod", asking("POST"), 0.0)
 
     assert caught.value.detail == (
         f"User: {ANN} is not authorized to perform: execute-api:ManageConnections on resource: "
@@ -112,10 +120,92 @@ def test_a_policy_that_can_not_be_evaluated_is_told_with_its_place() -> None:
 
 def test_a_condition_that_no_request_could_meet_is_no_policy() -> None:
     """A Deny behind such a key would deny nothing."""
-    secure = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    tag = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:PrincipalTag/vip": "false"}}}
     source = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"AWS:sourceip": "::1"}}}
 
-    (problem,) = check([credential({"Statement": [source, secure]})])
+    (problem,) = check([credential({"Statement": [source, tag]})])
 
-    assert problem.path == (0, "policy", "Statement", 1, "Condition", "Bool", "aws:SecureTransport")
-    assert problem.text == "is no key that requests have here; they have aws:PrincipalArn, aws:SourceIp"
+    assert problem.path == (0, "policy", "Statement", 1, "Condition", "Bool", "aws:PrincipalTag/vip")
+    assert problem.text.startswith("is no key that requests have here; they have aws:PrincipalAccount, aws:")
+
+
+USER_AGENT, REFERER = (b"User-Agent", b"tests/1"), (b"Referer", b"https://chat.example/room")
+
+
+@pytest.mark.parametrize(
+    ("condition", "meets", "misses"),
+    [
+        pytest.param(
+            {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, asking(), asking(source="192.0.2.1"), id="where from"
+        ),
+        pytest.param({"Bool": {"aws:SecureTransport": "true"}}, asking(), asking(scheme="http"), id="over TLS"),
+        pytest.param(
+            {"StringLike": {"aws:UserAgent": "tests/*"}}, asking("GET", USER_AGENT), asking(), id="by which program"
+        ),
+        pytest.param(
+            {"StringLike": {"aws:Referer": "https://chat.example/*"}},
+            asking("GET", REFERER),
+            asking("GET", REFERER, REFERER),
+            id="from which page",
+        ),
+    ],
+)
+def test_conditions_ask_of_a_request(condition: dict[str, Any], meets: HttpRequest, misses: HttpRequest) -> None:
+    assert invokes(condition, meets)
+    assert not invokes(condition, misses)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        pytest.param({"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}, id="the account"),
+        pytest.param({"ArnEquals": {"aws:PrincipalArn": ANN}}, id="the ARN"),
+        pytest.param({"StringEquals": {"aws:PrincipalType": "User"}}, id="the type"),
+        pytest.param({"StringEquals": {"aws:username": "ann"}}, id="the name"),
+        pytest.param({"StringEquals": {"aws:userid": "AIDAEXAMPLE"}}, id="the id"),
+        pytest.param({"DateGreaterThan": {"aws:CurrentTime": "2001-09-09T01:46:39Z"}}, id="after a time"),
+        pytest.param({"DateLessThan": {"aws:CurrentTime": "2001-09-09T01:46:41Z"}}, id="before a time"),
+        pytest.param({"NumericEquals": {"aws:EpochTime": "1000000000"}}, id="at a time"),
+    ],
+)
+def test_conditions_ask_of_whoever_signs(condition: dict[str, Any]) -> None:
+    assert invokes(condition, asking())
+
+
+def invokes(condition: dict[str, Any], request: HttpRequest) -> bool:
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*", "Condition": condition}
+    policy = credential({"Statement": [statement]}).model_copy(update={"user_id": "AIDAEXAMPLE"})
+    found = Signers.of([policy], region=REGION, account=ACCOUNT)
+    try:
+        found.let_invoke(found.by_key[KEY], "chat", "prod", request, 1e9)
+    except NotAuthorized:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("arn", "account", "user", "of_policies", "kind"),
+    [
+        (f"arn:aws:iam::{ACCOUNT}:user/team/ann", ACCOUNT, "ann", f"arn:aws:iam::{ACCOUNT}:user/team/ann", "User"),
+        (
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/chat/ann",
+            ACCOUNT,
+            "chat:ann",
+            f"arn:aws:iam::{ACCOUNT}:role/chat",
+            "AssumedRole",
+        ),
+        (f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT, ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", "Account"),
+    ],
+)
+def test_who_a_principal_is(arn: str, account: str, user: str, of_policies: str, kind: str) -> None:
+    keys = principal.of_principal(arn)
+
+    assert principal.identity_of(KEY, arn) == {
+        "accessKey": KEY,
+        "accountId": account,
+        "caller": user,
+        "user": user,
+        "userArn": arn,
+    }
+    assert (keys["aws:principalarn"], keys["aws:principaltype"], keys["aws:userid"]) == ([of_policies], [kind], [user])
+    assert ("aws:username" in keys) is (kind == "User")

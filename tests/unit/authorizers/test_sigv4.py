@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -62,8 +61,8 @@ def signed(
 
 def check(request: Sent, *, later: float = 0.0, secret: str = SECRET) -> sigv4.Claim:
     claim = sigv4.claim_of(request)
-    signed_at = datetime.strptime(claim.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    sigv4.verify(request, request.body, claim, secret, region=REGION, now=signed_at + later)
+    sigv4.check(request, claim, region=REGION, now=sigv4.signed_at(claim) + later)
+    sigv4.verify(request, request.body, claim, secret)
     return claim
 
 
@@ -80,6 +79,7 @@ def check(request: Sent, *, later: float = 0.0, secret: str = SECRET) -> sigv4.C
         pytest.param(signed(headers={"X-Amz-Target": "a   b ", "X-Other": "ü"}), id="headers with blanks"),
         pytest.param(signed("GET", "/prod?token=1", b"", presign=60), id="presigned"),
         pytest.param(signed("GET", "/prod", b"", presign=60, token="session+token/="), id="presigned in a session"),
+        pytest.param(signed("GET", "/execute-api/chat/prod", b"", presign=60), id="presigned, an API's path"),
     ],
 )
 def test_what_botocore_signs_is_good(request_: Sent) -> None:

@@ -70,7 +70,6 @@ def test_what_is_right(connect: str) -> None:
             "authorizationType: CUSTOM does not go with users, which is of type JWT; write JWT",
             id="another type",
         ),
-        pytest.param("authorizationType: AWS_IAM", "", "AWS_IAM is not supported yet", id="not built"),
     ],
 )
 def test_a_slip_is_refused(connect: str, say: str, problem: str) -> None:

@@ -218,9 +218,9 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             id="a number for an integration",
         ),
         pytest.param(
-            "routes: {$connect: {authorizationType: AWS_IAM}}",
-            "routes.$connect.authorizationType: AWS_IAM is not supported yet; NONE, CUSTOM and JWT work",
-            id="authorization to come",
+            "routes: {$connect: {authorizationType: IAM}}",
+            "routes.$connect.authorizationType: IAM is none of NONE, AWS_IAM, CUSTOM, JWT",
+            id="authorization nobody knows",
         ),
         pytest.param(
             "routes: {$connect: {apiKeyRequired: true}}",

@@ -1,0 +1,52 @@
+"""AWS_IAM on `$connect`: a client may connect with a signed handshake, where its owner's policy allows that.
+
+API Gateway developer guide, "Control access to WebSocket APIs with AWS_IAM authorization": action `execute-api:Invoke`
+on `…/{stage}/$connect`. As on AWS messages are not asked about again, whatever a policy says of their routes; the
+signature is that of the upgrade request, in its headers or, for browsers, in its query. What presigned it is taken out
+of the query: it is for this gateway, as a signature in Authorization is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from wsgateway.authorizers.base import Authorize, Identity
+from wsgateway.authorizers.signed import Signer, Signers
+from wsgateway.authorizers.sigv4 import claim_of, without_signature
+from wsgateway.invocation import Invocation
+from wsgateway.messages import HttpRequest
+
+
+def compile_iam(
+    signers: Signers, api_id: str, stage: str, *, closing: bool, now: Callable[[], float] = time.time
+) -> Authorize:
+    """What lets clients of one stage in; `closing`: for no longer than their session lasts.
+
+    It *raises* MissingAuthenticationToken, UnrecognizedClient, InvalidSignature, ExpiredToken, NotAuthorized, and what
+    looking up a session raises.
+    """
+
+    def authorize(invocation: Invocation) -> Identity | Awaitable[Identity]:
+        request = invocation.request
+        assert request is not None  # a CONNECT event is a request
+        claim, at = claim_of(request), now()
+        signer = signers.signer_of(claim, request, b"", at)
+        if isinstance(signer, Signer):
+            return admit(signer, invocation, request, at)
+        return later(signer, invocation, request, at)
+
+    async def later(pending: Awaitable[Signer], invocation: Invocation, request: HttpRequest, at: float) -> Identity:
+        return admit(await pending, invocation, request, at)
+
+    def admit(signer: Signer, invocation: Invocation, request: HttpRequest, at: float) -> Identity:
+        signers.let_invoke(signer, api_id, stage, request, at)
+        if "?" in request.target:
+            invocation.request = msgspec.structs.replace(request, target=without_signature(request.target))
+        claims: dict[str, Any] = {**signer.identity, "principalTags": dict(signer.tags)}
+        return Identity({}, claims, signer.expires if closing else None, identity=signer.identity)
+
+    return authorize
