@@ -67,11 +67,6 @@ class Answers(Generic[T]):
             task.add_done_callback(lambda task: self._asked(key, task))
         return await asyncio.shield(task)  # whoever began it may have gone, and others wait
 
-    def close(self) -> None:
-        """Nobody is to be waited for."""
-        for task in tuple(self._asking.values()):
-            task.cancel()
-
     async def _fresh(self, key: bytes, ask: Callable[[], Awaitable[tuple[T, int]]]) -> T:
         value, size = await ask()
         self._keep(key, value, size + OVERHEAD)
