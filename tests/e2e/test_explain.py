@@ -81,10 +81,10 @@ class Result:
     stderr: str
 
 
-def run(folder: Path, *arguments: str, port: int = 1024) -> Result:
+def run(folder: Path, *arguments: str, port: int = 1024, definition: str = DEFINITION) -> Result:
     """The verb in this process: starting one takes ten times as long."""
     file = folder / "routes.yaml"
-    file.write_text(DEFINITION.replace("PORT", str(port)))
+    file.write_text(definition.replace("PORT", str(port)))
     nobody = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     out, err = StringIO(), StringIO()
     with (
@@ -224,6 +224,33 @@ async def test_called_it_goes_on_with_what_the_backend_answers(tmp_path: Path) -
     assert found[-1] == ("frame", {"body": '{"joined": ["Bob"]}'})
 
 
+@pytest.mark.anyio
+async def test_an_authorizer_is_asked_where_backends_are(tmp_path: Path) -> None:
+    definition = DEFINITION.replace("      $connect: {", "      $connect: {authorizer: users, ").replace(
+        "    models:\n",
+        "    authorizers:\n"
+        "      users: {authorizerType: REQUEST, authorizerUri: 'http://127.0.0.1:${stageVariables.port}/auth'}\n"
+        "    models:\n",
+    )
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": "*"}
+    output = {"principalId": "ann", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+    connecting = ("--connect", "--query", "token=a")
+    async with backend() as running:
+        running.answers("/auth", (200, {}, json.dumps(output).encode()))
+        more = {"port": running.port, "definition": definition}
+        shown = await asyncio.to_thread(steps, tmp_path, *connecting, **more)
+        assert running.requests == []
+        called = await asyncio.to_thread(steps, tmp_path, *connecting, "--call", code=1, **more)
+        assert json.loads(running.requests[0].body)["queryStringParameters"] == {"token": "a"}
+        running.answers("/auth", (200, {}, b"{}"))
+        denied = await asyncio.to_thread(steps, tmp_path, *connecting, "--call", code=1, **more)
+
+    assert shown[1] == ("authorizer", "users (not asked)")
+    assert called[1:3] == [("authorizer", "users"), ("identity", {"principalId": "ann"})]
+    assert [step for step, _ in denied] == ["route", "authorizer", "error", "handshake"]
+    assert denied[-1][1]["status"] == 500
+
+
 def test_called_a_local_function_runs() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "wsgateway", "explain", "--body", '{"action": "who"}', "--call"],
@@ -258,8 +285,7 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], code: int
 
 
 def test_an_invalid_file_is_told_as_validate_does(tmp_path: Path) -> None:
-    with mock.patch(f"{__name__}.DEFINITION", "apis: {}\n"):
-        result = run(tmp_path)
+    result = run(tmp_path, definition="apis: {}\n")
 
     assert result.returncode == 2
     assert result.stderr == f"{tmp_path}/routes.yaml:1: apis: needs at least 1 entry\n"

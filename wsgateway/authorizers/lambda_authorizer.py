@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from wsgateway.authorizers import principal
 from wsgateway.authorizers.base import Ask, Authorize, Identity, Site, Use
 from wsgateway.authorizers.cache import Answers, key_of
 from wsgateway.authorizers.lambda_output import Output, failure_of, parse_output
@@ -29,7 +30,7 @@ from wsgateway.errors import (
     Unauthorized,
 )
 from wsgateway.events import maps, request_context, request_headers
-from wsgateway.invocation import Invocation, iso_time
+from wsgateway.invocation import Invocation
 from wsgateway.messages import EndpointResponse
 from wsgateway.model.authorizer import Authorizer
 from wsgateway.templates import pattern
@@ -182,7 +183,9 @@ class _Decider:
             raise AuthorizerConfigurationError(f"authorizer {self._name}: {error.reason}") from error
 
     def _identity(self, invocation: Invocation, output: Output, millis: int) -> Identity:
-        output.admit(self._arn, _condition_keys(invocation))
+        request = invocation.request
+        assert request is not None  # a CONNECT event is a request
+        output.admit(self._arn, principal.of_request(request, invocation.epoch / 1000))
         invocation.authorizer_millis = millis
         subprotocol = take_bearer(invocation) if self._offered else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)
@@ -201,16 +204,3 @@ def _read(answer: EndpointResponse, name: str) -> Output:
     if answer.status == 403:
         raise AccessDenied(said)
     raise AuthorizerFailure(said)
-
-
-def _condition_keys(invocation: Invocation) -> dict[str, list[str]]:
-    """What a policy's conditions can ask of a request: the KEYS of outputs, in lower case."""
-    request = invocation.request
-    return {
-        "aws:currenttime": [iso_time(invocation.epoch)],
-        "aws:epochtime": [str(invocation.epoch // 1000)],
-        "aws:referer": invocation.header("Referer")[-1:],
-        "aws:securetransport": [str(request is not None and request.scheme == "https").lower()],
-        "aws:sourceip": [invocation.client.source_ip],
-        "aws:useragent": invocation.header("User-Agent")[-1:],
-    }

@@ -16,11 +16,10 @@ from typing import Any, NoReturn
 import msgspec
 
 from wsgateway.authorizers.policy import Decision, Policy, PolicyError, compile_policy
+from wsgateway.authorizers.principal import OF_REQUESTS
+from wsgateway.authorizers.signed import INVOKE
 from wsgateway.errors import AccessDenied, AuthorizerConfigurationError, AuthorizerFailure, Unauthorized
 
-INVOKE = "execute-api:Invoke"
-KEYS = ("aws:CurrentTime", "aws:EpochTime", "aws:Referer", "aws:SecureTransport", "aws:SourceIp", "aws:UserAgent")
-"""The condition keys that a request has."""
 MAX_OUTPUT = 8 * 1024
 """Bytes of an answer (API Gateway quotas, "authorizer response")."""
 
@@ -46,7 +45,7 @@ class Output:
     usage_identifier_key: str | None = field(repr=False)
 
     def admit(self, resource: str, keys: Mapping[str, Sequence[str]]) -> None:
-        """Let the caller in to `resource`, an execute-api ARN; `keys` are the request's condition keys (see KEYS).
+        """Let the caller in to `resource`, an execute-api ARN. `keys` are the condition keys of the request.
 
         *Raises* AccessDenied with AWS's words.
         """
@@ -71,7 +70,7 @@ def parse_output(payload: bytes) -> Output:
     if not isinstance(output, dict):
         _malformed("is no object with principalId and policyDocument")
     try:
-        policy = compile_policy(output.get("policyDocument"), keys=KEYS)
+        policy = compile_policy(output.get("policyDocument"), keys=OF_REQUESTS)
     except PolicyError as error:
         _malformed(f"has a policyDocument that can't be evaluated: {error}")
     context: dict[str, str] = {}

@@ -68,7 +68,7 @@ class Operation:
     admit: Admit | None = None
     """Asked before everything but `authorize`; None where nothing limits the route."""
     authorizer: str = ""
-    """The name of the one that `authorize` is."""
+    """The name of the one that `authorize` is, or AWS_IAM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +300,7 @@ def _compile(
             at_least_once,
             authorize_of(api_id, api, key, route, name, definitions, authorizers),
             logging_of(stage.settings_of(key)),
-            authorizer=route.authorizer_name or "",
+            authorizer=route.authorizer_name or route.authorization_type or "",
             admit=admit,
         )
     if "$connect" not in api.routes and (admit := throttle.admit("$connect")) is not None:

@@ -6,6 +6,7 @@ API Gateway developer guide, "Create an API Gateway Lambda REQUEST authorizer fu
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,3 +274,28 @@ async def test_without_a_time_every_handshake_is_asked_about() -> None:
         await asked.identity(connecting("/dev?t=1"))
 
     assert (len(asked.events), asked.types.kept, asked.types.lookups) == (3, 0, {})
+
+
+async def test_the_function_of_the_documentation_says_yes_and_no() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "security.md").read_text()
+    code = page.split("```python\n", 1)[1].split("```", 1)[0]
+    module: dict[str, Any] = {}
+    exec(compile(code, "docs/security.md", "exec"), module)
+
+    asked = Asked()
+    for user, lets_in in (("ann", True), ("eve", False)):
+        event = connecting("/dev", ("Authorization", f"Bearer {user}"))
+        asked.answer = answered(module["handler"], json.loads(request_event(event, ARN, (), False)))
+        if lets_in:
+            assert (await asked.identity(event)).context == {"principalId": "ann", "plan": "pro", "level": "7"}
+        else:
+            with pytest.raises(Unauthorized):
+                await asked.identity(event)
+
+
+def answered(handler: Any, event: dict[str, Any]) -> EndpointResponse:
+    """What Lambda's API answers for a handler."""
+    try:
+        return EndpointResponse(200, (), json.dumps(handler(event, None)).encode())
+    except Exception as error:
+        return EndpointResponse(200, FAILED, json.dumps({"errorMessage": str(error)}).encode())
