@@ -90,6 +90,7 @@ def node_facts(
         relay_doubts=dict(counters.relay_doubts),
         relayed_in=_by_status(counters.relayed_in),
         membership=None if installation is None else _membership_facts(installation),
+        token_refreshes=counters.token_refreshes,
         tickets=dict(backends.tickets.results),
         throttled=dict(gateway.throttling.refused),
         admission_refused=dict(gateway.admission.refused),

@@ -154,6 +154,7 @@ class Client:
         "connected_at",
         "connection_id",
         "domain_name",
+        "expires",
         "forwarded",
         "identity",
         "source_ip",
@@ -188,6 +189,9 @@ class Client:
         """`$context.authorizer`: texts, and maps of texts; empty where no authorizer was asked."""
         self.claims: Mapping[str, Any] = NOBODY
         """The same as JSON values, for rules; not in a record, for only messages have rules."""
+        self.expires: float | None = None
+        """Unix time at which the connection is closed, for what its client was let in by is over then; not in a record,
+        for it is closed by then anyhow."""
         self.identity: Mapping[str, str] = NOBODY
         """What `$context.identity` has beside `sourceIp` and `userAgent`, under names of IDENTITY."""
         self.allowance: Any = None

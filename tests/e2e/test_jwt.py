@@ -27,7 +27,10 @@ apis:
   chat:
     protocolType: WEBSOCKET
     routeSelectionExpression: $request.body.action
-    stages: {{dev: {{allowedOrigins: ["https://chat.example"]}}}}
+    stages:
+      dev:
+        allowedOrigins: ["https://chat.example"]
+        routeSettings: {{renew: &all {{loggingLevel: INFO, dataTraceEnabled: true}}, relogin: *all}}
     authorizers:
       users:
         authorizerType: JWT
@@ -50,6 +53,8 @@ apis:
       $connect: {{integration: backend, authorizer: users, authorizationScopes: [{scopes}]}}
       whoami: {{integration: whoami, routeResponse: true}}
       enter: {{integration: whoami, routeResponse: true, allow: "contains(authorizer.groups, body.group)"}}
+      renew: {{refresh: $request.body.token}}
+      relogin: {{integration: whoami, routeResponse: true, refresh: $request.body.token}}
 """
 
 
@@ -257,3 +262,57 @@ async def test_no_token_is_in_the_log(backend: Backend, tmp_path: Path) -> None:
         said = "".join(running.log)
         assert good.rpartition(".")[2] not in said
         assert bad.rpartition(".")[2] not in said
+
+
+async def test_a_client_goes_on_with_another_token(backend: Backend, tmp_path: Path) -> None:
+    """With a route that asks for one: nobody is disconnected for a token that runs out, nor taken for somebody else."""
+    publish(backend, OLD)
+    port = backend.port
+    async with serving(backend, tmp_path, closing=True) as running:
+        first = token(port=port, exp=int(time.time()) + 3, groups=["a"])
+        async with connect(f"{running.ws()}?token={first}") as client:
+
+            async def say(action: str, **more: str) -> Any:
+                await client.send(json.dumps({"action": action, **more}))
+                return json.loads(await client.recv())
+
+            await client.send('{"action": "enter", "group": "b"}')
+            assert json.loads(await client.recv())["message"] == "Forbidden"
+
+            # What is no good, each with the connection and its first token as they were.
+            for bad, message in (
+                (token(NEW, port=port), "Unauthorized"),
+                (token(port=port, aud="other"), "Unauthorized"),
+                (token(port=port, exp=1), "The incoming token has expired"),
+                (token(port=port, sub="bob"), "Forbidden"),
+                (token(port=port, sub=None), "Forbidden"),
+                ("nonsense", "Unauthorized"),
+                ("", "Unauthorized"),
+            ):
+                answer = await say("renew", token=bad)
+                assert (answer["message"], set(answer)) == (message, {"message", "connectionId", "requestId"})
+            assert "ann is admin" in await who(client)
+
+            until = int(time.time()) + 300
+            second = token(port=port, exp=until, role="owner", groups=["a", "b"])
+            answer = await say("renew", token=second)
+            assert (answer["message"], answer["expires"]) == ("Refreshed", until)
+            assert await who(client) == 'ann is owner of ["a","b"]'
+            await client.send('{"action": "enter", "group": "b"}')
+            assert await client.recv() == 'ann is owner of ["a","b"]'
+
+            # With an integration the route answers as that does, with what the new token says.
+            third = token(port=port, exp=int(time.time()) + 2, role="guest")
+            await client.send(json.dumps({"action": "relogin", "token": f"Bearer {third}"}))
+            assert await client.recv() == 'ann is guest of ["a","b"]'
+            assert await closed(client) == (4401, "Token expired")
+
+        line = json.loads(await running.logged("token not taken"))
+        assert (line["route"], line["error"]) == ("renew", "no key of the issuer has signed the token")
+        samples = await running.metrics()
+        assert samples["wsgateway_token_refreshes_total"] == 2
+        assert samples['wsgateway_message_errors_total{api="chat",route="renew",type="UNAUTHORIZED"}'] == 5
+        assert samples['wsgateway_message_errors_total{api="chat",route="renew",type="ACCESS_DENIED"}'] == 2
+        said = "".join(running.log)
+        for each in (first, second, third):
+            assert each.rpartition(".")[2] not in said

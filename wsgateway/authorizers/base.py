@@ -51,6 +51,9 @@ Authorize = Callable[[Invocation], Identity | Awaitable[Identity]]
 """Says who wants to connect, at once where nothing has to be waited for. *Raises* GatewayError, at once or later:
 Unauthorized, AccessDenied, AuthorizerFailure. It may take a token out of the request."""
 
+Read = Callable[[Invocation], str]
+"""Reads the token in a message. *Raises* Unauthorized where there is none."""
+
 Ask = Callable[[Invocation, bytes], Awaitable[EndpointResponse]]
 """Sends an authorizer's backend an event, for a request, and gives the answer: of a function its result, or its error
 with an `X-Amz-Function-Error` header, as Lambda's API answers. *Raises* GatewayError, at once or later."""
@@ -69,11 +72,9 @@ class AuthorizerType(Protocol):
         """What decides; `ask` reaches the authorizer's backend, if it has one. Only for what `check` found nothing
         wrong with."""
 
-    def renew(
-        self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]
-    ) -> Authorize | None:
-        """What decides on a token that a client sends later, as on one that it connects with; `token` reads it, and
-        *raises* Unauthorized where there is none. None where this type, or this authorizer, takes no such token."""
+    def renew(self, authorizer: Authorizer, site: Site, ask: Ask | None, token: Read) -> Authorize:
+        """What decides on a token in a message as `compile`'s decides on one in a handshake; for types that are given
+        the token alone, all but REQUEST."""
 
     def keep_only(self, uses: Sequence[Use]) -> None:
         """Let go of what is held for other uses of authorizers of this type than these."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsgateway.authorizers.base import Ask, Authorize, Identity, Site, Use, text_of
+from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use, text_of
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.errors import Problem, Unauthorized
 from wsgateway.invocation import Invocation
@@ -52,8 +52,8 @@ class JwtAuthorizers:
 
         return authorize
 
-    def renew(self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]) -> Authorize:
-        decide = self._decider(authorizer, scopes)
+    def renew(self, authorizer: Authorizer, site: Site, ask: Ask | None, token: Read) -> Authorize:
+        decide = self._decider(authorizer, site.scopes)
         return lambda invocation: decide(token(invocation), "")
 
     def _decider(self, authorizer: Authorizer, scopes: Sequence[str]) -> Decide:

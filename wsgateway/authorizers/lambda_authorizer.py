@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from wsgateway.authorizers import principal
-from wsgateway.authorizers.base import Ask, Authorize, Identity, Site, Use
+from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use
 from wsgateway.authorizers.cache import Answers, key_of
 from wsgateway.authorizers.lambda_output import Output, failure_of, parse_output
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
@@ -30,8 +30,8 @@ from wsgateway.errors import (
     Unauthorized,
 )
 from wsgateway.events import maps, request_context, request_headers
-from wsgateway.invocation import Invocation
-from wsgateway.messages import EndpointResponse
+from wsgateway.invocation import Client, Invocation
+from wsgateway.messages import EndpointResponse, HttpRequest
 from wsgateway.model.authorizer import Authorizer
 from wsgateway.templates import pattern
 
@@ -84,13 +84,17 @@ class LambdaAuthorizers:
                 yield Problem(("identityValidationExpression",), str(error))
 
     def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
+        return self._decider(authorizer, site, ask).authorize
+
+    def renew(self, authorizer: Authorizer, site: Site, ask: Ask | None, token: Read) -> Authorize:
+        decide = self._decider(authorizer, site, ask).decide
+        return lambda invocation: decide(invocation, (token(invocation),))
+
+    def _decider(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> _Decider:
         assert ask is not None  # those of this type have a backend
         arn = f"arn:aws:execute-api:{self._region}:{self._account}:{site.api_id}/{site.stage}/{site.route_key}"
         answers = self._answers_of(authorizer, site)
-        return _Decider(authorizer, site, arn, ask, self._event, answers, self.lookups).authorize
-
-    def renew(self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]) -> None:
-        """Who is asked gets a handshake's event; of a message there is none."""
+        return _Decider(authorizer, site, arn, ask, self._event, answers, self.lookups)
 
     def keep_only(self, uses: Sequence[Use]) -> None:
         kept = {_place(site) for _, site in uses}
@@ -147,7 +151,10 @@ class _Decider:
 
     def authorize(self, invocation: Invocation) -> Identity | Awaitable[Identity]:
         """An Authorize."""
-        values = read_all(self._sources, invocation)
+        return self.decide(invocation, read_all(self._sources, invocation))
+
+    def decide(self, invocation: Invocation, values: Sequence[str]) -> Identity | Awaitable[Identity]:
+        """Whose these values are. *Raises* as an Authorize does."""
         if self._accepts is not None and not self._accepts(values[0]):
             raise Unauthorized("the token does not match identityValidationExpression")
         answers = self._answers
@@ -183,12 +190,18 @@ class _Decider:
             raise AuthorizerConfigurationError(f"authorizer {self._name}: {error.reason}") from error
 
     def _identity(self, invocation: Invocation, output: Output, millis: int) -> Identity:
-        request = invocation.request
-        assert request is not None  # a CONNECT event is a request
+        request = invocation.request or _handshake_of(invocation.client)
         output.admit(self._arn, principal.of_request(request, invocation.epoch / 1000))
         invocation.authorizer_millis = millis
-        subprotocol = take_bearer(invocation) if self._offered else ""
+        subprotocol = take_bearer(invocation) if self._offered and invocation.request is not None else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)
+
+
+def _handshake_of(client: Client) -> HttpRequest:
+    """What is still known, in a message, of the request its connection began with."""
+    headers = () if client.user_agent is None else ((b"User-Agent", client.user_agent.encode()),)
+    scheme = "https" if b"X-Forwarded-Proto: https\r\n" in client.forwarded else "http"
+    return HttpRequest("GET", "/", "", headers, source=client.source_ip, scheme=scheme)
 
 
 def _read(answer: EndpointResponse, name: str) -> Output:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any
 
-from wsgateway.authorizers.base import Ask, Authorize, Identity, Site, Use, text_of
+from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use, text_of
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.authorizers.tickets import Grant, TicketOffice, known_of, principal_of
 from wsgateway.errors import Problem
@@ -37,7 +37,7 @@ class TicketAuthorizers:
 
         return authorize
 
-    def renew(self, authorizer: Authorizer, scopes: Sequence[str], token: Callable[[Invocation], str]) -> Authorize:
+    def renew(self, authorizer: Authorizer, site: Site, ask: Ask | None, token: Read) -> Authorize:
         return lambda invocation: self._redeem(authorizer, invocation, token(invocation))
 
     def keep_only(self, uses: Sequence[Use]) -> None:

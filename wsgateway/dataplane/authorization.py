@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from wsgateway.authorizers.base import Ask, Authorize, AuthorizerType, Use
+from wsgateway.authorizers.base import Ask, Authorize, AuthorizerType, Read, Use
 from wsgateway.authorizers.base import Site as Place
 from wsgateway.authorizers.iam_authorizer import compile_iam
 from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
@@ -69,12 +69,29 @@ def authorize_of(
     if use is None:
         return None
     authorizer, place = use
-    backend = authorizer.backend
-    ask: Ask | None = None
-    if backend is not None:
-        site = _site(api_id, api, place.name, api.stages[stage_name], definitions)
-        ask = authorizers.asks[backend.integration_type](backend, site)
+    ask = _ask(use, api, definitions, authorizers)
     return authorizers.types[authorizer.authorizer_type].compile(authorizer, place, ask)
+
+
+def renew_of(
+    api_id: str, api: WebSocketApi, stage_name: str, definitions: Definitions, authorizers: Authorizers, token: Read
+) -> Authorize:
+    """What decides on tokens in messages as on those of handshakes; `token` reads them."""
+    use = _use(api_id, api, "$connect", api.routes["$connect"], stage_name)
+    assert use is not None  # else the definition was refused
+    authorizer, place = use
+    ask = _ask(use, api, definitions, authorizers)
+    return authorizers.types[authorizer.authorizer_type].renew(authorizer, place, ask, token)
+
+
+def _ask(use: Use, api: WebSocketApi, definitions: Definitions, authorizers: Authorizers) -> Ask | None:
+    """What asks an authorizer's backend; None where it has none."""
+    authorizer, place = use
+    backend = authorizer.backend
+    if backend is None:
+        return None
+    site = _site(place.api_id, api, place.name, api.stages[place.stage], definitions)
+    return authorizers.asks[backend.integration_type](backend, site)
 
 
 def authorizer_uses(api_id: str, api: WebSocketApi) -> Iterator[Use]:

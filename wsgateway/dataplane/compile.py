@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wsgateway.authorizers.base import Authorize, Use
+from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import (
     Authorizers,
     asked,
@@ -13,11 +14,13 @@ from wsgateway.dataplane.authorization import (
     authorizer_uses,
     check_asked,
     check_authorizers,
+    renew_of,
 )
 from wsgateway.dataplane.buckets import Buckets, Limit
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
 from wsgateway.dataplane.origins import compile_origins
+from wsgateway.dataplane.renewal import check_refresh, renewal, renewed, takes_tickets, token_reader
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, model_check, models_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
@@ -42,11 +45,6 @@ from wsgateway.templates.selection import RESERVED, route_table
 
 Check = Callable[[Invocation], None]
 """Raises GatewayError where the event may not go on. It does not wait."""
-
-Admit = Callable[[Invocation], Awaitable[None] | None]
-"""What limits how many events there may be. *Raises* GatewayError (Throttled, …), at once or later. None says that the
-event goes on now; what it gives otherwise is waited for, and the connection's next messages wait behind it. It is asked
-for each $connect, once it is known who connects, and for each message before anything else, and waits rarely."""
 
 EVENT_TYPES = {"$connect": EventType.CONNECT, "$disconnect": EventType.DISCONNECT}
 
@@ -184,7 +182,7 @@ def _check(
         yield Problem((*root, "routeSelectionExpression"), str(error))
     for problem in check_models(models, api):
         yield Problem((*root, *problem.path), problem.text)
-    for problem in check_authorizers(api, authorizers):
+    for problem in (*check_authorizers(api, authorizers), *check_refresh(api)):
         yield Problem((*root, *problem.path), problem.text)
     yield from _by_stage(
         api,
@@ -220,39 +218,11 @@ def _by_stage(api: WebSocketApi, root: Path, found: Iterable[tuple[str, Problem]
         yield Problem((*root, *path), text if len(names) == len(api.stages) else _in_stages(text, list(names)))
 
 
-def _takes_tickets(api: WebSocketApi) -> bool:
-    connect = api.routes.get("$connect")
-    named = None if connect is None else connect.authorizer_name
-    return named is not None and api.authorizers[named].authorizer_type == "TICKET"
-
-
 def _in_stages(text: str, names: list[str]) -> str:
     """A problem's text that also says in which stages it is one."""
     said, *place = text.split("\n")
     where = f"in stage {names[0]}" if len(names) == 1 else f"in stages {in_words(names)}"
     return "\n".join([f"{said} ({where})", *place])
-
-
-def in_turn(admits: Sequence[Admit]) -> Admit | None:
-    """All of them, one after the other; None where there is none."""
-    if len(admits) < 2:
-        return admits[0] if admits else None
-
-    def admit(invocation: Invocation) -> Awaitable[None] | None:
-        for number, each in enumerate(admits):
-            pending = each(invocation)
-            if pending is not None:
-                return later(pending, admits[number + 1 :], invocation)
-        return None
-
-    async def later(pending: Awaitable[None], following: Sequence[Admit], invocation: Invocation) -> None:
-        await pending
-        for each in following:
-            more = each(invocation)
-            if more is not None:
-                await more
-
-    return admit
 
 
 def _uses(api_id: str, api: WebSocketApi, definitions: Definitions) -> Iterator[tuple[Integration, Site]]:
@@ -281,6 +251,10 @@ def _compile(
         site = _site(api_id, api, key, route, stage, definitions)
         checks = tuple(_checks(route, models, api))
         admit = throttle.admit(key)
+        if route.refresh is not None:
+            token = token_reader(route.refresh, api.binary_message_format)
+            renew = renewal(renew_of(api_id, api, name, definitions, authorizers, token))
+            admit = renew if admit is None else in_turn([admit, renew])
         if integration is not None:
             call = types[integration.integration_type].compile(integration, site)
         elif key in EVENT_TYPES:
@@ -290,7 +264,8 @@ def _compile(
             if key == "$disconnect" or not (admit or checks or route.authorizes):
                 continue
         else:
-            call = _no_target
+            call = _no_target if route.refresh is None else renewed
+        logging = logging_of(stage.settings_of(key), secret=route.refresh is not None)
         at_least_once = route.delivery == "AT_LEAST_ONCE"
         operations[key] = Operation(
             key,
@@ -299,7 +274,7 @@ def _compile(
             site.two_way,
             at_least_once,
             authorize_of(api_id, api, key, route, name, definitions, authorizers),
-            logging_of(stage.settings_of(key)),
+            logging,
             authorizer=route.authorizer_name or route.authorization_type or "",
             admit=admit,
         )
@@ -330,7 +305,7 @@ def _compile(
         connect=operations.get("$connect"),
         disconnect=operations.get("$disconnect"),
         sequential=api.message_ordering == "SEQUENTIAL",
-        takes_tickets=_takes_tickets(api),
+        takes_tickets=takes_tickets(api),
         operations={default.key: default} | operations,
         on_limit=stage.throttle.on_limit,
         account=throttle.account,

@@ -54,7 +54,6 @@ class Connection:
         "client",
         "closed",
         "counted_as",
-        "expires",
         "last_heard",
         "last_sent",
         "quotas",
@@ -88,8 +87,6 @@ class Connection:
         """Code and reason, once a close has begun."""
         self.counted_as = ""
         """The source it takes a place of, "" for none."""
-        self.expires: float | None = None
-        """Unix time at which it is closed, for what its client was let in by is over then."""
         self.subprotocol = b""
         """What the 101 names where $connect picks none."""
         self._disconnected = False
@@ -116,8 +113,16 @@ class Connection:
         """An authorizer has said who the client is."""
         client = self.client
         client.authorizer, client.claims, client.identity = identity.context, identity.claims, identity.identity
-        self.expires = identity.expires
+        client.expires = identity.expires
         self.subprotocol = identity.subprotocol.encode()
+
+    def renewed(self, identity: Identity) -> None:
+        """The client has shown another token, which counts from now on."""
+        client = self.client
+        client.authorizer, client.claims, client.expires = identity.context, identity.claims, identity.expires
+        self._gateway.counters.token_refreshes += 1
+        if self._gateway.ledger is not None:
+            self._gateway.ledger.amend(self)
 
     # Called by transport
 
@@ -212,7 +217,7 @@ class Connection:
                 return
         self._run(operation, invocation, message)
 
-    def _admitted(self, operation: Operation, invocation: Invocation, future: Future[None]) -> None:
+    def _admitted(self, operation: Operation, invocation: Invocation, future: Future[Identity | None]) -> None:
         """What limits the message has been asked: it goes on or is refused, and those behind it start."""
         message = invocation.message
         assert message is not None  # MESSAGE events have one
@@ -224,8 +229,12 @@ class Connection:
         if self._disconnected:
             return  # nothing follows $disconnect
         if error is None:
+            identity = future.result()
+            if identity is not None:
+                self.renewed(identity)
             self._run(operation, invocation, message)
         else:
+            self._gateway.faults.refused(self._key(invocation), error, connection_id=self.client.connection_id)
             self._fail(error, invocation)
         self._go_on()
 
@@ -386,7 +395,7 @@ class Connection:
         elif now - self.last_active >= quotas.idle_timeout:
             self.close(1001, "Going away")
             return
-        if self.expires is not None and time.time() >= self.expires:
+        if self.client.expires is not None and time.time() >= self.client.expires:
             self.close(4401, "Token expired")
             return
         if quotas.max_connection and now - self._opened_at >= quotas.max_connection:

@@ -35,6 +35,7 @@ class Counters:
         "slow_clients",
         "stalled_writes",
         "tls_handshakes_failed",
+        "token_refreshes",
         "unexpected_errors",
     )
 
@@ -73,6 +74,8 @@ class Counters:
         self.handshakes_malformed = 0
         self.requests_malformed = 0
         self.tls_handshakes_failed = 0
+        self.token_refreshes = 0
+        """Tokens that were shown in messages and taken."""
         self.misdirected = 0
         """Requests for a host other than the one TLS was begun for."""
         self.unexpected_errors = 0

@@ -31,12 +31,12 @@ class Logging:
     data: bool
 
 
-def logging_of(settings: RouteSettings) -> Logging | None:
-    """What route settings ask for; None where that is nothing."""
+def logging_of(settings: RouteSettings, *, secret: bool = False) -> Logging | None:
+    """What route settings ask for; None where that is nothing. What is `secret` is not told in any case."""
     if settings.logging_level == "OFF":
         return None
     info = settings.logging_level == "INFO"
-    return Logging(info, info and settings.data_trace_enabled)
+    return Logging(info, info and settings.data_trace_enabled and not secret)
 
 
 class ExecutionLog:

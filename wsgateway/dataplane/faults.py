@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.allowance import Allowance
-from wsgateway.errors import ClientFault, GatewayError
+from wsgateway.errors import AccessDenied, ClientFault, GatewayError, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,10 @@ FAILURES_BURST = 100.0
 CLOSES_RATE = 10.0
 CLOSES_BURST = 100.0
 """Lines a second about connections that did not end in an ordinary way."""
+
+REFUSALS_RATE = 1.0
+REFUSALS_BURST = 20.0
+"""Lines a second about tokens that clients show in messages and that are not taken."""
 
 Key = tuple[str, str, str]
 """apiId, stage and route key: from definitions only, so that there are few."""
@@ -55,7 +59,7 @@ class _Failing:
 class Faults:
     """Which routes fail now. `failing` is empty while all is well, so that a success costs a glance at it."""
 
-    __slots__ = ("_clock", "_closes", "_closes_untold", "_failures", "_log", "failing")
+    __slots__ = ("_clock", "_closes", "_closes_untold", "_failures", "_log", "_refusals", "failing")
 
     def __init__(self, log: Log, clock: Callable[[], float]) -> None:
         self.failing: dict[Key, _Failing] = {}
@@ -64,6 +68,7 @@ class Faults:
         self._failures = Allowance(FAILURES_RATE, FAILURES_BURST)
         self._closes = Allowance(CLOSES_RATE, CLOSES_BURST)
         self._closes_untold = 0
+        self._refusals = Allowance(REFUSALS_RATE, REFUSALS_BURST)
 
     def failed(self, key: Key, fault: GatewayError, *, request_id: str, connection_id: str) -> None:
         """An integration failed. A fault of the client's is none of it."""
@@ -105,6 +110,13 @@ class Faults:
                 after_seconds=round(self._clock() - state.since, 1),
                 not_told=state.untold,
             )
+
+    def refused(self, key: Key, error: BaseException, *, connection_id: str) -> None:
+        """A message could not go on later than at once; told where that is for the token it brought."""
+        if isinstance(error, Unauthorized | AccessDenied) and self._refusals.take(self._clock()):
+            api, stage, route = key
+            reason = error.reason
+            self._log("token not taken", api=api, stage=stage, route=route, error=reason, connection_id=connection_id)
 
     def closed(self, *, api: str, connection_id: str, code: int, reason: str) -> None:
         """A connection ended for a fault, or without a close frame."""

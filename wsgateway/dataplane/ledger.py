@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Collection
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -111,6 +112,8 @@ class Ledger:
         """The slot is this node's. A record under any other would be nobody's, and keep the slot from being claimed."""
         self._claimed: frozenset[str] = frozenset()
         """Connections of this node's slot that others have claimed. Their records are not this node's any more."""
+        self._outdated: set[str] = set()
+        """Connections whose record may say what is not known of their client any more."""
         self._changes = self._open_writes = 0
         self._to_compare = self._to_count = False
         self._wake = asyncio.Event()
@@ -150,6 +153,11 @@ class Ledger:
         if self.wants(connection.stage) and connection.client.connection_id not in self._entered:
             self._entered[connection.client.connection_id] = connection
             self.compare()
+
+    def amend(self, connection: Connection) -> None:
+        """What is known of a client has changed; its record follows."""
+        if connection.client.connection_id in self._entered and self._held:
+            self._put(connection)
 
     def leave(self, connection_id: str) -> None:
         """Nothing is left to be finished: it was refused, or its $disconnect has been answered or given up."""
@@ -238,12 +246,13 @@ class Ledger:
     async def _compare(self) -> None:
         slot, entered = self._slot, self._entered
         recorded = await self._orphans.ids(slot)
-        missing = iter([connection_id for connection_id in entered if connection_id not in recorded])
+        self._outdated &= entered.keys()
+        missing = iter([one for one in entered if one not in recorded or one in self._outdated])
         written = removed = 0
         while batch := list(islice(missing, BATCH)):
             # In one turn with the look whether it is still here, so that no record comes after its removal.
             writes = [
-                self._write(self._orphans.add(slot, connection_id, record_of(connection.client)))
+                self._put(connection)
                 for connection_id in batch
                 if (connection := entered.get(connection_id)) is not None
             ]
@@ -265,6 +274,18 @@ class Ledger:
     @property
     def _slot(self) -> bytes:
         return self._gateway.ids.slot
+
+    def _put(self, connection: Connection) -> asyncio.Future[None]:
+        """Write a record as it is now."""
+        connection_id = connection.client.connection_id
+        self._outdated.discard(connection_id)
+        write = self._write(self._orphans.add(self._slot, connection_id, record_of(connection.client)))
+        write.add_done_callback(partial(self._was_put, connection_id))
+        return write
+
+    def _was_put(self, connection_id: str, write: asyncio.Future[None]) -> None:
+        if write.cancelled() or write.exception() is not None:
+            self._outdated.add(connection_id)
 
     def _write(self, write: Awaitable[None]) -> asyncio.Future[None]:
         self._changes += 1

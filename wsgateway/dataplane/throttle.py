@@ -18,7 +18,8 @@ from wsgateway.invocation import Client, Invocation
 from wsgateway.model.throttle import AWS_ACCOUNT, RateLimit
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import Admit
+    from wsgateway.authorizers.base import Identity
+    from wsgateway.dataplane.admit import Admit
     from wsgateway.dataplane.gateway import Log
     from wsgateway.model.definitions import Definitions
     from wsgateway.model.stage import Stage
@@ -104,7 +105,7 @@ def _shared(buckets: Buckets, levels: tuple[_Level, ...]) -> Admit:
 
 
 def _of_connection(limit: Limit, clock: Callable[[], float], shared: Admit | None) -> Admit:
-    def admit(invocation: Invocation) -> Awaitable[None] | None:
+    def admit(invocation: Invocation) -> Awaitable[Identity | None] | None:
         client = invocation.client
         allowance: Allowance | None = client.allowance
         if allowance is None:

@@ -143,7 +143,7 @@ class WebSocketApis:
         return self._check(connection, operation, invocation)
 
     async def _connect_admitted(
-        self, connection: Connection, operation: Operation, invocation: Invocation, pending: Awaitable[None]
+        self, connection: Connection, operation: Operation, invocation: Invocation, pending: Awaitable[Identity | None]
     ) -> HttpResponse | Accepted:
         """Go on once what limits the client has been asked."""
         gateway = self._gateway

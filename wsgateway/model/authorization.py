@@ -26,6 +26,22 @@ def check_authorization(api: WebSocketApi) -> Iterator[Problem]:
         )
 
 
+def check_refresh(api: WebSocketApi) -> Iterator[Problem]:
+    """Routes that ask for tokens nobody can show, or take; paths begin at the API."""
+    for key, route in api.routes.items():
+        if route.refresh is None:
+            continue
+        authorizer, text = api.connect_authorizer, ""
+        if key in ("$connect", "$disconnect"):
+            text = "only messages bring another token; move it to a route of messages"
+        elif authorizer is None:
+            text = "no client has a token; name an authorizer on $connect, or remove it"
+        elif authorizer.authorizer_type == "REQUEST":
+            text = "a REQUEST authorizer is asked about handshakes; JWT, TICKET and TOKEN take a token in a message"
+        if text:
+            yield Problem(("routes", key, "refresh"), text)
+
+
 def unused_authorizers(api: WebSocketApi) -> list[str]:
     """Authorizers that no route names."""
     named = {route.authorizer_name for route in api.routes.values()}

@@ -9,7 +9,7 @@ from annotated_types import MaxLen, MinLen
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from wsgateway.errors import Problem
-from wsgateway.model.authorization import check_authorization
+from wsgateway.model.authorization import check_authorization, check_refresh
 from wsgateway.model.authorizer import Authorizer, AuthorizerName
 from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
 from wsgateway.model.compression import Compression
@@ -143,6 +143,9 @@ class Route(Definition):
     """On $connect: parameters of the upgrade request that integrations map, and whether each is required."""
     allow: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
     """A JMESPath rule that must give true, such as contains(authorizer.rooms, body.room); else Forbidden. (Ours.)"""
+    refresh: SelectionExpression | None = None
+    """Where messages have another token of their client, such as $request.body.token; it is in force from then on. \
+(Ours.)"""
     model_selection_expression: SelectionExpression | None = None
     """Picks the model a message must fit: `\\$default` for one model, $request.body.type for one of several."""
     request_models: RequestModels = Field(default_factory=dict)
@@ -198,6 +201,8 @@ class Route(Definition):
     @property
     def two_way(self) -> bool:
         """Whether what the integration answers goes back to the client. Only messages have a way back."""
+        if self.refresh is not None and self.integration is None and self.target is None:
+            return self.route_response is not False  # the gateway itself answers
         return bool(self.route_response or self.route_responses)
 
     @property
@@ -332,7 +337,15 @@ class WebSocketApi(Definition):
                 text = "nothing would be known of any user; name an authorizer on $connect, or remove it"
                 yield Problem(("stages", name, "throttle", "perUser"), text)
         yield from check_authorization(self)
+        yield from check_refresh(self)
         yield from self._check_timeouts(quotas)
+
+    @property
+    def connect_authorizer(self) -> Authorizer | None:
+        """The authorizer that decides who connects; None where there is none, as with AWS_IAM."""
+        connect = self.routes.get("$connect")
+        name = None if connect is None else connect.authorizer_name
+        return None if name is None else self.authorizers.get(name)
 
     @property
     def _authorizes(self) -> bool:

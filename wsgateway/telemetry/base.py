@@ -83,6 +83,7 @@ class NodeFacts:
     certificates: dict[str, float]
     """When each certificate ends, in seconds since the epoch, by custom domain; the default one's is ""."""
     log_dropped: int
+    token_refreshes: int
     tickets: dict[str, int]
     """By what became of them."""
     admission_refused: dict[tuple[str, str], int]

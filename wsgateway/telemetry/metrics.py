@@ -140,6 +140,9 @@ class _Collector:
         for limited, number in sorted(facts.throttled.items()):
             throttled.add_metric(limited, number)
         yield throttled
+        yield _counter(
+            "token_refreshes_total", "Tokens that clients showed in messages and went on with.", facts.token_refreshes
+        )
         yield _labelled(
             "tickets_total",
             "Tickets made and shown, by what became of them; away: nobody knows.",

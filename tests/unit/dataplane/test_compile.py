@@ -300,3 +300,41 @@ async def test_a_stage_says_whether_the_end_of_a_connection_has_to_be_told(route
 )
 async def test_a_node_sweeps_as_often_as_the_shortest_limit_needs(limits: dict[str, float], tick: float) -> None:
     assert tick_of([quotas(), replace(quotas(), **limits)]) == pytest.approx(tick)  # type: ignore[arg-type]
+
+
+REFRESH = """\
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {}}
+    authorizers: {tickets: {authorizerType: TICKET, identitySource: [route.request.querystring.ticket]}}
+    routes:
+      $connect: {authorizer: tickets}
+      constant: {refresh: token}
+      wrong: {refresh: $request.header.token}
+      right: {refresh: $request.body.token}
+      silent: {refresh: $request.body.token, routeResponse: false}
+"""
+
+
+async def test_an_expression_that_reads_no_token_is_refused() -> None:
+    found = problems(HEAD + REFRESH)
+
+    assert len(found) == 2
+    assert "chat.routes.constant.refresh: reads nothing of the message" in found[0]
+    assert "chat.routes.wrong.refresh: " in found[1]
+
+
+async def test_a_route_that_refreshes_needs_no_integration_and_tells_no_log_what_was_said() -> None:
+    text = HEAD + REFRESH.replace("refresh: token}", "refresh: $request.body.token}").replace(
+        "$request.header", "$request.body"
+    )
+    settings = "{defaultRouteSettings: {loggingLevel: INFO, dataTraceEnabled: true}}"
+    made = compiled(text.replace("{dev: {}}", f"{{dev: {settings}}}")).stages["chat", "dev"]
+    right, connect = made.operations["right"], made.operations["$connect"]
+
+    assert made.takes_tickets
+    assert right.two_way
+    assert not made.operations["silent"].two_way
+    assert right.logging is not None
+    assert connect.logging is not None
+    assert (right.logging.info, right.logging.data, connect.logging.data) == (True, False, True)
+    assert isinstance(right.integrate(message("{}")), EndpointResponse)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.dataplane.installation import Installation, Node, id_of, without_disconnect
 from tests.unit.dataplane.values import client, handshake
+from wsgateway.authorizers.base import Identity
 from wsgateway.dataplane.compile import Operation
 from wsgateway.dataplane.identity import slot_text
 from wsgateway.dataplane.ledger import client_of, record_of
@@ -213,6 +214,58 @@ async def test_a_removal_that_failed_is_made_up_for() -> None:
 
     a.link.up = True
     await installation.pass_time(1)
+
+    assert not installation.records(a)
+
+
+# What is known of a client changes
+
+
+def known(installation: Installation, node: Node, of: str) -> object:
+    """What the registry's record says of the client."""
+    record = installation.store.records[node.slot][of]
+    return client_of(of, record).authorizer
+
+
+async def test_a_record_follows_what_is_known_of_its_client() -> None:
+    installation = Installation()
+    (a,) = await installation.start("a")
+    socket = await a.connect()
+
+    socket.connection.renewed(Identity({"principalId": "ann", "claims": {"role": "admin"}}, {}))
+    await installation.pass_time(1)
+
+    assert known(installation, a, id_of(socket)) == {"principalId": "ann", "claims": {"role": "admin"}}
+    assert a.ledger.mended == 0
+
+
+async def test_a_change_that_could_not_be_written_is_made_up_for() -> None:
+    installation = Installation()
+    (a,) = await installation.start("a")
+    socket, gone = await a.connect(), await a.connect()
+    a.link.up = False
+    for each in (socket, gone):
+        each.connection.renewed(Identity({"principalId": "ann"}, {}))
+    await installation.pass_time(2)
+    assert known(installation, a, id_of(socket)) == {}
+    a.ledger.leave(id_of(gone))
+
+    a.link.up = True
+    await installation.pass_time(1)
+
+    assert known(installation, a, id_of(socket)) == {"principalId": "ann"}
+    assert installation.records(a) == {id_of(socket)}
+    await installation.pass_time(30)
+    assert a.ledger.mended == 2  # one written, one removed, and no more
+
+
+async def test_a_connection_that_others_have_is_not_written_again() -> None:
+    installation = Installation()
+    (a,) = await installation.start("a")
+    socket = await a.connect()
+    a.ledger.leave(id_of(socket))
+    socket.connection.renewed(Identity({"principalId": "ann"}, {}))
+    await installation.pass_time(10)
 
     assert not installation.records(a)
 
