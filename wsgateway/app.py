@@ -37,8 +37,10 @@ from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.gateway import Log as Logged
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
+from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.tickets import TicketsApi
+from wsgateway.dataplane.usage import UsagePage
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.deploy import Deployments
 from wsgateway.deployments_api import DeploymentsApi
@@ -159,6 +161,7 @@ def backends_of(
         account=surroundings.account,
         resilience=resilience,
         buckets=Buckets(time.monotonic),
+        meters=Meters(time.time, log),
     )
 
 
@@ -278,6 +281,7 @@ class _App:
             show_reasons=settings.dev,
             max_connections=files.clients,
             buckets=backends.buckets,
+            meters=backends.meters,
         )
         gateway.disconnects = Disconnects(gateway, retry_seconds=settings.disconnect_retry_seconds)
         self._node = node = Node(gateway, drain_window=settings.drain_window)
@@ -329,7 +333,7 @@ class _App:
                 deployments,
                 nodes=directory.living,
                 guard=guard,
-                otherwise=NodesPage(directory, tickets),
+                otherwise=NodesPage(directory, UsagePage(gateway, guard.refusal, otherwise=tickets)),
             ),
         )
 
@@ -417,6 +421,7 @@ class _App:
 
         registry = open_registry(settings.redis_url, settings.redis_prefix)
         self._definitions, self._tickets.store = registry.definitions, registry.tickets
+        node.gateway.meters.store = registry.usage
         for host, port in registry.link.target.addresses:
             egress.deny_own(host, port)
             self._elsewhere = self._elsewhere or not is_loopback_host(host)

@@ -15,6 +15,7 @@ from wsgateway.aws import Credentials, CredentialSets
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
+from wsgateway.dataplane.meters import Meters
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.functions import Account, Functions
 from wsgateway.integrations.aws_access import AwsAccess
@@ -48,6 +49,8 @@ class Backends:
     """What limits on events take from."""
     sessions: SessionLookups
     """Who knows the sessions that requests to us are signed in."""
+    meters: Meters
+    """What quotas of API keys are counted by."""
 
     @property
     def lambdas(self) -> AwsProxy:
@@ -136,6 +139,7 @@ class Backends:
         self.sessions.keep_only(None)
         self.resilience.close()
         self.credentials.close()
+        await self.meters.aclose()
         await self.brokers.aclose()
         await self.functions.aclose()
         await self.upstream.aclose()
@@ -171,7 +175,7 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
     callers = NOBODY_SIGNS if unsigned else backends.callers(definitions)
     try:
         authorizers = replace(backends.authorizers, signers=callers)
-        deployment = compile_deployment(loaded, backends.types, authorizers, backends.buckets)
+        deployment = compile_deployment(loaded, backends.types, authorizers, backends.buckets, backends.meters)
     except DefinitionError as error:
         problems += error.problems
     try:

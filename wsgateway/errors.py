@@ -12,7 +12,9 @@ GatewayError                        a client sees it, in AWS's words
 │   ├── InvalidSignature            403  INVALID_SIGNATURE: not what its key gives, for us and lately
 │   ├── ExpiredToken                403  EXPIRED_TOKEN: the session it is signed in is over
 │   ├── UnsupportedMediaType        415  UNSUPPORTED_MEDIA_TYPE: no template for it, and it may not be passed on
+│   ├── InvalidApiKey               403  INVALID_API_KEY: no API key that is good here
 │   └── Throttled                   429  THROTTLED: more than a limit lets in
+│       └── QuotaExceeded           429  QUOTA_EXCEEDED: all of it is used until the next period
 ├── BackendFault                    the integration failed
 │   ├── IntegrationFailure          500  unreachable: refused, DNS, TLS, egress policy
 │   ├── BadGateway                  502  INTEGRATION_FAILURE: its answer can't be trusted
@@ -163,6 +165,14 @@ class UnsupportedMediaType(ClientFault):
     response_type = "UNSUPPORTED_MEDIA_TYPE"
 
 
+class InvalidApiKey(ClientFault):
+    """The client has no API key that is good here."""
+
+    status = 403
+    message = "Forbidden"
+    response_type = "INVALID_API_KEY"
+
+
 class Throttled(ClientFault):
     """More than a limit lets in; `level` is the limit's, such as `route`."""
 
@@ -173,6 +183,16 @@ class Throttled(ClientFault):
     def __init__(self, reason: str = "", *, level: str = "") -> None:
         super().__init__(reason)
         self.level = level
+
+
+class QuotaExceeded(Throttled):
+    """All that a usage plan lets an API key use is used, until the next period."""
+
+    message = "Limit Exceeded"
+    response_type = "QUOTA_EXCEEDED"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason, level="quota")
 
 
 class BackendFault(GatewayError):

@@ -159,6 +159,7 @@ class Client:
         "identity",
         "source_ip",
         "stage",
+        "usage_key",
         "user_agent",
     )
 
@@ -192,6 +193,8 @@ class Client:
         self.expires: float | None = None
         """Unix time at which the connection is closed, for what its client was let in by is over then; not in a record,
         for it is closed by then anyhow."""
+        self.usage_key: str | None = None
+        """The API key that an authorizer names for the client, until it is looked up."""
         self.identity: Mapping[str, str] = NOBODY
         """What `$context.identity` has beside `sourceIp` and `userAgent`, under names of IDENTITY."""
         self.allowance: Any = None

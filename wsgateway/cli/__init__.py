@@ -11,7 +11,20 @@ from typing import Any
 
 import typer
 
-from wsgateway.cli import connect, connections, deployments, explain, nodes, routes, schema, serve, validate, version
+from wsgateway.cli import (
+    connect,
+    connections,
+    deployments,
+    explain,
+    keys,
+    nodes,
+    routes,
+    schema,
+    serve,
+    usage,
+    validate,
+    version,
+)
 from wsgateway.errors import DefinitionError, StartError, complaint
 
 app = typer.Typer(
@@ -30,7 +43,9 @@ app.command("schema")(schema.schema)
 app.command("connect")(connect.connect)
 app.add_typer(connections.app, name="connections")
 app.add_typer(deployments.app, name="deployments")
+app.add_typer(keys.app, name="keys")
 app.add_typer(nodes.app, name="nodes")
+app.command("usage")(usage.usage)
 app.command("version")(version.version)
 
 

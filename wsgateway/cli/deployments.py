@@ -51,7 +51,7 @@ def list_deployments(endpoint: Endpoint = DEFAULT_ENDPOINT, output: OutputOption
 def use(digest: Digest, endpoint: Endpoint = DEFAULT_ENDPOINT, installation_secret_file: SecretFile = None) -> None:
     """Have all nodes execute a deployment in place of what their files say now; that of the file ends it."""
     chosen = _chosen(_state(endpoint), digest, endpoint)
-    headers = {"Content-Type": "application/json"} | _authorization(installation_secret_file)
+    headers = {"Content-Type": "application/json"} | authorization(installation_secret_file)
     state = _parsed(call(endpoint, "POST", f"/deployments/{chosen}", b"{}", headers), endpoint)
     remarks = [one_line(str(problem)) for problem in state.get("problems", ())]
     if state.get("inForce") != chosen:
@@ -65,7 +65,7 @@ def use(digest: Digest, endpoint: Endpoint = DEFAULT_ENDPOINT, installation_secr
 def show(digest: Digest, endpoint: Endpoint = DEFAULT_ENDPOINT, installation_secret_file: SecretFile = None) -> None:
     """Print what the definition file said at a deployment, as it was written."""
     chosen = _chosen(_state(endpoint), digest, endpoint)
-    text = call(endpoint, "GET", f"/deployments/{chosen}", headers=_authorization(installation_secret_file))
+    text = call(endpoint, "GET", f"/deployments/{chosen}", headers=authorization(installation_secret_file))
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
@@ -87,7 +87,7 @@ def _not_a_gateway(endpoint: str) -> StartError:
     return StartError(f"{endpoint} answers, but not as the gateway's internal listener does")
 
 
-def _authorization(file: Path | None) -> dict[str, str]:
+def authorization(file: Path | None) -> dict[str, str]:
     secret = installation_secret(file, os.environ)
     if secret is not None and not secret.decode("latin-1").isprintable():
         raise SettingError("the installation secret is more than one line of text, which can't be sent")

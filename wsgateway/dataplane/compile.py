@@ -19,7 +19,9 @@ from wsgateway.dataplane.authorization import (
 from wsgateway.dataplane.buckets import Buckets, Limit
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
+from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.origins import compile_origins
+from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.renewal import check_refresh, renewal, renewed, takes_tickets, token_reader
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, model_check, models_of
@@ -35,6 +37,7 @@ from wsgateway.model.loader import Loaded
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.stage import Stage
 from wsgateway.model.throttle import OnLimit
+from wsgateway.model.usage_plan import UsagePlan
 from wsgateway.model.websocket import Route, WebSocketApi
 from wsgateway.templates.document import JSON, Format
 from wsgateway.templates.expression import ExpressionError
@@ -120,6 +123,8 @@ class Deployment:
     """Every integration at every place it is used, those that authorizers ask included."""
     authorized: tuple[Use, ...]
     """Every authorizer at every place where it decides."""
+    usage_plans: Mapping[str, UsagePlan] = field(default_factory=dict)
+    """What API keys are good for, by the plan's name."""
 
     def uses_of(self, integration_type: str) -> list[tuple[Integration, Site]]:
         """The uses of integrations of one type, by AWS's name."""
@@ -131,8 +136,9 @@ def compile_deployment(
     types: Mapping[str, IntegrationType],
     authorizers: Authorizers,
     buckets: Buckets,
+    meters: Meters,
 ) -> Deployment:
-    """Compile every API and stage; what limits them takes from `buckets`.
+    """Compile every API and stage; what limits them takes from `buckets` and `meters`.
 
     *Raises* DefinitionError with every problem, each with its line.
     """
@@ -151,7 +157,7 @@ def compile_deployment(
             authorized.extend(authorizer_uses(api_id, api))
             for name, stage in api.stages.items():
                 stages[api_id, name] = _compile(
-                    api_id, api, models, name, stage, types, authorizers, buckets, definitions
+                    api_id, api, models, name, stage, types, authorizers, buckets, meters, definitions
                 )
     if problems:
         unique = {(problem.path, problem.text): problem for problem in problems}
@@ -164,7 +170,7 @@ def compile_deployment(
     }
     domains_only = frozenset(api_id for api_id, api in definitions.apis.items() if api.disable_execute_api_endpoint)
     endpoints = Endpoints(names, definitions.default("WEBSOCKET"), domains, domains_only)
-    return Deployment(stages, endpoints, loaded.digest, tuple(uses), tuple(authorized))
+    return Deployment(stages, endpoints, loaded.digest, tuple(uses), tuple(authorized), definitions.usage_plans)
 
 
 def _check(
@@ -242,15 +248,23 @@ def _compile(
     types: Mapping[str, IntegrationType],
     authorizers: Authorizers,
     buckets: Buckets,
+    meters: Meters,
     definitions: Definitions,
 ) -> CompiledStage:
     throttle = Throttle(buckets, definitions, api_id, name)
+    plans = StagePlans(definitions, api_id, name, buckets, meters)
+
+    def admit_of(key: str) -> Admit | None:
+        asked, limits = plans.admits(key), throttle.admit(key)
+        first, last = ((), ()) if asked is None else (asked[:1], asked[1:])
+        return in_turn((*first, *(() if limits is None else (limits,)), *last))
+
     operations: dict[str, Operation] = {}
     for key, route in api.routes.items():
         integration = api.integration_of(route)
         site = _site(api_id, api, key, route, stage, definitions)
         checks = tuple(_checks(route, models, api))
-        admit = throttle.admit(key)
+        admit = admit_of(key)
         if route.refresh is not None:
             token = token_reader(route.refresh, api.binary_message_format)
             renew = renewal(renew_of(api_id, api, name, definitions, authorizers, token))
@@ -278,7 +292,7 @@ def _compile(
             authorizer=route.authorizer_name or route.authorization_type or "",
             admit=admit,
         )
-    if "$connect" not in api.routes and (admit := throttle.admit("$connect")) is not None:
+    if "$connect" not in api.routes and (admit := admit_of("$connect")) is not None:
         operations["$connect"] = Operation("$connect", (), _nothing, False, admit=admit)
     # No match is an operation too: AWS counts and logs it, and answers Forbidden.
     default = operations.get("$default") or Operation(
@@ -287,7 +301,7 @@ def _compile(
         _no_route,
         False,
         logging=logging_of(stage.settings_of("$default")),
-        admit=throttle.admit("$default"),
+        admit=admit_of("$default"),
     )
     custom = {key: operation for key, operation in operations.items() if key not in RESERVED}
     expression, binary_format = api.route_selection_expression, api.binary_message_format

@@ -114,6 +114,7 @@ class Connection:
         client = self.client
         client.authorizer, client.claims, client.identity = identity.context, identity.claims, identity.identity
         client.expires = identity.expires
+        client.usage_key = identity.usage_key
         self.subprotocol = identity.subprotocol.encode()
 
     def renewed(self, identity: Identity) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 from math import inf
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Protocol
 
 from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
@@ -16,6 +16,7 @@ from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds
+from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.tail import Tails
 from wsgateway.dataplane.throttle import Throttling
 from wsgateway.errors import ApiConfigurationError, GatewayError, Throttled
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.relay import Relay
     from wsgateway.invocation import Client, Invocation
     from wsgateway.messages import HttpRequest
+    from wsgateway.model.usage_plan import UsagePlan
 
 
 class Log(Protocol):
@@ -77,6 +79,10 @@ class Gateway:
     """Calls the nodes that hold the connections that are not here; None where there is no other node."""
     buckets: Buckets = field(default_factory=lambda: Buckets(monotonic))
     """What limits on events take from."""
+    meters: Meters = field(default_factory=lambda: Meters(time, lambda event, **facts: None))
+    """What quotas of API keys are counted by."""
+    usage_plans: Mapping[str, UsagePlan] = field(default_factory=dict)
+    """What API keys are good for now, by the plan's name."""
     admission: Admission = field(init=False)
     throttling: Throttling = field(init=False)
     disconnects: Disconnects = field(init=False)

@@ -67,7 +67,8 @@ def record_of(client: Client) -> bytes:
             callback_url=client.callback_url,
             forwarded=client.forwarded,
             authorizer=dict(client.authorizer),
-            identity=dict(client.identity),
+            # Who reads the registry is told which API key it is, and not the key itself.
+            identity={name: value for name, value in client.identity.items() if name != "apiKey"},
         )
     )
 

@@ -52,7 +52,7 @@ class Membership:
         self.takeover = TakeOver(gateway, nodes, orphans, self.peers, gateway.disconnects, tick=ttl / 15)
         gateway.disconnects.finished = self._finished
         gateway.disconnects.durable = True
-        gateway.admission.nodes = lambda: self.peers.count
+        gateway.admission.nodes = gateway.meters.nodes = lambda: self.peers.count
 
     async def run(self) -> None:
         """Until cancelled."""

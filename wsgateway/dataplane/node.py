@@ -65,6 +65,7 @@ class Node:
         gateway = self.gateway
         gateway.stages = refs
         gateway.endpoints = deployment.endpoints
+        gateway.usage_plans = deployment.usage_plans
         gateway.admission.configure({api_id: stage.quotas for (api_id, _), stage in deployment.stages.items()})
         self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
         gateway.disconnects.look_again()
@@ -88,6 +89,7 @@ class Node:
             gateway.admission.sweep(now)
             gateway.throttling.sweep(now)
             gateway.buckets.sweep()
+            gateway.meters.sweep()
 
     async def drain(self) -> None:
         """Leave without breaking a promise: no new connections, 1001 to all over the window, every $disconnect run.

@@ -25,9 +25,10 @@ SECRET: Final = frozenset(
 
 HIDDEN: Final = "***"
 
-# The same headers in the JSON of an event; possessive, hence linear.
+# The same headers, and requestContext.identity.apiKey, in the JSON of an event; possessive, hence linear.
 _IN_JSON = re.compile(
-    rf'("(?:{"|".join(sorted(SECRET))})"\s*+:\s*+)(?:"(?:[^"\\]|\\.)*+"?|\[[^\]]*+\]?)', re.IGNORECASE | re.DOTALL
+    rf'("(?:{"|".join(sorted(SECRET | {"apikey"}))})"\s*+:\s*+)(?:"(?:[^"\\]|\\.)*+"?|\[[^\]]*+\]?)',
+    re.IGNORECASE | re.DOTALL,
 )
 
 

@@ -20,7 +20,15 @@ from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
-from wsgateway.errors import AccessDenied, ClientFault, GatewayError, RegistryAway, ServiceUnavailable, Throttled
+from wsgateway.errors import (
+    AccessDenied,
+    ClientFault,
+    GatewayError,
+    InvalidApiKey,
+    RegistryAway,
+    ServiceUnavailable,
+    Throttled,
+)
 from wsgateway.invocation import Client, EventType, Invocation, header_text, new_request_id
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 
@@ -134,6 +142,8 @@ class WebSocketApis:
         if operation is not None and operation.admit is not None:
             try:
                 pending = operation.admit(invocation)
+            except InvalidApiKey as error:
+                return self._not_let_in(connection, invocation, error)
             except Exception as error:
                 return self._refuse(connection, invocation, error)
             if pending is not None:

@@ -9,6 +9,7 @@ from annotated_types import MinLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
+from wsgateway.model.api_key import ApiKey, check_keys
 from wsgateway.model.base import Definition, Matches
 from wsgateway.model.credential import Credential
 from wsgateway.model.domain import Domain, DomainName
@@ -18,6 +19,7 @@ from wsgateway.model.links import LinkName, VpcLink
 from wsgateway.model.role import Role, RoleArn
 from wsgateway.model.session_lookup import SessionLookup
 from wsgateway.model.throttle import Account
+from wsgateway.model.usage_plan import PlanName, UsagePlan, check_plans
 from wsgateway.model.websocket import WebSocketApi
 
 ApiId = Annotated[
@@ -45,11 +47,15 @@ class Definitions(Definition):
     """Who knows the sessions that requests with a session token are signed in. (Ours.)"""
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
+    api_keys: list[ApiKey] = Field(default_factory=list)
+    """The keys that clients of routes with `apiKeyRequired` show."""
+    usage_plans: Mapping[PlanName, UsagePlan] = Field(default_factory=dict)
+    """What API keys are good for, and how much of it, by the plan's name."""
 
     account: Account = Account()
     """What all APIs have together."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeys", "egress", "usagePlans"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"egress"})
 
     def default(self, protocol: str) -> str | None:
         """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has."""
@@ -80,6 +86,9 @@ class Definitions(Definition):
             if nobody and connect is not None and connect.authorization_type == "AWS_IAM":
                 text = "nobody could connect: there are no keys to sign with; add credentials, or a sessionLookup"
                 yield Problem(("apis", api_id, "routes", "$connect", "authorizationType"), text)
+        for problem in check_keys(self.api_keys):
+            yield Problem(("apiKeys", *problem.path), problem.text)
+        yield from check_plans(self.usage_plans, self.api_keys, self.apis)
 
 
 def _unknown_targets(domains: object, apis: Mapping[str, Any]) -> Iterator[Problem]:

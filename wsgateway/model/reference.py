@@ -29,6 +29,10 @@ TITLES = {
     "Role": "A role",
     "Domain": "A domain",
     "ApiMapping": "An API mapping",
+    "ApiKey": "An API key",
+    "UsagePlan": "A usage plan",
+    "PlanStage": "A stage in a usage plan",
+    "Quota": "A quota",
 }
 """Headings in reading order; an object that is missing here comes last, under its own name."""
 

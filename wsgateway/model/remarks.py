@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from wsgateway.errors import Problem
 from wsgateway.model.authorization import unused_authorizers
 from wsgateway.model.loader import Loaded
+from wsgateway.model.usage_plan import remarks_on_plans
 
 
 def remarks(loaded: Loaded) -> Iterator[Problem]:
@@ -14,3 +15,6 @@ def remarks(loaded: Loaded) -> Iterator[Problem]:
     for api_id, api in loaded.definitions.apis.items():
         for name in unused_authorizers(api):
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no route")
+    definitions = loaded.definitions
+    for remark in remarks_on_plans(definitions.usage_plans, definitions.api_keys, definitions.apis):
+        yield loaded.source.locate(remark)

@@ -11,10 +11,11 @@ from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 from wsgateway.errors import Problem
 from wsgateway.model.authorization import check_authorization, check_refresh
 from wsgateway.model.authorizer import Authorizer, AuthorizerName
-from wsgateway.model.base import NOT_YET, Among, Definition, Matches, Path
+from wsgateway.model.base import Among, Definition, Matches, Path
 from wsgateway.model.compression import Compression
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.integration import Integration
+from wsgateway.model.key_source import KeySource, check_key_routes
 from wsgateway.model.models import BUILT_IN, Model, ModelName
 from wsgateway.model.quotas import Limits, Profile, Quotas, resolve
 from wsgateway.model.stage import Stage, StageName
@@ -89,14 +90,6 @@ def _is_required(value: object) -> bool:
     raise fault(wrong_kind("true, false or {required: true}", value))
 
 
-def _no_api_key(value: object) -> Literal[False]:
-    if value is True:
-        raise fault(f"API keys are {NOT_YET}; write false or remove it")
-    if value is not False:
-        raise fault(wrong_kind("false", value))
-    return False
-
-
 class Route(Definition):
     """What happens to the messages that select this route. Without an integration they are answered with an error."""
 
@@ -133,10 +126,8 @@ class Route(Definition):
         default_factory=list
     )
     """Of a JWT authorizer: a token needs at least one of these in its `scope` or `scp`."""
-    api_key_required: Annotated[Literal[False], PlainValidator(_no_api_key, json_schema_input_type=Literal[False])] = (
-        False
-    )
-    """Whether an API key is asked for: false."""
+    api_key_required: bool = False
+    """true asks for an API key of a usage plan: on $connect; on other routes that the key of $connect is good still."""
     request_parameters: Mapping[
         ParameterName, Annotated[bool, PlainValidator(_is_required, json_schema_input_type=bool | Parameter)]
     ] = Field(default_factory=dict)
@@ -232,6 +223,9 @@ class WebSocketApi(Definition):
     """Limits that differ from the profile's."""
     compression: Compression | None = None
     """Compress messages with clients that offer it; `{}` has the usual settings. Only in `open`. (Ours.)"""
+    api_key_selection_expression: KeySource = "$request.header.x-api-key"
+    """Where clients show their API key: $request.header.x-api-key, $context.authorizer.usageIdentifierKey, or, ours, \
+another header or $request.querystring.NAME."""
     message_ordering: Annotated[Literal["CONCURRENT", "SEQUENTIAL"], Among(("CONCURRENT", "SEQUENTIAL"))] = "CONCURRENT"
     """SEQUENTIAL runs the messages of one connection one at a time. (Ours.)"""
     binary_message_format: Annotated[BinaryMessageFormat, Among(("JSON", "MESSAGEPACK"))] = "JSON"
@@ -253,7 +247,6 @@ class WebSocketApi(Definition):
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "apiKeySelectionExpression",
             "binaryMediaTypes",
             "corsConfiguration",
             "gatewayResponses",
@@ -338,6 +331,7 @@ class WebSocketApi(Definition):
                 yield Problem(("stages", name, "throttle", "perUser"), text)
         yield from check_authorization(self)
         yield from check_refresh(self)
+        yield from check_key_routes(self)
         yield from self._check_timeouts(quotas)
 
     @property

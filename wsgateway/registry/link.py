@@ -18,7 +18,7 @@ from wsgateway.errors import RegistryAway
 from wsgateway.redis.client import REPLY_SECONDS, Client, Command
 from wsgateway.redis.target import Target
 
-__all__ = ["Command", "Link", "blocking", "slot_name"]
+__all__ = ["Command", "Link", "blocking", "script_of", "slot_name"]
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Link(Client):
             return None
 
     async def _script(self, name: str, *arguments: str | bytes | int) -> Any:
-        text, digest = _script(name)
+        text, digest = script_of(name)
         try:
             return await self._redis.execute_command("EVALSHA", digest, *arguments)
         except NoScriptError:  # a new server, or one that was restarted: nothing was done
@@ -75,7 +75,7 @@ def slot_name(slot: bytes) -> str:
 
 
 @cache
-def _script(name: str) -> tuple[str, str]:
+def script_of(name: str) -> tuple[str, str]:
     """A script's text and what Redis calls it."""
     text = files("wsgateway.registry").joinpath("lua", f"{name}.lua").read_text()
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()

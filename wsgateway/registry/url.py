@@ -8,6 +8,7 @@ from wsgateway.registry.link import Link
 from wsgateway.registry.redis import RedisNodes, RedisOrphans
 from wsgateway.registry.redis_definitions import RedisDefinitions
 from wsgateway.registry.redis_tickets import RedisTickets
+from wsgateway.registry.redis_usage import RedisUsage
 from wsgateway.registry.target import target
 
 
@@ -20,6 +21,7 @@ class Registry:
     orphans: RedisOrphans
     definitions: RedisDefinitions
     tickets: RedisTickets
+    usage: RedisUsage
 
 
 def open_registry(url: str, prefix: str) -> Registry:
@@ -31,4 +33,5 @@ def open_registry(url: str, prefix: str) -> Registry:
         RedisOrphans(link),
         RedisDefinitions(link.command, prefix),
         RedisTickets(link.command, prefix),
+        RedisUsage(link),
     )

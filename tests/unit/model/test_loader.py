@@ -50,7 +50,7 @@ def test_the_digest_is_of_the_text(sample: str, loaded: Loaded) -> None:
 def test_every_problem_at_once_each_with_its_line(problems_in: ProblemsIn) -> None:
     text = """\
 defaultApi: chta
-usagePlans: {}
+egress: {}
 apis:
   chat:
     protocolType: WEBSOCKET
@@ -80,7 +80,7 @@ apis:
 """
     assert problems_in(text) == [
         "routes.yaml:1: defaultApi: no API is named chta; did you mean chat?",
-        "routes.yaml:2: usagePlans: not supported yet",
+        "routes.yaml:2: egress: not supported yet",
         (
             "routes.yaml:4: apis.chat.routeSelectionExpression: is required: "
             "picks a message's route, such as $request.body.action"

@@ -224,8 +224,9 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
         ),
         pytest.param(
             "routes: {$connect: {apiKeyRequired: true}}",
-            "routes.$connect.apiKeyRequired: API keys are not supported yet; write false or remove it",
-            id="API keys to come",
+            "routes.$connect.apiKeyRequired: "
+            "no usage plan lists a stage of this API, so every client would be refused; add it under usagePlans",
+            id="API keys without a plan",
         ),
         pytest.param(
             "routes: {$connect: {requestParameters: {querystring.user: true}}}",

@@ -1,0 +1,293 @@
+"""How much of its quota each API key has used: counted over all nodes, without asking the registry for every event.
+
+A node asks for some ahead, twice as many each time they are gone within a second, but never more than a hundredth of
+the quota, shared among the nodes: that much at most lies unused with others when a key is refused, and is reported as
+used. Of a small quota, events are asked for one by one. One round at a time is under way, for all meters that ask.
+
+Where the registry is away, a node grants its share of what was left when it was last heard of: what is left is divided
+by the nodes that were known. Those events are reported when the registry is back. An emptied registry is told what was
+used as far as any node knows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+from wsgateway.dataplane.periods import DAY, day_of, first_day, next_first_day
+from wsgateway.model.usage_plan import Quota
+from wsgateway.registry.usage import Claim, Granted, MemoryUsage, MeterName, Usage
+
+AHEAD = 100
+"""At most one of so many parts of a quota is asked for ahead, by all nodes together."""
+MOST_AHEAD = 10_000
+BUSY_SECONDS = 1.0
+"""What lasted for less is asked for in twice the number."""
+BELIEVED_SECONDS = 1.0
+"""So long nobody is asked again after an answer of `none`, or no answer."""
+REPORT_SECONDS = 5.0
+"""How often what was used without asking is reported."""
+MOST_CLAIMS = 500
+"""In one round."""
+
+
+class Meter:
+    """What one API key has used of one plan, as this node sees it. `Meters` gives it."""
+
+    __slots__ = (
+        "_ahead", "_asked_at", "_day", "_ends", "_held", "_late", "_midnight", "_none_until", "_of", "_own", "_share",
+        "_spent", "_used", "name", "quota", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, name: MeterName, quota: Quota | None, of: Meters) -> None:
+        self.name = name
+        self.quota = quota
+        self.waiting: deque[asyncio.Future[bool]] = deque()
+        """Events that wait for the registry's answer."""
+        self._of = of
+        self._late: list[tuple[int, int]] = []
+        """Day and number of what was used on earlier days and is not reported yet."""
+        self._day = day_of(of.now())
+        self._spent = 0
+        """What was used today and is not reported yet."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new period, or another quota."""
+        self._held = self._used = self._own = 0
+        self._share: int | None = None
+        """Of the quota, while the registry is away; `_own` of it are used."""
+        self._ahead = 1
+        self._asked_at = self._none_until = 0.0
+        self._midnight = (self._day + 1) * DAY
+        self._ends = self._midnight if self.quota is None else next_first_day(self.quota.period, self._day) * DAY
+
+    def change(self, quota: Quota | None) -> None:
+        """Another quota holds from now on; what was used stays used."""
+        self.quota = quota
+        self._begin()
+
+    def take(self) -> bool | Awaitable[bool]:
+        """Whether the quota has one more; uses it."""
+        now = self._of.now()
+        if now >= self._midnight:
+            self._turn(now)
+        if self.quota is None:
+            self._spend()
+            return True
+        if self._held:
+            self._held -= 1
+            return True
+        if self.waiting:
+            return self._of.ask(self)
+        if self._share is None and now < self._none_until:
+            return False
+        return self._on_own() if self._of.away(now) else self._of.ask(self)
+
+    def idle(self, now: float) -> bool:
+        """Whether it holds nothing that is not in the registry, and of no use any more."""
+        return now >= self._ends and not (self._spent or self._late or self.waiting)
+
+    def _turn(self, now: float) -> None:
+        """Midnight has passed."""
+        if self._spent:
+            self._late.append((self._day, self._spent))
+            self._spent = 0
+        self._day = day_of(now)
+        self._midnight = (self._day + 1) * DAY
+        if now >= self._ends:
+            self._begin()
+
+    def _spend(self) -> None:
+        self._spent += 1
+        self._of.unreported[self.name] = self
+
+    def _on_own(self) -> bool:
+        """Without the registry, of this node's share."""
+        assert self.quota is not None
+        if self._share is None:
+            self._share = max(0, self.quota.limit - self._used) // self._of.nodes()
+        if self._own >= self._share:
+            return False
+        self._own += 1
+        self._spend()
+        return True
+
+    # What `Meters` says and hears
+
+    def claims(self, now: float) -> list[Claim]:
+        """What to ask, and to report, which counts as reported then; that of today is the last."""
+        if now >= self._midnight:
+            self._turn(now)
+        asked = [
+            Claim(meter=self.name, day=day, first=day, limit=None, wanted=0, seen=0, spent=spent)
+            for day, spent in self._late
+        ]
+        quota = self.quota
+        asked.append(
+            Claim(
+                meter=self.name,
+                day=self._day,
+                first=self._first,
+                limit=None if quota is None else quota.limit,
+                offset=0 if quota is None else quota.offset,
+                wanted=self._wanted(quota, now) if quota is not None and self.waiting else 0,
+                seen=self._used,
+                spent=self._spent,
+            )
+        )
+        self._late, self._spent = [], 0
+        return asked
+
+    @property
+    def _first(self) -> int:
+        """The first day of the period."""
+        return self._day if self.quota is None else first_day(self.quota.period, self._day)
+
+    def _wanted(self, quota: Quota, now: float) -> int:
+        busy = now - self._asked_at < BUSY_SECONDS
+        most = min(MOST_AHEAD, quota.limit // (AHEAD * self._of.nodes()))
+        self._ahead = max(1, min(most, 2 * self._ahead if busy else self._ahead // 2))
+        self._asked_at = now
+        return max(len(self.waiting), self._ahead)
+
+    def granted(self, claim: Claim, waited: int, answer: Granted, now: float) -> None:
+        """The answer to the claim of today, made while `waited` events waited."""
+        self._share, self._own = None, 0
+        limit = None if self.quota is None else self.quota.limit
+        if now >= self._ends or (claim.limit, claim.first) != (limit, self._first):
+            return  # another period or quota by now: who waits is asked for anew
+        self._used = answer.used
+        self._held += answer.granted
+        if answer.granted < claim.wanted:
+            self._none_until = now + BELIEVED_SECONDS
+        self._tell(waited, self._of_held)
+
+    def unheard(self, claims: Iterable[Claim], waited: int) -> None:
+        """The registry is away."""
+        for claim in claims:
+            if claim.day == self._day:
+                self._spent += claim.spent
+            elif claim.spent:
+                self._late.append((claim.day, claim.spent))
+        self._tell(waited, self._on_own)
+
+    def _of_held(self) -> bool:
+        if not self._held:
+            return False
+        self._held -= 1
+        return True
+
+    def _tell(self, waited: int, take: Callable[[], bool]) -> None:
+        for _ in range(min(waited, len(self.waiting))):
+            event = self.waiting.popleft()
+            if not event.done():  # else its client has gone
+                event.set_result(take())
+
+
+class Log(Protocol):
+    """Writes one line of the log."""
+
+    def __call__(self, event: str, **facts: object) -> None: ...
+
+
+class Meters:
+    """All meters of a node. `now` gives Unix time in seconds. `store` and `nodes` (how many there are) are this
+    node's own until there are others."""
+
+    def __init__(self, now: Callable[[], float], log: Log) -> None:
+        self.store: Usage = MemoryUsage()
+        self.nodes: Callable[[], int] = lambda: 1
+        self.now = now
+        self.unreported: dict[MeterName, Meter] = {}
+        """Those that used something without asking for it."""
+        self._log = log
+        self._kept: dict[MeterName, Meter] = {}
+        self._asking: dict[MeterName, Meter] = {}
+        self._round: asyncio.Task[None] | None = None
+        self._is_away = False
+        self._away_until = self._report_at = 0.0
+
+    def meter(self, name: MeterName, quota: Quota | None) -> Meter:
+        """The meter of a plan and a key, by name, which has this quota from now on. Ask for it anew each time."""
+        found = self._kept.get(name)
+        if found is None:
+            found = self._kept[name] = Meter(name, quota, self)
+        elif found.quota is not quota:
+            if found.quota != quota:
+                found.change(quota)
+            found.quota = quota
+        return found
+
+    def away(self, now: float) -> bool:
+        """Whether the registry did not answer just now."""
+        return now < self._away_until
+
+    def ask(self, meter: Meter) -> Awaitable[bool]:
+        """Wait for the next round's answer."""
+        event = asyncio.get_running_loop().create_future()
+        meter.waiting.append(event)
+        self._asking[meter.name] = meter
+        self._begin()
+        return event
+
+    def sweep(self) -> None:
+        """Report what was used without asking, now and then; forget meters of periods that are over."""
+        now = self.now()
+        if self.unreported and now >= self._report_at and not self.away(now):
+            self._report_at = now + REPORT_SECONDS
+            self._asking |= self.unreported
+            self._begin()
+        for name in [name for name, meter in self._kept.items() if meter.idle(now)]:
+            del self._kept[name]
+
+    async def aclose(self) -> None:
+        """Report what there is to be reported, if the registry takes it."""
+        self._asking |= self.unreported
+        self._begin()
+        if self._round is not None:
+            await asyncio.wait([self._round])
+
+    def _begin(self) -> None:
+        if self._round is None and self._asking:
+            self._round = asyncio.ensure_future(self._run())  # begins when this turn is over
+
+    async def _run(self) -> None:
+        try:
+            while self._asking:
+                await self._ask_once()
+        finally:
+            self._round = None
+
+    async def _ask_once(self) -> None:
+        asking = [self._asking.pop(name) for name in list(self._asking)[:MOST_CLAIMS]]
+        asked = [(meter, len(meter.waiting), meter.claims(self.now())) for meter in asking]
+        for meter in asking:
+            self.unreported.pop(meter.name, None)
+        answers = await self._answers([claim for _, _, claims in asked for claim in claims])
+        given = iter(answers or ())
+        for meter, waited, claims in asked:
+            if answers is None:
+                self.unreported[meter.name] = meter
+                meter.unheard(claims, waited)
+            else:
+                meter.granted(claims[-1], waited, [next(given) for _ in claims][-1], self.now())
+            if meter.waiting:
+                self._asking[meter.name] = meter
+
+    async def _answers(self, claims: Sequence[Claim]) -> Sequence[Granted] | None:
+        """None where the registry is away."""
+        try:
+            answers = await self.store.claim(claims)
+        except Exception as error:  # whatever it is, nobody may wait for ever
+            self._away_until = self.now() + BELIEVED_SECONDS
+            if not self._is_away:
+                self._log("quotas: the registry is away, so each node grants its share of what is left", error=error)
+            self._is_away = True
+            return None
+        if self._is_away:
+            self._log("quotas: the registry is back")
+        self._is_away = False
+        return answers

@@ -1,0 +1,171 @@
+"""`usagePlans`: which stages API keys are good for, how fast and how much.
+
+API Gateway developer guide, "Usage plans and API keys for REST APIs"; WebSocket APIs share them with REST APIs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import Field
+
+from wsgateway.errors import Problem
+from wsgateway.model.api_key import ApiKey
+from wsgateway.model.base import Definition, Matches, Path
+from wsgateway.model.explain import did_you_mean, in_words, shown
+from wsgateway.model.throttle import RateLimit
+
+if TYPE_CHECKING:
+    from wsgateway.model.websocket import WebSocketApi
+
+PlanName = Annotated[str, Matches(r"[A-Za-z0-9_.-]{1,128}", "a usage plan's name is 1 to 128 letters, digits and _.-")]
+
+
+class Quota(Definition):
+    """How much each key of a plan may use. Periods begin at 00:00 UTC: of each day, each Sunday, each month's first."""
+
+    limit: Annotated[int, Ge(0), Le(2**53)]
+    """How many connections, and messages where they count, a period has."""
+    period: Literal["DAY", "WEEK", "MONTH"]
+    """DAY, WEEK or MONTH."""
+    offset: Annotated[int, Ge(0), Le(2**53)] = 0
+    """What the first period, in which a key is first used, has less; 0."""
+
+    def check(self) -> Iterator[Problem]:
+        if self.offset > self.limit:
+            yield Problem(("offset",), f"{self.offset} is more than limit, {self.limit}, leaves to be taken away")
+
+
+class PlanStage(Definition):
+    """A stage that the keys of a plan are good for."""
+
+    api_id: str
+    """The stage's API."""
+    stage: str
+    """The stage."""
+    throttle: Mapping[str, RateLimit] = Field(default_factory=dict)
+    """Throttles by route key, each in place of the plan's own; such as `$connect`."""
+
+
+class UsagePlan(Definition):
+    """What a key of the plan is good for. Each key has throttles and a quota of its own."""
+
+    name: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
+    """A name for people."""
+    description: Annotated[str, MaxLen(125_000)] | None = None
+    """What the plan is for."""
+    api_stages: Annotated[list[PlanStage], MinLen(1)]
+    """The stages it is about."""
+    throttle: RateLimit | None = None
+    """How fast each key may connect, over all stages together; absent: no limit of the plan's own."""
+    quota: Quota | None = None
+    """How often each key may connect, over all stages together; absent: as often as it likes."""
+    api_keys: list[str] = Field(default_factory=list)
+    """The names of its keys."""
+    count_messages: bool = False
+    """true counts every message of a client as well as its connecting, for throttles and quota. (Ours.)"""
+
+    def metered(self, api: WebSocketApi, route_key: str) -> bool:
+        """Whether events of a route are counted."""
+        route = api.routes.get(route_key)
+        if route is not None and route.api_key_required:
+            return True
+        return self.count_messages and route_key not in ("$connect", "$disconnect")
+
+
+def check_plans(
+    plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey], apis: Mapping[str, WebSocketApi]
+) -> Iterator[Problem]:
+    """What plans name and nothing defines, what can't take effect, and APIs that nobody could connect to."""
+    names = {key.name for key in keys}
+    for plan_name, plan in plans.items():
+        root: Path = ("usagePlans", plan_name)
+        for number, name in enumerate(plan.api_keys):
+            if name not in names:
+                near = did_you_mean(name, names) or "; define it under apiKeys"
+                yield Problem((*root, "apiKeys", number), f"no API key is named {shown(name)}{near}")
+            elif name in plan.api_keys[:number]:
+                yield Problem((*root, "apiKeys", number), f"{shown(name)} is in the list twice; remove one of the two")
+        for number, place in enumerate(plan.api_stages):
+            for problem in _check_place(plan, place, apis):
+                yield Problem((*root, "apiStages", number, *problem.path), problem.text)
+    yield from _twice(plans)
+    listed = {place.api_id for plan in plans.values() for place in plan.api_stages}
+    for api_id, api in apis.items():
+        if requires_key(api) and api_id not in listed:
+            text = "no usage plan lists a stage of this API, so every client would be refused; add it under usagePlans"
+            yield Problem(("apis", api_id, "routes", "$connect", "apiKeyRequired"), text)
+
+
+def _check_place(plan: UsagePlan, place: PlanStage, apis: Mapping[str, WebSocketApi]) -> Iterator[Problem]:
+    api = apis.get(place.api_id)
+    if api is None:
+        near = did_you_mean(place.api_id, apis) or "; define it under apis"
+        yield Problem(("apiId",), f"no API is named {shown(place.api_id)}{near}")
+        return
+    if place.stage not in api.stages:
+        near = did_you_mean(place.stage, api.stages) or f"; there are {', '.join(shown(each) for each in api.stages)}"
+        yield Problem(("stage",), f"API {shown(place.api_id)} has no stage {shown(place.stage)}{near}")
+    for key in place.throttle:
+        if key not in api.routes:
+            near = did_you_mean(key, api.routes) or "; define it under the API's routes"
+            yield Problem(("throttle", key), f"there is no route {shown(key)}{near}")
+        elif not plan.metered(api, key):
+            text = "has no effect: nothing of this route is counted; give the route apiKeyRequired: true"
+            if key not in ("$connect", "$disconnect"):
+                text += ", or the plan countMessages: true"
+            yield Problem(("throttle", key), "has no effect: it is never refused" if key == "$disconnect" else text)
+
+
+def _twice(plans: Mapping[str, UsagePlan]) -> Iterator[Problem]:
+    """Stages that a key, or a plan, has twice (API Gateway v1 reference, CreateUsagePlanKey: 409)."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for plan_name, plan in plans.items():
+        places: set[tuple[str, str]] = set()
+        for number, place in enumerate(plan.api_stages):
+            where = (place.api_id, place.stage)
+            said = f"stage {shown(place.stage)} of API {shown(place.api_id)}"
+            if where in places:
+                yield Problem(("usagePlans", plan_name, "apiStages", number), f"{said} is in this plan twice")
+                continue
+            places.add(where)
+            for name in dict.fromkeys(plan.api_keys):
+                other = seen.setdefault((name, *where), plan_name)
+                if other != plan_name:
+                    text = f"{shown(name)} is in plan {other} for {said}, too; a key has one plan at a stage"
+                    yield Problem(("usagePlans", plan_name, "apiKeys", plan.api_keys.index(name)), text)
+
+
+def remarks_on_plans(
+    plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey], apis: Mapping[str, WebSocketApi]
+) -> Iterator[Problem]:
+    """What works as it is written, and is most likely not meant so."""
+    good: set[tuple[str, str]] = set()
+    for plan_name, plan in plans.items():
+        root: Path = ("usagePlans", plan_name)
+        if not plan.api_keys:
+            yield Problem(root, "the plan has no keys; nobody can use it")
+        for number, place in enumerate(plan.api_stages):
+            if plan.api_keys:
+                good.add((place.api_id, place.stage))
+            if not requires_key(apis[place.api_id]):
+                text = f"API {place.api_id} asks no client for a key, so the plan has no effect there"
+                yield Problem((*root, "apiStages", number), f"{text}; give its $connect route apiKeyRequired: true")
+    for api_id, api in apis.items():
+        bare = [name for name in api.stages if (api_id, name) not in good]
+        if requires_key(api) and bare:
+            where = f"stage {bare[0]}" if len(bare) == 1 else f"stages {in_words(bare)}"
+            text = f"no usage plan has a key for {where}, so every client is refused there"
+            yield Problem(("apis", api_id, "routes", "$connect", "apiKeyRequired"), text)
+    used = {name for plan in plans.values() for name in plan.api_keys}
+    for number, key in enumerate(keys):
+        if key.name not in used:
+            yield Problem(("apiKeys", number), f"{shown(key.name)} is in no usage plan, so it is good for nothing")
+
+
+def requires_key(api: WebSocketApi) -> bool:
+    """Whether clients have to show a key to connect."""
+    connect = api.routes.get("$connect")
+    return connect is not None and connect.api_key_required
