@@ -95,6 +95,8 @@ def compile_policy(document: object, *, principals: bool = False, keys: Collecti
             raise PolicyError(str(key), "is no element of a policy; there are Version, Id and Statement")
     if document.get("Version", _VERSIONS[0]) not in _VERSIONS:
         raise PolicyError("Version", f'write "{_VERSIONS[0]}"')
+    if document.get("Version") != _VERSIONS[1]:
+        _refuse_variables(document)
     written = document.get("Statement")
     statements = written if isinstance(written, list) else [written]
     if len(statements) > MAX_STATEMENTS:
@@ -102,6 +104,20 @@ def compile_policy(document: object, *, principals: bool = False, keys: Collecti
     return Policy(
         tuple(_statement(statement, f"Statement.{n}", principals, keys) for n, statement in enumerate(statements))
     )
+
+
+def _refuse_variables(document: object) -> None:
+    """`${aws:username}` and its like stand for values of the request, from version 2012-10-17 on.
+
+    They are not filled in here, and as they are written they would match nothing: a Deny with one would deny nothing.
+    """
+    pending = [("", document)]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, str) and "${" in value:
+            raise PolicyError(path, "policy variables (${…}) are not filled in; write a condition in their place")
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        pending += [(f"{path}.{key}".lstrip("."), item) for key, item in items]
 
 
 def _statement(written: object, path: str, principals: bool, keys: Collection[str] | None) -> _Statement:

@@ -43,6 +43,7 @@ _NAMES = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+(?:;[a-z0-9!#$%&'*+.^_`|~-]+)*")
 _STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _OTHERS = re.compile(r"\s+")
 _IN_QUERY = "X-Amz-"
+_SHOWN = frozenset({"accept", "content-length", "content-type", "host", "user-agent"})
 
 
 class Request(Protocol):
@@ -142,7 +143,18 @@ def verify(request: Request, body: bytes, claim: Claim, secret: str) -> None:
         key = digest(key, part.encode(), "sha256")
     expected = digest(key, to_sign.encode(), "sha256").hex()
     if not compare_digest(expected.encode(), claim.signature.encode()):
-        raise InvalidSignature("the signature is another one than ours")
+        raise InvalidSignature("the signature is another one than ours", detail=_should_be(claim, canonical, to_sign))
+
+
+def _should_be(claim: Claim, canonical: str, to_sign: str) -> str:
+    """What should have been signed, as AWS tells it. Not with headers that a proxy may have added, and keeps secret."""
+    if any(name not in _SHOWN and not name.startswith("x-amz-") for name in claim.names):
+        return InvalidSignature.message
+    shown = canonical.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return (
+        f"{InvalidSignature.message}\n\nThe Canonical String for this request should have been\n'{shown}'"
+        f"\n\nThe String-to-Sign should have been\n'{to_sign}'\n"
+    )
 
 
 def _claim(credential: str, names: str, signature: str, stamp: str, token: str, presigned_for: int | None) -> Claim:

@@ -54,6 +54,12 @@ def test_a_decision(statements: list[dict[str, Any]], decision: Decision) -> Non
     assert decide(*statements) is decision
 
 
+def test_the_old_version_has_no_variables() -> None:
+    policy = {"Version": "2008-10-17", "Statement": statement(resource=CONNECT + "${x}")}
+
+    assert compile_policy(policy).decide(INVOKE, CONNECT + "${x}") is ALLOW
+
+
 def test_one_statement_needs_no_list() -> None:
     policy = compile_policy({"Statement": statement()})
 
@@ -133,6 +139,16 @@ def test_a_condition(condition: dict[str, Any], keys: dict[str, list[str]], hold
         pytest.param({"Statement": [statement(Condition={"Bool": {"a:b": "maybe"}})]}, "neither true nor", id="bool"),
         pytest.param({"Statement": [statement(Condition={"IpAddress": {"a:b": "10.0.0.0/99"}})]}, "CIDR", id="CIDR"),
         pytest.param({"Statement": [statement(Condition={"StringEquals": {"user": "x"}})]}, "condition key", id="key"),
+        pytest.param(
+            {"Version": "2012-10-17", "Statement": [statement(resource=["*", "arn:x/${aws:username}"])]},
+            r"Statement.0.Resource.1: policy variables",
+            id="a variable",
+        ),
+        pytest.param(
+            {"Statement": [statement(Condition={"StringEquals": {"a:b": "${aws:userid}"}})]},
+            r"Statement.0.Condition.StringEquals.a:b: policy variables",
+            id="a variable in a condition",
+        ),
     ],
 )
 def test_what_can_not_be_evaluated_is_no_policy(document: object, complaint: str) -> None:

@@ -158,9 +158,43 @@ def test_an_expired_signature_is_told_so() -> None:
     assert caught.value.detail.startswith("Signature expired: ")
 
 
-def test_another_secret() -> None:
-    with pytest.raises(InvalidSignature):
-        check(signed(), secret="another")
+def test_another_secret_is_told_what_should_have_been_signed() -> None:
+    request = signed("GET", "/prod?a=%FF", b"")
+    with pytest.raises(InvalidSignature) as caught:
+        check(request, secret="another")
+
+    assert caught.value.detail.startswith(InvalidSignature.message + "\n\nThe Canonical String for this request should")
+    assert "\n'GET\n/prod\na=%FF\nhost:api.example\nx-amz-date:" in caught.value.detail
+    assert f"\n'AWS4-HMAC-SHA256\n{sigv4.claim_of(request).stamp}\n" in caught.value.detail
+    caught.value.detail.encode()
+
+
+def test_headers_that_a_proxy_may_have_added_are_not_told() -> None:
+    with pytest.raises(InvalidSignature) as caught:
+        check(signed(headers={"X-Origin-Verify": "hush"}), secret="another")
+
+    assert caught.value.detail == InvalidSignature.message
+
+
+@pytest.mark.parametrize(
+    ("target", "left"),
+    [
+        ("/prod", "/prod"),
+        ("/prod?X-Amz-Signature=1&X-Amz-Date=2", "/prod"),
+        ("/prod?a=%20b&X-Amz-Signature=1&a=2&&c", "/prod?a=%20b&a=2&&c"),
+        ("/prod?X-%41mz-Signature=1&a", "/prod?a"),
+        ("/prod?X-Amz-Other=1", "/prod?X-Amz-Other=1"),
+    ],
+)
+def test_what_is_left_of_a_presigned_target(target: str, left: str) -> None:
+    assert sigv4.without_signature(target) == left
+
+
+def test_a_url_that_says_no_time_is_good_for_as_long_as_a_header() -> None:
+    request = signed("GET", "/prod", b"", presign=60)
+    target = request.target.replace("X-Amz-Expires=60&", "")
+
+    assert sigv4.claim_of(replace(request, target=target)).presigned_for == 300
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer x", "Basic eDp5"])
