@@ -6,8 +6,11 @@ signed AWS API request".
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,7 +29,7 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from tests.harness import Backend, Gateway, Request, closed, gateway, heard
+from tests.harness import PATIENCE, Backend, Gateway, Request, closed, gateway, heard
 from tests.node import node
 
 pytestmark = pytest.mark.anyio
@@ -370,6 +373,37 @@ async def test_the_page_of_the_documentation_presigns(running: Gateway, tmp_path
 
     async with connect(url.strip()) as client:
         assert await who(client)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        pytest.param(ANN, f"{ANN[0]} {ACCOUNT} ann", id="keys"),
+        pytest.param(("", ""), "", id="none"),
+    ],
+)
+async def test_the_command_line_signs(running: Gateway, tmp_path: Path, key: tuple[str, str], said: str) -> None:
+    environ = {
+        "AWS_ACCESS_KEY_ID": key[0],
+        "AWS_SECRET_ACCESS_KEY": key[1],
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "wsgateway", "connect", "--sign", f"{running.ws('/%64ev')}?a=b/c:%20d&a&z=~*'(",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environ,
+    )  # fmt: skip
+    async with asyncio.timeout(PATIENCE):
+        out, err = await process.communicate(b'{"action": "whoami"}\n')
+
+    assert out.decode().strip() == said
+    assert process.returncode == (0 if said else 1)
+    assert said or err.startswith(b"wsgateway: there are no AWS credentials to sign with")
 
 
 async def test_nothing_that_signs_is_in_the_log(backend: Backend, tmp_path: Path) -> None:

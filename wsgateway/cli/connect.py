@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from wsgateway.cli.options import Form
+from wsgateway.cli.options import Form, RegionOption
 from wsgateway.http1 import UnsafeHeader, field, is_token
 
 
@@ -23,6 +23,13 @@ def connect(
     ca: Annotated[
         Path | None, typer.Option("--ca", help="PEM file of a private CA to trust, besides the system's.")
     ] = None,
+    sign: Annotated[
+        bool,
+        typer.Option(
+            "--sign", help="Sign the handshake (AWS_IAM) with the keys of the environment, or of the AWS profile."
+        ),
+    ] = False,
+    region: RegionOption = None,
     binary: Annotated[
         bool, typer.Option("--binary/--text", help="Send each line, which must be base64, as a binary message.")
     ] = False,
@@ -63,8 +70,13 @@ def connect(
     stay = wait if wait is not None else 0.0 if typed else 1.0
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")  # no line can be edited there
     client = Conversation(url, screen, binary=binary, verbose=verbose, stay=stay, prompt=at_terminal and not dumb)
+    trusted = trust(url, ca)
+    if sign:
+        from wsgateway.cli.signed import signature
+
+        headers += signature(url, region)
     try:
-        code = asyncio.run(client.run(headers, list(subprotocol or ()), trust(url, ca)))
+        code = asyncio.run(client.run(headers, list(subprotocol or ()), trusted))
     except KeyboardInterrupt:
         code = 0 if client.connected else 1
     sys.exit(code)

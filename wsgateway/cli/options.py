@@ -24,7 +24,7 @@ def _region(text: str | None) -> str | None:
 RegionOption = Annotated[
     str | None,
     typer.Option(
-        help="The AWS region of functions (default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's).",
+        help="The AWS region of functions and signatures (default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's).",
         envvar="WSGATEWAY_REGION",
         callback=_region,
     ),
