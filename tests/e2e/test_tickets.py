@@ -14,7 +14,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from tests.harness import Answer, Gateway, closed, gateway, http
+from tests.harness import Answer, Gateway, Reply, Request, backend, closed, gateway, http
+from tests.node import node
 from tests.redis import redis_server
 
 pytestmark = pytest.mark.anyio
@@ -38,10 +39,11 @@ apis:
         integrationResponses:
           $default:
             responseTemplates:
-              $default: '#set($who = $context.authorizer)$who.principalId has $who.plan, is $who.claims.role'
+              $default: '#set($who = $context.authorizer)"$who.principalId has $who.plan, is $who.claims.role"'
     routes:
       $connect: {authorizer: tickets}
       whoami: {integration: whoami, routeResponse: true}
+      renew: {refresh: $request.body.token}
       enter: {integration: whoami, routeResponse: true, allow: "contains(authorizer.rooms, body.room)"}
   other:
     protocolType: WEBSOCKET
@@ -49,6 +51,7 @@ apis:
     stages: {dev: {}}
     routes: {$default: {}}
 """
+ANN_SAYS = '"ann has pro, is admin"'
 ANN = {"principalId": "ann", "context": {"plan": "pro"}, "claims": {"role": "admin", "rooms": ["a"]}}
 
 
@@ -98,8 +101,8 @@ async def test_a_client_comes_in_by_a_ticket_once(running: Gateway) -> None:
     assert before + 30 <= made["expires"] <= time.time() + 30
 
     async with connect(f"{running.ws()}?ticket={made['ticket']}") as client:
-        assert await say(client, action="whoami") == "ann has pro, is admin"
-        assert await say(client, action="enter", room="a") == "ann has pro, is admin"
+        assert await say(client, action="whoami") == ANN_SAYS
+        assert await say(client, action="enter", room="a") == ANN_SAYS
         assert json.loads(await say(client, action="enter", room="b"))["message"] == "Forbidden"
 
         # Used, for another stage, and never made.
@@ -116,12 +119,6 @@ async def test_a_client_comes_in_by_a_ticket_once(running: Gateway) -> None:
     counted = {result: samples[f'wsgateway_tickets_total{{result="{result}"}}'] for result in ("issued", "used")}
     assert counted == {"issued": 2, "used": 2}
     assert samples['wsgateway_tickets_total{result="refused"}'] == 4
-
-
-async def test_a_connection_ends_when_the_backend_said_it_would(running: Gateway) -> None:
-    brief = await ticket(running, ANN | {"expiresAt": time.time() + 1.5})
-    async with connect(f"{running.ws()}?ticket={brief}") as client:
-        assert await closed(client) == (4401, "Token expired")
 
 
 async def test_who_may_have_a_ticket_made(running: Gateway) -> None:
@@ -167,7 +164,7 @@ async def test_elsewhere_than_on_loopback_the_installation_secret_is_asked_for(t
         answer = await ask(running, ANN, json_type, ("Authorization", f"Bearer {secret}"))
         assert answer.status == 201
         async with connect(f"{running.ws()}?ticket={answer.json()['ticket']}") as client:
-            assert await say(client, action="whoami") == "ann has pro, is admin"
+            assert await say(client, action="whoami") == ANN_SAYS
 
 
 async def test_a_ticket_of_one_node_is_good_once_at_all_of_them(tmp_path: Path) -> None:
@@ -183,7 +180,7 @@ async def test_a_ticket_of_one_node_is_good_once_at_all_of_them(tmp_path: Path) 
         async def come(node: Gateway) -> int:
             try:
                 async with connect(f"{node.ws()}?ticket={made}") as client:
-                    assert await say(client, action="whoami") == "ann has pro, is admin"
+                    assert await say(client, action="whoami") == ANN_SAYS
                     return 101
             except InvalidStatus as error:
                 return error.response.status_code
@@ -197,3 +194,53 @@ async def test_a_ticket_of_one_node_is_good_once_at_all_of_them(tmp_path: Path) 
         assert answer.header("retry-after") is not None
         assert (await refused(nodes[0], f"?ticket={kept}"))[0] == 503
         assert await refused(nodes[0], "?ticket=x") == (401, "Unauthorized")
+
+
+async def test_another_ticket_renews_a_connection(running: Gateway) -> None:
+    first = await ticket(running, ANN | {"expiresAt": time.time() + 600})
+    async with connect(f"{running.ws()}?ticket={first}") as client:
+        for body, message in (({"principalId": "bob"}, "Forbidden"), ({}, "Forbidden")):
+            other = await ticket(running, body)
+            assert json.loads(await say(client, action="renew", token=other))["message"] == message
+            assert json.loads(await say(client, action="renew", token=other))["message"] == "Unauthorized"
+
+        second = await ticket(running, ANN | {"context": {"plan": "free"}, "expiresAt": time.time() + 1.5})
+        assert json.loads(await say(client, action="renew", token=second))["message"] == "Refreshed"
+        assert await say(client, action="whoami") == ANN_SAYS.replace("pro", "free")
+        assert json.loads(await say(client, action="renew", token=second))["message"] == "Unauthorized"
+        assert await closed(client) == (4401, "Token expired")
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+DRIVER = """
+connect(process.argv[1], process.argv[2], (message, socket) => {
+  if (message.message !== "Refreshed") return
+  socket.addEventListener("message", ({ data }) => { console.log(data); process.exit(0) })
+  socket.send(JSON.stringify({ action: "whoami" }))
+})
+"""
+
+
+async def test_a_page_stays_connected_as_the_documentation_says(running: Gateway) -> None:
+    """The first time it gets no other ticket before its time is over, and connects anew; then it renews."""
+    _, _, rest = PAGE.read_text().partition("// connection.js")
+    script = rest.partition("```")[0].partition("\n")[2].replace("export async", "async")
+    calls = 0
+
+    async def login(request: Request) -> Reply:
+        nonlocal calls
+        calls += 1
+        now = time.time()
+        if calls == 2:
+            return 503, {}, b"the backend restarts"
+        until = now + (1 if calls == 1 else 600)
+        made = await ticket(running, ANN | {"expiresAt": until})
+        told = now if calls == 3 else until  # to renew at once
+        return 200, {"Content-Type": "application/json"}, json.dumps({"ticket": made, "expiresAt": told}).encode()
+
+    async with backend() as own:
+        own.answers("/ticket", login)
+        out = await node(script + DRIVER, running.ws(), f"http://127.0.0.1:{own.port}/ticket")
+
+    assert out.strip() == ANN_SAYS
+    assert calls == 4
