@@ -84,17 +84,19 @@ class LambdaAuthorizers:
                 yield Problem(("identityValidationExpression",), str(error))
 
     def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
-        return self._decider(authorizer, site, ask).authorize
+        decider, arn = self._decider(authorizer, site, ask), self._arn(site)
+        return lambda invocation: decider.authorize(invocation, arn)
 
     def renew(self, authorizer: Authorizer, site: Site, ask: Ask | None, token: Read) -> Authorize:
-        decide = self._decider(authorizer, site, ask).decide
-        return lambda invocation: decide(invocation, (token(invocation),))
+        decider, arn = self._decider(authorizer, site, ask), self._arn(site)
+        return lambda invocation: decider.decide(invocation, (token(invocation),), arn)
 
     def _decider(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> _Decider:
         assert ask is not None  # those of this type have a backend
-        arn = f"arn:aws:execute-api:{self._region}:{self._account}:{site.api_id}/{site.stage}/{site.route_key}"
-        answers = self._answers_of(authorizer, site)
-        return _Decider(authorizer, site, arn, ask, self._event, answers, self.lookups)
+        return _Decider(authorizer, site, ask, self._event, self._answers_of(authorizer, site), self.lookups)
+
+    def _arn(self, site: Site) -> str:
+        return f"arn:aws:execute-api:{self._region}:{self._account}:{site.api_id}/{site.stage}/{site.route_key}"
 
     def keep_only(self, uses: Sequence[Use]) -> None:
         kept = {_place(site) for _, site in uses}
@@ -130,7 +132,6 @@ class _Decider:
         self,
         authorizer: Authorizer,
         site: Site,
-        arn: str,
         ask: Ask,
         event: Event,
         answers: Answers[Output] | None,
@@ -139,7 +140,6 @@ class _Decider:
         self._name = site.name
         self._lookups = lookups
         self._hit, self._miss = ((site.api_id, site.name, result) for result in ("hit", "miss"))
-        self._arn = arn
         self._ours = site.ours
         self._ask = ask
         self._event = event
@@ -149,31 +149,30 @@ class _Decider:
         expression = authorizer.identity_validation_expression
         self._accepts = None if expression is None else pattern.compile(expression).matches
 
-    def authorize(self, invocation: Invocation) -> Identity | Awaitable[Identity]:
-        """An Authorize."""
-        return self.decide(invocation, read_all(self._sources, invocation))
+    def authorize(self, invocation: Invocation, arn: str) -> Identity | Awaitable[Identity]:
+        """Whether a handshake may do what `arn` says, and whose it is. *Raises* as an Authorize does."""
+        return self.decide(invocation, read_all(self._sources, invocation), arn)
 
-    def decide(self, invocation: Invocation, values: Sequence[str]) -> Identity | Awaitable[Identity]:
-        """Whose these values are. *Raises* as an Authorize does."""
+    def decide(self, invocation: Invocation, values: Sequence[str], arn: str) -> Identity | Awaitable[Identity]:
+        """The same of whoever brings these values."""
         if self._accepts is not None and not self._accepts(values[0]):
             raise Unauthorized("the token does not match identityValidationExpression")
-        answers = self._answers
-        if answers is None:
-            return self._later(invocation, None, self._event(invocation, self._arn, values, self._ours))
-        key = key_of(values)
-        known = answers.get(key)
-        self._lookups[self._miss if known is None else self._hit] += 1
-        if known is not None:
-            return self._identity(invocation, known, 0)
-        return self._later(invocation, key, self._event(invocation, self._arn, values, self._ours))
+        key: bytes | None = None
+        if self._answers is not None:
+            key = key_of(values)
+            known = self._answers.get(key)
+            self._lookups[self._miss if known is None else self._hit] += 1
+            if known is not None:
+                return self._identity(invocation, arn, known, 0)
+        return self._later(invocation, arn, key, self._event(invocation, arn, values, self._ours))
 
-    async def _later(self, invocation: Invocation, key: bytes | None, event: bytes) -> Identity:
+    async def _later(self, invocation: Invocation, arn: str, key: bytes | None, event: bytes) -> Identity:
         began = time.monotonic()
         if self._answers is None or key is None:
             output, _ = await self._asked(invocation, event)
         else:
             output = await self._answers.ask(key, lambda: self._asked(invocation, event))
-        return self._identity(invocation, output, round((time.monotonic() - began) * 1000))
+        return self._identity(invocation, arn, output, round((time.monotonic() - began) * 1000))
 
     async def _asked(self, invocation: Invocation, event: bytes) -> tuple[Output, int]:
         """What the backend says, and the size of that. *Raises* Unauthorized, AccessDenied, AuthorizerFailure,
@@ -189,9 +188,9 @@ class _Decider:
         except AuthorizerConfigurationError as error:
             raise AuthorizerConfigurationError(f"authorizer {self._name}: {error.reason}") from error
 
-    def _identity(self, invocation: Invocation, output: Output, millis: int) -> Identity:
+    def _identity(self, invocation: Invocation, arn: str, output: Output, millis: int) -> Identity:
         request = invocation.request or _handshake_of(invocation.client)
-        output.admit(self._arn, principal.of_request(request, invocation.epoch / 1000))
+        output.admit(arn, principal.of_request(request, invocation.epoch / 1000))
         invocation.authorizer_millis = millis
         subprotocol = take_bearer(invocation) if self._offered and invocation.request is not None else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)

@@ -13,6 +13,7 @@ from wsgateway.errors import Problem
 from wsgateway.model.base import Among, Definition, Matches
 from wsgateway.model.explain import shown
 from wsgateway.model.integration import CredentialsArn, Integration, without
+from wsgateway.model.tls import TlsConfig
 from wsgateway.model.uri import uri_fault
 
 AuthorizerName = Annotated[
@@ -75,6 +76,8 @@ class Authorizer(Definition):
     `${stageVariables.NAME}` is a stage's value."""
     authorizer_credentials_arn: CredentialsArn | None = None
     """Of functions elsewhere: the role whose keys sign the calls, as `roles` says; the process's own."""
+    tls_config: TlsConfig | None = None
+    """How an https URL is verified, and the certificate shown to it. (Ours.)"""
     identity_validation_expression: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
     """Of TOKEN: what the whole token must match before anybody is asked, a regular expression as Java reads it."""
     authorizer_result_ttl_in_seconds: Annotated[int, Ge(0), Le(3600)] = 0
@@ -110,15 +113,14 @@ class Authorizer(Definition):
         uri = self.authorizer_uri
         if uri is None:
             return None
-        role = self.authorizer_credentials_arn
-        return Integration.model_validate(
-            {
-                "integrationType": "HTTP_PROXY" if _is_url(uri) else "AWS",
-                "integrationUri": uri,
-                "timeoutInMillis": TIMEOUT_MILLIS,
-                **({} if role is None else {"credentialsArn": role}),
-            }
-        )
+        written = {
+            "integrationType": "HTTP_PROXY" if _is_url(uri) else "AWS",
+            "integrationUri": uri,
+            "timeoutInMillis": TIMEOUT_MILLIS,
+            "credentialsArn": self.authorizer_credentials_arn,
+            "tlsConfig": self.tls_config,
+        }
+        return Integration.model_validate({key: value for key, value in written.items() if value is not None})
 
     def _check_token(self) -> Iterator[Problem]:
         if self.authorizer_type == "JWT" and self.jwt_configuration is None:
@@ -131,6 +133,7 @@ class Authorizer(Definition):
             authorizerCredentialsArn=self.authorizer_credentials_arn,
             identityValidationExpression=self.identity_validation_expression,
             authorizerResultTtlInSeconds=self.authorizer_result_ttl_in_seconds,
+            tlsConfig=self.tls_config,
         )
 
     def _check_lambda(self) -> Iterator[Problem]:
@@ -144,6 +147,8 @@ class Authorizer(Definition):
             yield from without(
                 "only calls of functions are signed", authorizerCredentialsArn=self.authorizer_credentials_arn
             )
+        if uri is not None and not uri.startswith("https://"):
+            yield from without("authorizerUri is not https", tlsConfig=self.tls_config)
         if self.authorizer_result_ttl_in_seconds and not self.identity_source:
             text = "is required with authorizerResultTtlInSeconds: all clients would get the answer that the first got"
             yield Problem(("identitySource",), text)

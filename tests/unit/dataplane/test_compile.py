@@ -338,3 +338,54 @@ async def test_a_route_that_refreshes_needs_no_integration_and_tells_no_log_what
     assert connect.logging is not None
     assert (right.logging.info, right.logging.data, connect.logging.data) == (True, False, True)
     assert isinstance(right.integrate(message("{}")), EndpointResponse)
+
+
+AUTHORIZER = """\
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {stageVariables: {fn: auth}}, prod: {}}
+    authorizers:
+      users: {authorizerType: REQUEST, %s}
+    routes:
+      $connect: {authorizer: users}
+functions:
+  auth: {runtime: python3.11, codeUri: ., handler: app.handler}
+"""
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "said"),
+    [
+        pytest.param("authorizerUri: function:auht", "authorizerUri: no function here is named auht", id="no function"),
+        pytest.param(
+            "authorizerUri: 'function:${stageVariables.fn}'",
+            "authorizerUri: the stage has no variable fn; add it to its stageVariables (in stage prod)",
+            id="no such variable",
+        ),
+        pytest.param(
+            "authorizerUri: function:auth, authorizerCredentialsArn: '${stageVariables.role}'",
+            "authorizerCredentialsArn: the stage has no variable role",
+            id="no such role",
+        ),
+        pytest.param(
+            "authorizerUri: function:auth, identitySource: [method.request.header.A]",
+            "identitySource.0: method.request.header.A is no identity source",
+            id="a REST API's source",
+        ),
+    ],
+)
+async def test_an_authorizer_that_could_not_ask_is_refused(authorizer: str, said: str) -> None:
+    (problem,) = problems(HEAD + AUTHORIZER % authorizer)
+
+    assert f"apis.chat.authorizers.users.{said}" in problem
+
+
+async def test_whom_authorizers_ask_is_among_whom_the_deployment_calls() -> None:
+    deployment = compiled(HEAD + AUTHORIZER % "authorizerUri: 'https://auth.example/check'")
+
+    assert [(integration.integration_uri, site.stage_variables) for integration, site in deployment.uses] == [
+        ("https://auth.example/check", {"fn": "auth"}),
+        ("https://auth.example/check", {}),
+    ]
+    assert [site.stage for _, site in deployment.authorized] == ["dev", "prod"]
+    asked = [stage.connect for stage in deployment.stages.values()]
+    assert [operation and operation.authorizer for operation in asked] == ["users", "users"]

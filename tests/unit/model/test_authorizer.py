@@ -166,6 +166,9 @@ def lambda_problems(authorizer: str, routes: str = ASKED) -> list[str]:
             id="AWS's long form, and a role",
         ),
         pytest.param(f"{TOKEN}, authorizerUri: 'https://auth.example/${{stageVariables.v}}'", id="a URL"),
+        pytest.param(
+            f"{TOKEN}, authorizerUri: 'https://auth', tlsConfig: {{serverNameToVerify: auth.example}}", id="TLS"
+        ),
         pytest.param(f"{TOKEN}, authorizerUri: function:auth, identityValidationExpression: 'Bearer .+'", id="a form"),
         pytest.param(f"{TOKEN}, authorizerUri: function:auth, authorizerResultTtlInSeconds: 3600", id="kept"),
     ],
@@ -211,6 +214,7 @@ def test_functions_and_urls_that_can_be_asked(authorizer: str) -> None:
         pytest.param(
             f"{REQUEST}, identityValidationExpression: a+", "is never applied to REQUEST", id="a form of a request"
         ),
+        pytest.param(f"{REQUEST}, tlsConfig: {{}}", "tlsConfig: has no effect", id="a function's TLS"),
         pytest.param(f"{REQUEST}, closeOnExpiry: true", "closeOnExpiry: has no effect", id="an end nobody knows"),
         pytest.param(
             f"{REQUEST}, jwtConfiguration: {{issuer: 'https://i.example', audience: [a]}}",
