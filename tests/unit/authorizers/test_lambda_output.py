@@ -44,6 +44,10 @@ def test_a_context_can_not_say_who_it_is() -> None:
     assert parse_output(output(context={"principalId": "eve"})).context == {"principalId": "ann"}
 
 
+def test_a_context_can_not_say_how_long_it_took() -> None:
+    assert parse_output(output(context={"integrationLatency": 1, "a": "b"})).context == {"principalId": "ann", "a": "b"}
+
+
 def test_an_api_key() -> None:
     assert (
         parse_output(output(usageIdentifierKey="0123456789abcdefghij")).usage_identifier_key == "0123456789abcdefghij"
@@ -80,6 +84,12 @@ def test_a_policy_about_something_else() -> None:
         pytest.param(output("allow"), "Statement.0.Effect", id="a policy nobody can evaluate"),
         pytest.param(output(context={"a": {"b": 1}}), "context.a", id="an object in the context"),
         pytest.param(output(context={"a": [1]}), "context.a", id="a list in the context"),
+        pytest.param(output(context=False), "context that is no object", id="a context that is false"),
+        pytest.param(output(context={"a": "@"}).replace(b"@", b"\\ud800"), "no JSON", id="half of a surrogate pair"),
+        pytest.param(output(context={"a": 1}).replace(b" 1}", b" NaN}"), "no JSON", id="a number that is none"),
+        pytest.param(output(context={"a": 1}).replace(b" 1}", b" 1e999}"), "no JSON", id="a number beyond all"),
+        pytest.param(output()[:-1], "no JSON", id="cut off"),
+        pytest.param(output() + output(), "no JSON", id="two"),
         pytest.param(output(context=["a"]), "context that is no object", id="a context that is a list"),
         pytest.param(output(principalId=["ann"]), "principalId", id="a list of principals"),
         pytest.param(output(context={"a": "x" * 9000}), "over 8192", id="over 8 KB"),
