@@ -37,6 +37,7 @@ from wsgateway.dataplane.gateway import Gateway
 from wsgateway.dataplane.gateway import Log as Logged
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
+from wsgateway.dataplane.leases import Leases
 from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.tickets import TicketsApi
@@ -422,6 +423,9 @@ class _App:
         registry = open_registry(settings.redis_url, settings.redis_prefix)
         self._definitions, self._tickets.store = registry.definitions, registry.tickets
         node.gateway.meters.store = registry.usage
+        buckets = node.gateway.buckets
+        buckets.leases = leases = Leases(registry.shares, buckets.clock, node.gateway.admission.living, self._log)
+        registry.link.before_closing(leases.aclose)
         for host, port in registry.link.target.addresses:
             egress.deny_own(host, port)
             self._elsewhere = self._elsewhere or not is_loopback_host(host)

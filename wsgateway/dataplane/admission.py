@@ -109,9 +109,13 @@ class Admission:
             if not api.rate:
                 api.bucket = None
             elif api.bucket is None:
-                nodes = max(1, self.nodes())
+                nodes = self.living()
                 share = api.rate / nodes
                 api.bucket = Allowance(share, max(1.0, share), empty=nodes > 1)
+
+    def living(self) -> int:
+        """The live nodes, 1 at least."""
+        return max(1, self.nodes())
 
     # Handshakes
 
@@ -124,7 +128,7 @@ class Admission:
             return Cause.CONNECTIONS_PER_SOURCE
         bucket = api.bucket
         if bucket is not None:
-            share = api.rate / max(1, self.nodes())
+            share = api.rate / self.living()
             bucket.rate = share
             bucket.burst = max(1.0, share)
             if not bucket.take(self._clock()):

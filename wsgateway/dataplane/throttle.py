@@ -8,6 +8,7 @@ developer guide, "Throttle requests to your WebSocket APIs"): route, account; ou
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.allowance import Allowance
@@ -53,7 +54,7 @@ class Throttle:
         own = self._stage.throttle.per_connection
         if own is None or route_key == "$connect":
             return shared
-        return _of_connection(Limit(own.rate_limit, own.burst_limit), self._buckets.clock, shared)
+        return _of_connection(Limit(own.rate_limit, float(own.burst_limit)), self._buckets.clock, shared)
 
     def _levels(self, route_key: str) -> Iterator[_Level]:
         throttle = self._stage.throttle
@@ -65,7 +66,7 @@ class Throttle:
         )
         for level, place, whose, limit in written:
             if limit is not None:
-                yield level, (level, *place), whose, Limit(limit.rate_limit, limit.burst_limit)
+                yield level, (level, *place), whose, Limit(limit.rate_limit, float(limit.burst_limit))
         if self.account is not None:
             yield ACCOUNT[0], ACCOUNT, None, self.account
 
@@ -124,7 +125,11 @@ def _account(definitions: Definitions, api: WebSocketApi) -> RateLimit | None:
 
 
 def _limit(limit: RateLimit | None) -> Limit | None:
-    return None if limit is None else Limit(limit.rate_limit, limit.burst_limit)
+    return None if limit is None else _same(limit.rate_limit, float(limit.burst_limit))
+
+
+_same = lru_cache(Limit)
+"""Of stages that share a bucket one object, so that it does not seem to change with every event."""
 
 
 def _user(client: Client) -> str:

@@ -20,7 +20,20 @@ import msgspec
 
 from wsgateway.errors import RegistryAway
 
-__all__ = ["DefinitionStore", "LookUp", "NodeEntry", "Nodes", "Orphans", "RegistryAway", "Stored", "Tickets", "View"]
+__all__ = [
+    "DefinitionStore",
+    "Grant",
+    "LookUp",
+    "NodeEntry",
+    "Nodes",
+    "Orphans",
+    "RegistryAway",
+    "Shares",
+    "Stored",
+    "Tickets",
+    "View",
+    "Want",
+]
 
 KEPT = 10
 """Deployments that are kept."""
@@ -207,3 +220,39 @@ class Tickets(Protocol):
     async def take(self, digest: bytes) -> bytes | None:
         """What was put, to one caller on one node; None to all others, and when its time is over. Where the answer is
         lost it may have been taken, and nobody gets it."""
+
+
+class Want(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens that a node wants of one bucket."""
+
+    name: tuple[str, ...]
+    rate: float
+    """Tokens the bucket gets a second; above 0."""
+    burst: float
+    """Tokens it holds; above 0."""
+    tokens: int
+    """0 where the node only tells what it spent."""
+    level: float | None = None
+    """What the bucket holds by now as far as the node knows; None where it knows nothing, and a new one is full."""
+    spent: float = 0.0
+    """Tokens the node let pass without asking while the store was away."""
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What a node got of a bucket."""
+
+    tokens: int
+    """Up to those that were wanted."""
+    level: float
+    """What the bucket holds after that; below 0 where more was spent than it had."""
+
+
+class Shares(Protocol):
+    """Token buckets that the nodes share. Tokens are taken and never given back; time is the store's own.
+
+    A bucket that the store does not know begins with `Want.level`, so that a store that was emptied fills none. What
+    nodes `spent` is taken from it, down to -burst.
+    """
+
+    async def lease(self, wants: Sequence[Want]) -> Sequence[Grant]:
+        """Take tokens of several buckets, each of them named once; gives a Grant for each, in order."""

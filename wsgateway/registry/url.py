@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from wsgateway.registry.link import Link
 from wsgateway.registry.redis import RedisNodes, RedisOrphans
 from wsgateway.registry.redis_definitions import RedisDefinitions
+from wsgateway.registry.redis_shares import RedisShares
 from wsgateway.registry.redis_tickets import RedisTickets
 from wsgateway.registry.redis_usage import RedisUsage
 from wsgateway.registry.target import target
@@ -22,6 +23,7 @@ class Registry:
     definitions: RedisDefinitions
     tickets: RedisTickets
     usage: RedisUsage
+    shares: RedisShares
 
 
 def open_registry(url: str, prefix: str) -> Registry:
@@ -34,4 +36,5 @@ def open_registry(url: str, prefix: str) -> Registry:
         RedisDefinitions(link.command, prefix),
         RedisTickets(link.command, prefix),
         RedisUsage(link),
+        RedisShares(link),
     )

@@ -193,6 +193,9 @@ class Later:
         self.limit = limit
         self.asked: list[Future[bool]] = []
 
+    def change(self, limit: Limit) -> None:
+        self.limit = limit
+
     def take(self) -> Awaitable[bool]:
         self.asked.append(asyncio.get_running_loop().create_future())
         return self.asked[-1]
