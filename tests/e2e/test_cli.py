@@ -116,12 +116,27 @@ async def test_routes_shows_what_each_route_calls(file: str) -> None:
     table = await wsgateway("routes", file)
 
     rows = [line.split() for line in table.out.splitlines()]
-    assert rows[0] == ["api", "stage", "route", "replies", "integration", "target", "domains"]
-    assert ["chat", "dev", "say", "no", "HTTP_PROXY", "http://backend.example/say", "-"] in rows
-    assert ["chat", "prod", "say", "no", "HTTP_PROXY", "http://other.example/say", "-"] in rows
-    assert ["chat", "dev", "ping", "yes", "MOCK", "-", "-"] in rows
+    assert rows[0] == ["api", "stage", "route", "replies", "authorizer", "integration", "target", "domains"]
+    assert ["chat", "dev", "say", "no", "-", "HTTP_PROXY", "http://backend.example/say", "-"] in rows
+    assert ["chat", "prod", "say", "no", "-", "HTTP_PROXY", "http://other.example/say", "-"] in rows
+    assert ["chat", "dev", "ping", "yes", "-", "MOCK", "-", "-"] in rows
     shown = json.loads((await wsgateway("routes", file, "--output", "json")).out)
     assert [list(row.values()) for row in shown] == rows[1:]
+
+
+async def test_routes_shows_who_decides_and_validate_who_decides_nothing(tmp_path: Path) -> None:
+    one = "{authorizerType: REQUEST, authorizerUri: 'https://auth.example'}"
+    (tmp_path / "routes.yaml").write_text(
+        "apis: {chat: {protocolType: WEBSOCKET, routeSelectionExpression: $request.body.action, stages: {dev: {}},\n"
+        f"  authorizers: {{users: {one}, spare: {one}}},\n"
+        "  routes: {$connect: {authorizer: users}}}}\n"
+    )
+    (row,) = json.loads((await wsgateway("routes", "--output", "json", folder=tmp_path)).out)
+    said = await wsgateway("validate", folder=tmp_path)
+
+    assert (row["route"], row["authorizer"]) == ("$connect", "users")
+    assert said.err == "warning: routes.yaml:2: apis.chat.authorizers.spare: is asked by no route\n"
+    assert said.out.startswith("routes.yaml: valid")
 
 
 async def test_routes_shows_by_which_link_a_backend_is_reached(tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import TYPE_CHECKING
 
 from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, RegionOption, print_rows
 
+if TYPE_CHECKING:
+    from wsgateway.model.websocket import Route
+
 
 def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, region: RegionOption = None) -> None:
-    """Show what each route of each stage of FILE calls."""
+    """Show what each route of each stage of FILE calls, and who decides who may connect."""
     from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
     from wsgateway.model.uri import expand
@@ -34,9 +38,17 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
                         "stage": stage_name,
                         "route": key,
                         "replies": "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no",
+                        "authorizer": _authorizer(route),
                         "integration": integration.integration_type if integration is not None else "-",
                         "target": target if link is None else f"{target} via {expand(link, stage.stage_variables)}",
                         "domains": ", ".join(reached.get((api_id, stage_name), ["-"])),
                     }
                 )
     print_rows(rows, output)
+
+
+def _authorizer(route: Route) -> str:
+    """Who decides who may connect."""
+    if route.authorizer_name is not None:
+        return route.authorizer_name
+    return "AWS_IAM" if route.authorization_type == "AWS_IAM" else "-"

@@ -6,6 +6,7 @@ API Gateway developer guide, "Create an API Gateway Lambda REQUEST authorizer fu
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,17 @@ async def test_a_kept_policy_says_what_it_says_to_each_handshake() -> None:
 
     with pytest.raises(AccessDenied):
         await asked.identity(connecting("/dev?t=1", ("X-Tenant", "a"), ("User-Agent", "App/2")), authorize)
+    assert len(asked.events) == 1
+
+
+async def test_a_kept_policy_says_what_it_says_of_each_route() -> None:
+    asked = keeping()
+    event = connecting("/dev?t=1", ("X-Tenant", "a"))
+    await asked.identity(event, asked.compiled())
+    elsewhere = asked.types.compile(asked.authorizer(), replace(site("dev"), route_key="GET/pets"), asked.ask)
+
+    with pytest.raises(AccessDenied, match="GET/pets"):
+        await asked.identity(event, elsewhere)
     assert len(asked.events) == 1
 
 
