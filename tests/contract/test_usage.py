@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import PATIENCE
 from tests.redis import cluster, redis_server
 from wsgateway.registry.link import Link
 from wsgateway.registry.redis_usage import RedisUsage
 from wsgateway.registry.target import target
-from wsgateway.registry.usage import USAGE_DAYS, Claim, Granted, MemoryUsage, MeterName, Usage
+from wsgateway.registry.usage import USAGE_DAYS, Claim, MemoryUsage, MeterName, Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -49,12 +50,13 @@ async def store(url: str, request: pytest.FixtureRequest) -> AsyncIterator[Usage
         return
     link = Link(target(url), f"test{request.node.name}".replace("{", "").replace("}", ""))
     try:
+        await link.command("PING", seconds=PATIENCE)  # a node has been talking to it for long when it counts something
         yield RedisUsage(link)
     finally:
         await link.aclose()
 
 
-def claim(wanted: int = 1, *, limit: int | None = 10, meter: MeterName = METER, **more: int) -> Claim:
+def claim(wanted: int = 1, *, limit: int | None = 10, meter: MeterName = METER, mark: str = "", **more: int) -> Claim:
     day = more.pop("day", DAY)
     return Claim(
         meter=meter,
@@ -65,6 +67,7 @@ def claim(wanted: int = 1, *, limit: int | None = 10, meter: MeterName = METER, 
         seen=more.get("seen", 0),
         spent=more.get("spent", 0),
         offset=more.get("offset", 0),
+        mark=mark,
     )
 
 
@@ -116,6 +119,21 @@ async def test_a_store_that_forgot_believes_what_a_node_knows(store: Usage) -> N
     assert await ask(store, claim(5, seen=7)) == [(0, 10)]
 
 
+async def test_what_is_given_back_can_be_had_by_others(store: Usage) -> None:
+    (first,) = await store.claim([claim(10)])
+    (second,) = await store.claim([claim(1, mark=first.mark, seen=10, spent=-4)])
+
+    assert (second.granted, second.used, second.mark) == (1, 7, first.mark)
+    assert await ask(store, claim(9, mark=first.mark, seen=10)) == [(3, 10)]
+
+
+async def test_no_more_is_given_back_than_was_used_on_the_day(store: Usage) -> None:
+    await ask(store, claim(5, day=DAY - 1, first=DAY - 1), claim(2, first=DAY - 1))
+
+    assert await ask(store, claim(0, first=DAY - 1, spent=-4)) == [(0, 5)]
+    assert await store.read([METER]) == [{DAY - 1: 5, DAY: 0}]
+
+
 async def test_the_first_period_has_less(store: Usage) -> None:
     assert await ask(store, claim(10, offset=3)) == [(7, 7)]
     assert await ask(store, claim(10, offset=3)) == [(0, 7)]
@@ -144,5 +162,5 @@ async def test_nothing_is_asked_of_nobody(store: Usage) -> None:
 async def test_the_largest_numbers_stay_exact(store: Usage) -> None:
     large = 2**53 - 2
 
-    assert list(await store.claim([claim(3, limit=large, spent=large - 1)])) == [Granted(1, large)]
+    assert await ask(store, claim(3, limit=large, spent=large - 1)) == [(1, large)]
     assert await store.read([METER]) == [{DAY: large}]

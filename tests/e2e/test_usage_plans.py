@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.e2e.test_cli import wsgateway
 from tests.e2e.test_many_nodes import becomes
-from tests.harness import Gateway, gateway, http, raw
+from tests.harness import Gateway, backend, gateway, http, raw
 from tests.redis import redis_server
 from wsgateway.model.api_key import digest_of
 
@@ -47,6 +47,13 @@ apis:
     apiKeySelectionExpression: $request.querystring.key
     stages: {{dev: {{}}}}
     routes: {{$connect: {{apiKeyRequired: true}}, $default: {{}}}}
+  named:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    apiKeySelectionExpression: $context.authorizer.usageIdentifierKey
+    stages: {{dev: {{}}}}
+    authorizers: {{who: {{authorizerType: REQUEST, authorizerUri: "${{AUTHORIZER}}"}}}}
+    routes: {{$connect: {{apiKeyRequired: true, authorizer: who}}, $default: {{}}}}
 apiKeys:
   - {{name: mobile, valueSha256: {digest_of(MOBILE).hex()}}}
   - {{name: "off", value: "{OFF}", enabled: false}}
@@ -57,7 +64,7 @@ apiKeys:
 usagePlans:
   gold:
     apiKeys: [mobile, "off"]
-    apiStages: [{{apiId: chat, stage: dev}}, {{apiId: query, stage: dev}}]
+    apiStages: [{{apiId: chat, stage: dev}}, {{apiId: query, stage: dev}}, {{apiId: named, stage: dev}}]
   metered:
     apiKeys: [metered]
     apiStages: [{{apiId: chat, stage: dev}}]
@@ -73,11 +80,12 @@ usagePlans:
     apiStages: [{{apiId: chat, stage: prod}}]
     quota: {{limit: 10, period: MONTH}}
 """
+ENV = {"WIDE": WIDE, "AUTHORIZER": "http://127.0.0.1:1024/who"}
 
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with gateway(DEFINITION, tmp_path, env={"WIDE": WIDE}) as running:
+    async with gateway(DEFINITION, tmp_path, env=ENV) as running:
         yield running
 
 
@@ -181,7 +189,7 @@ async def test_nodes_count_together_and_go_on_alone(tmp_path: Path) -> None:
             folder = tmp_path / name
             folder.mkdir()
             flags = ("--redis-url", redis.url, "--redis-away", "accept")
-            nodes.append(await stack.enter_async_context(gateway(DEFINITION, folder, *flags, env={"WIDE": WIDE})))
+            nodes.append(await stack.enter_async_context(gateway(DEFINITION, folder, *flags, env=ENV)))
         for number in range(4):
             async with client(nodes[number % 2], WIDE, "/prod"):
                 pass
@@ -197,6 +205,21 @@ async def test_nodes_count_together_and_go_on_alone(tmp_path: Path) -> None:
         admitted = [await _let_in(node) for node in nodes for _ in range(6)]
         assert 2 <= sum(admitted) <= 7, "each node its share of what it last heard was left"
         assert (await http(nodes[0].internal_port, "GET", "/usage")).status == 503
+
+
+async def test_a_key_that_an_authorizer_names(tmp_path: Path) -> None:
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": "*"}
+    said = {"policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+    async with backend() as server:
+        url = f"http://127.0.0.1:{server.port}/who"
+        async with gateway(DEFINITION, tmp_path, env=ENV | {"AUTHORIZER": url}) as running:
+            path = "/execute-api/named/dev"
+            server.answers("/who", (200, {}, json.dumps(said | {"usageIdentifierKey": MOBILE}).encode()))
+            async with connect(running.ws(path)):
+                pass
+            for named in ({}, {"usageIdentifierKey": OFF}):
+                server.answers("/who", (200, {}, json.dumps(said | named).encode()))
+                assert await refused(client(running, MOBILE, path)) == (403, "Forbidden")
 
 
 async def _knows_both(node: Gateway) -> bool:

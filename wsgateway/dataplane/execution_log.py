@@ -83,6 +83,12 @@ class ExecutionLog:
                 self._tell(f"Starting authorizer: {value} for request: {self._invocation.request_id}")
             case "identity", _:
                 self._tell("Successfully completed authorizer execution")
+            case "usage plan", _:
+                stage = f"{self._invocation.client.api_id}/{self._invocation.client.stage}"
+                self._tell(
+                    f"Verifying Usage Plan for request: {self._invocation.request_id}. "
+                    f"API Key: {value} API Stage: {stage}"
+                )
             case "model", dict() if value["valid"]:
                 self._tell(f"Request validation succeeded: the body fits model {value['model']}")
             case "request template", _:

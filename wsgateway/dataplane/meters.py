@@ -2,7 +2,8 @@
 
 A node asks for some ahead, twice as many each time they are gone within a second, but never more than a hundredth of
 the quota, shared among the nodes: that much at most lies unused with others when a key is refused, and is reported as
-used. Of a small quota, events are asked for one by one. One round at a time is under way, for all meters that ask.
+used; what nobody took for 10 s is given back. Of a small quota, events are asked for one by one. One round at a time is
+under way, for all meters that ask.
 
 Where the registry is away, a node grants its share of what was left when it was last heard of: what is left is divided
 by the nodes that were known. Those events are reported when the registry is back. An emptied registry is told what was
@@ -29,6 +30,8 @@ BELIEVED_SECONDS = 1.0
 """So long nobody is asked again after an answer of `none`, or no answer."""
 REPORT_SECONDS = 5.0
 """How often what was used without asking is reported."""
+KEPT_SECONDS = 10.0
+"""What was asked for ahead and not taken for so long is given back."""
 MOST_CLAIMS = 500
 """In one round."""
 
@@ -37,8 +40,8 @@ class Meter:
     """What one API key has used of one plan, as this node sees it. `Meters` gives it."""
 
     __slots__ = (
-        "_ahead", "_asked_at", "_day", "_ends", "_held", "_late", "_midnight", "_none_until", "_of", "_own", "_share",
-        "_spent", "_used", "name", "quota", "waiting",
+        "_ahead", "_asked_at", "_day", "_ends", "_held", "_late", "_mark", "_midnight", "_none_until", "_of", "_own",
+        "_share", "_spent", "_taken_at", "_used", "name", "quota", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: MeterName, quota: Quota | None, of: Meters) -> None:
@@ -51,7 +54,9 @@ class Meter:
         """Day and number of what was used on earlier days and is not reported yet."""
         self._day = day_of(of.now())
         self._spent = 0
-        """What was used today and is not reported yet."""
+        """What was used today and is not reported yet; below 0, what is to be given back."""
+        self._taken_at = 0.0
+        self._mark = ""
         self._begin()
 
     def _begin(self) -> None:
@@ -66,6 +71,7 @@ class Meter:
 
     def change(self, quota: Quota | None) -> None:
         """Another quota holds from now on; what was used stays used."""
+        self._give_back()
         self.quota = quota
         self._begin()
 
@@ -79,6 +85,7 @@ class Meter:
             return True
         if self._held:
             self._held -= 1
+            self._taken_at = now
             return True
         if self.waiting:
             return self._of.ask(self)
@@ -86,12 +93,25 @@ class Meter:
             return False
         return self._on_own() if self._of.away(now) else self._of.ask(self)
 
-    def idle(self, now: float) -> bool:
-        """Whether it holds nothing that is not in the registry, and of no use any more."""
-        return now >= self._ends and not (self._spent or self._late or self.waiting)
+    def settle(self, now: float, *, all: bool = False) -> bool:
+        """Give back what nobody takes, or `all` that is held; gives whether its period is over, and all is reported."""
+        over = now >= self._ends
+        if now >= self._midnight:
+            self._turn(now)
+        if all or now - self._taken_at >= KEPT_SECONDS:
+            self._give_back()
+        return over and not (self._spent or self._late or self.waiting)
+
+    def _give_back(self) -> None:
+        if self._held:
+            self._spent -= self._held
+            self._held = 0
+            self._of.unreported[self.name] = self
 
     def _turn(self, now: float) -> None:
         """Midnight has passed."""
+        if now >= self._ends:
+            self._give_back()
         if self._spent:
             self._late.append((self._day, self._spent))
             self._spent = 0
@@ -135,6 +155,7 @@ class Meter:
                 offset=0 if quota is None else quota.offset,
                 wanted=self._wanted(quota, now) if quota is not None and self.waiting else 0,
                 seen=self._used,
+                mark=self._mark,
                 spent=self._spent,
             )
         )
@@ -158,9 +179,13 @@ class Meter:
         self._share, self._own = None, 0
         limit = None if self.quota is None else self.quota.limit
         if now >= self._ends or (claim.limit, claim.first) != (limit, self._first):
-            return  # another period or quota by now: who waits is asked for anew
-        self._used = answer.used
+            # Another period or quota by now: who waits is asked for anew.
+            self._late.append((claim.day, -answer.granted))
+            self._of.unreported[self.name] = self
+            return
+        self._used, self._mark = answer.used, answer.mark
         self._held += answer.granted
+        self._taken_at = now
         if answer.granted < claim.wanted:
             self._none_until = now + BELIEVED_SECONDS
         self._tell(waited, self._of_held)
@@ -234,17 +259,21 @@ class Meters:
         return event
 
     def sweep(self) -> None:
-        """Report what was used without asking, now and then; forget meters of periods that are over."""
+        """Now and then report what was used without asking, give back what nobody takes, forget what is over."""
         now = self.now()
-        if self.unreported and now >= self._report_at and not self.away(now):
-            self._report_at = now + REPORT_SECONDS
-            self._asking |= self.unreported
-            self._begin()
-        for name in [name for name, meter in self._kept.items() if meter.idle(now)]:
-            del self._kept[name]
+        if now < self._report_at or self.away(now):
+            return
+        self._report_at = now + REPORT_SECONDS
+        for name, meter in list(self._kept.items()):
+            if meter.settle(now):
+                del self._kept[name]
+        self._asking |= self.unreported
+        self._begin()
 
     async def aclose(self) -> None:
-        """Report what there is to be reported, if the registry takes it."""
+        """Report what there is to be reported, and give back what is held, if the registry takes it."""
+        for meter in self._kept.values():
+            meter.settle(self.now(), all=True)
         self._asking |= self.unreported
         self._begin()
         if self._round is not None:

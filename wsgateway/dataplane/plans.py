@@ -147,6 +147,8 @@ class StagePlans:
             grant = self._still(invocation, required)
             if grant is None or not (required or grant.counts_messages):
                 return None
+            if invocation.trace is not None:
+                invocation.trace.note("usage plan", grant.key)
             taken = meter_of((grant.plan, grant.key), grant.quota).take()
             return _now_or_later(taken, lambda: _exhausted(grant))
 

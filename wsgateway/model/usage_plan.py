@@ -82,19 +82,21 @@ def check_plans(
     names = {key.name for key in keys}
     for plan_name, plan in plans.items():
         root: Path = ("usagePlans", plan_name)
+        listed: set[str] = set()
         for number, name in enumerate(plan.api_keys):
             if name not in names:
                 near = did_you_mean(name, names) or "; define it under apiKeys"
                 yield Problem((*root, "apiKeys", number), f"no API key is named {shown(name)}{near}")
-            elif name in plan.api_keys[:number]:
+            elif name in listed:
                 yield Problem((*root, "apiKeys", number), f"{shown(name)} is in the list twice; remove one of the two")
+            listed.add(name)
         for number, place in enumerate(plan.api_stages):
             for problem in _check_place(plan, place, apis):
                 yield Problem((*root, "apiStages", number, *problem.path), problem.text)
     yield from _twice(plans)
-    listed = {place.api_id for plan in plans.values() for place in plan.api_stages}
+    places = {place.api_id for plan in plans.values() for place in plan.api_stages}
     for api_id, api in apis.items():
-        if requires_key(api) and api_id not in listed:
+        if requires_key(api) and api_id not in places:
             text = "no usage plan lists a stage of this API, so every client would be refused; add it under usagePlans"
             yield Problem(("apis", api_id, "routes", "$connect", "apiKeyRequired"), text)
 

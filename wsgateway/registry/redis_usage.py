@@ -1,13 +1,15 @@
 """What was used of quotas, in Redis.
 
 One hash a meter, `P:{usage:PLAN/KEY}` with both names quoted as in URLs: by day (counted from 1970-01-01, in UTC) what
-was used on it, and under `first` the first of all days. It ends 100 days after the last day on which it was used.
+was used on it, under `first` the first of all days, and under `mark` random digits, made with the hash: by these a node
+knows that all of it was lost in between. It ends 100 days after the last day on which it was used.
 
 Operations: `claim`, an EVALSHA for each meter, all of them in one pipeline; `read`, an HGETALL for each likewise.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -52,13 +54,14 @@ class RedisUsage:
     def _granted(self, answer: Any) -> Granted:
         if isinstance(answer, Exception):
             raise RegistryAway(f"Redis at {self._link.target}: {self._link.reason(answer)}") from answer
-        granted, used = answer
-        return Granted(int(granted), int(used))
+        granted, used, mark = answer
+        return Granted(int(granted), int(used), mark.decode())
 
 
 def _words(claim: Claim) -> tuple[str | int, ...]:
     limit = "" if claim.limit is None else claim.limit
-    return claim.day, claim.first, limit, claim.offset, claim.wanted, claim.seen, claim.spent, USAGE_DAYS
+    counts = claim.offset, claim.wanted, claim.seen, claim.spent
+    return claim.day, claim.first, limit, *counts, USAGE_DAYS, claim.mark, secrets.token_hex(8)
 
 
 def _days(found: Any) -> dict[int, int]:
@@ -66,6 +69,6 @@ def _days(found: Any) -> dict[int, int]:
     pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
     days: dict[int, int] = {}
     for day, used in pairs:
-        with suppress(ValueError):  # `first`, or somebody else's
+        with suppress(ValueError):  # `first` and `mark`
             days[int(day)] = int(used)
     return days

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,9 +28,12 @@ class Claim:
     """What the period has less if the meter was never used before it."""
     wanted: int
     seen: int
-    """What the node knew to be used in the period: less can't have been, whatever the store holds."""
+    """What the node knew to be used in the period: less can't have been if the store forgot it, which `mark` tells."""
+    mark: str = ""
+    """That of the last answer about this meter."""
     spent: int = 0
-    """What was used without being asked for; that counts, too, and first."""
+    """What was used without being asked for; that counts, too, and first. Below 0: what was granted and is given back;
+    no more of it counts than was used on the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Granted:
     granted: int
     used: int
     """In the period, with what is granted."""
+    mark: str
+    """The store's for this meter: another one where it forgot all of it in between."""
 
 
 class Usage(Protocol):
@@ -64,6 +70,7 @@ class MemoryUsage:
     def __init__(self) -> None:
         self._days: dict[MeterName, dict[int, int]] = {}
         self._first: dict[MeterName, int] = {}
+        self._mark = secrets.token_hex(8)
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Granted]:
         return [self._claim(claim) for claim in claims]
@@ -72,7 +79,8 @@ class MemoryUsage:
         days = self._days.setdefault(claim.meter, {})
         first_used = self._first.get(claim.meter, claim.day)
         known = sum(used for day, used in days.items() if claim.first <= day <= claim.day)
-        used = max(known, claim.seen) + claim.spent
+        used = known if claim.mark == self._mark else max(known, claim.seen)
+        used = max(used + claim.spent, known - days.get(claim.day, 0))
         granted = claim.wanted
         if claim.limit is not None:
             left = claim.limit - used - (claim.offset if first_used >= claim.first else 0)
@@ -83,7 +91,7 @@ class MemoryUsage:
             self._first.setdefault(claim.meter, claim.day)
             for day in [day for day in days if day <= claim.day - USAGE_DAYS]:
                 del days[day]
-        return Granted(granted, used)
+        return Granted(granted, used, self._mark)
 
     async def read(self, meters: Sequence[MeterName]) -> Sequence[Mapping[int, int]]:
         return [dict(self._days.get(meter, ())) for meter in meters]

@@ -26,3 +26,14 @@ def test_a_query_string_is_told_with_the_data_alone(data: bool, uri: str) -> Non
 
     assert f"Endpoint request URI: {uri}" in lines
     assert f"Sending request to {uri}" in lines
+
+
+def test_the_key_that_is_counted_is_told_by_its_name() -> None:
+    lines: list[str] = []
+    event = message("{}")
+    log = ExecutionLog(lambda _, **facts: lines.append(str(facts["text"])), Logging(True, False), event)
+
+    log.note("usage plan", "mobile")
+
+    said = f"Verifying Usage Plan for request: {event.request_id}. API Key: mobile API Stage: chat/dev"
+    assert lines[-1] == said

@@ -249,6 +249,49 @@ async def test_a_client_that_went_away_takes_nothing_from_others() -> None:
     assert (await second, await third) == (True, True)
 
 
+async def test_what_nobody_takes_is_given_back() -> None:
+    nodes = Nodes(2)
+    meters = [each.meter(NAME, quota(1000)) for each in nodes.all]
+    await taken(meters[0], 20)
+    held = await nodes.used() - 20
+    assert held > 0
+    await take(meters[1])
+
+    nodes.time += 10
+    nodes.all[0].sweep()
+    await nodes.all[0].aclose()
+    await nodes.all[1].aclose()
+
+    assert await nodes.used() == 21
+    assert await taken(meters[1], 1000) == 979
+
+
+async def test_a_node_that_ends_or_gets_another_quota_gives_back_what_it_holds() -> None:
+    nodes = Nodes()
+    (node,) = nodes.all
+    await taken(node.meter(NAME, quota(1000)), 20)
+    assert await nodes.used() > 20
+    await node.aclose()
+    assert await nodes.used() == 20
+
+    await taken(node.meter(NAME, quota(1000)), 25)
+    assert await nodes.used() > 45
+    node.meter(NAME, quota(2000))
+    await node.aclose()
+    assert await nodes.used() == 45
+
+
+async def test_what_is_left_of_a_day_is_given_back_after_it() -> None:
+    nodes = Nodes()
+    (node,) = nodes.all
+    await taken(node.meter(NAME, quota(1000)), 20)
+    nodes.time += DAY
+    node.sweep()
+    await node.aclose()
+
+    assert [await nodes.used(), await nodes.used(TODAY + 1)] == [20, 0]
+
+
 async def test_meters_of_periods_that_are_over_are_forgotten() -> None:
     nodes = Nodes()
     (node,) = nodes.all
@@ -277,6 +320,9 @@ def test_never_more_than_the_quota(limit: int, steps: list[Step]) -> None:
         nodes.time += 2
         admitted += await taken(nodes.all[0].meter(NAME, quota(limit)), limit + 1)
         assert limit - limit // 100 <= admitted <= limit
+        for node in nodes.all:
+            await node.aclose()
+        assert await nodes.used() == admitted
 
     asyncio.run(run())
 
