@@ -84,7 +84,7 @@ class Signers:
         *Raises* UnrecognizedClient, InvalidSignature, ExpiredToken, and what `sessions` raises; at once or later.
         """
         # Before anybody is asked whose key it is: what is not for us, or not of these minutes, is nobody's.
-        sigv4.check(request, claim, region=self.region, now=now)
+        sigv4.check(claim, region=self.region, now=now)
         signer: Signer | Awaitable[Signer] | None
         if not claim.token:
             signer = self.by_key.get(claim.access_key)

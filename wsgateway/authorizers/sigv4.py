@@ -8,9 +8,10 @@ it is good the same request can be sent again by whoever has seen it, as on AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest, digest
 from posixpath import normpath
@@ -40,6 +41,7 @@ _CREDENTIAL = re.compile(
     r"(?P<key>[A-Za-z0-9]{1,128})/(?P<day>[0-9]{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request"
 )
 _NAMES = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+(?:;[a-z0-9!#$%&'*+.^_`|~-]+)*")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _OTHERS = re.compile(r"\s+")
 _IN_QUERY = "X-Amz-"
@@ -57,6 +59,10 @@ class Request(Protocol):
     def headers(self) -> tuple[Header, ...]: ...
 
 
+Fields = Mapping[str, Sequence[str]]
+Query = Sequence[tuple[str, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A signature as the request brings it: who it says has signed, when, and for what. Nothing of it is checked."""
@@ -71,12 +77,16 @@ class Claim:
     token: str = field(repr=False)
     presigned_for: int | None
     """Seconds a presigned URL is good for; None where the signature is in the headers."""
+    fields: Fields = field(repr=False)
+    """The request's headers, names in lower case, values as they are signed."""
+    query: Query = field(repr=False)
+    """The request's parameters, decoded."""
 
 
 def claim_of(request: Request) -> Claim:
     """The request's signature. *Raises* MissingAuthenticationToken without one, InvalidSignature for half of one."""
-    authorization = _values(request.headers, "authorization")
-    query = list(_parameters(request.target))
+    fields, query = _fields(request.headers), list(_parameters(request.target))
+    authorization = fields.get("authorization", [])
     presigned = {name: value for name, value in query if name.startswith(_IN_QUERY)}
     if len(authorization) + ("X-Amz-Signature" in presigned) > 1:
         _refuse("the request is signed twice")
@@ -86,11 +96,11 @@ def claim_of(request: Request) -> Claim:
             if not authorization[0].startswith(ALGORITHM):
                 raise MissingAuthenticationToken("Authorization holds no AWS signature")
             _refuse("Authorization is not Credential=…, SignedHeaders=…, Signature=…")
-        stamp = _values(request.headers, "x-amz-date")
-        token = _values(request.headers, "x-amz-security-token")
+        stamp, token = fields.get("x-amz-date", []), fields.get("x-amz-security-token", [])
         if len(stamp) != 1 or len(token) > 1:
             _refuse("X-Amz-Date must be there once, X-Amz-Security-Token not twice")
-        return _claim(found["credential"], found["names"], found["signature"], stamp[0], "".join(token), None)
+        names, signature = found["names"], found["signature"]
+        return _claim(found["credential"], names, signature, stamp[0], "".join(token), None, fields, query)
     if "X-Amz-Signature" not in presigned:
         raise MissingAuthenticationToken("the request is not signed")
     if len(presigned) != sum(name.startswith(_IN_QUERY) for name, _ in query):
@@ -108,6 +118,8 @@ def claim_of(request: Request) -> Claim:
         presigned.get("X-Amz-Date", ""),
         presigned.get("X-Amz-Security-Token", ""),
         int(expires),
+        fields,
+        query,
     )
 
 
@@ -118,19 +130,19 @@ def without_signature(target: str) -> str:
     return f"{path}?{'&'.join(kept)}" if query and kept else path
 
 
-def check(request: Request, claim: Claim, *, region: str, now: float) -> None:
+def check(claim: Claim, *, region: str, now: float) -> None:
     """Whether the claim is for us and lately, and covers what it has to. *Raises* InvalidSignature.
 
     `now` is Unix time; `region` the one we are in. It needs no secret, and says nothing of whose signature it is.
     """
     _check_scope(claim, region)
     _check_time(claim, now)
-    _check_names(request, claim)
+    _check_names(claim)
 
 
 def verify(request: Request, body: bytes, claim: Claim, secret: str) -> None:
     """Whether it is `secret` that signed this request. *Raises* InvalidSignature."""
-    declared = _values(request.headers, "x-amz-content-sha256")
+    declared = claim.fields.get("x-amz-content-sha256")
     actual = sha256(body).hexdigest()
     if declared and declared != [actual]:
         _refuse("X-Amz-Content-Sha256 is not the body's hash")
@@ -138,12 +150,19 @@ def verify(request: Request, body: bytes, claim: Claim, secret: str) -> None:
     # Bytes that are no UTF-8 stay what they are: two that differ never look alike.
     hashed = sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
     to_sign = f"{ALGORITHM}\n{claim.stamp}\n{_scope(claim)}\n{hashed}"
-    key = f"AWS4{secret}".encode()
-    for part in (claim.day, claim.region, claim.service, "aws4_request"):
-        key = digest(key, part.encode(), "sha256")
+    key = _derived(secret, claim.day, claim.region, claim.service)
     expected = digest(key, to_sign.encode(), "sha256").hex()
     if not compare_digest(expected.encode(), claim.signature.encode()):
         raise InvalidSignature("the signature is another one than ours", detail=_should_be(claim, canonical, to_sign))
+
+
+@lru_cache(maxsize=1024)
+def _derived(secret: str, *scope: str) -> bytes:
+    """The key of one day: it is that of all requests which are signed with a secret."""
+    key = f"AWS4{secret}".encode()
+    for part in (*scope, "aws4_request"):
+        key = digest(key, part.encode(), "sha256")
+    return key
 
 
 def _should_be(claim: Claim, canonical: str, to_sign: str) -> str:
@@ -157,16 +176,26 @@ def _should_be(claim: Claim, canonical: str, to_sign: str) -> str:
     )
 
 
-def _claim(credential: str, names: str, signature: str, stamp: str, token: str, presigned_for: int | None) -> Claim:
+def _claim(
+    credential: str,
+    names: str,
+    signature: str,
+    stamp: str,
+    token: str,
+    presigned_for: int | None,
+    fields: Fields,
+    query: Query,
+) -> Claim:
     scope = _CREDENTIAL.fullmatch(credential)
     if scope is None:
         _refuse("the credential is not KEY/DAY/REGION/SERVICE/aws4_request")
-    if _NAMES.fullmatch(names) is None or re.fullmatch("[0-9a-f]{64}", signature) is None:
+    if _NAMES.fullmatch(names) is None or _SIGNATURE.fullmatch(signature) is None:
         _refuse("the names of signed headers, or the signature, are malformed")
     if _STAMP.fullmatch(stamp) is None:
         _refuse("the time of the signature is not YYYYMMDDTHHMMSSZ")
     key, day, region, service = scope["key"], scope["day"], scope["region"], scope["service"]
-    return Claim(key, day, region, service, tuple(names.split(";")), signature, stamp, token, presigned_for)
+    listed = tuple(names.split(";"))
+    return Claim(key, day, region, service, listed, signature, stamp, token, presigned_for, fields, query)
 
 
 def _check_scope(claim: Claim, region: str) -> None:
@@ -181,7 +210,7 @@ def _check_scope(claim: Claim, region: str) -> None:
 def signed_at(claim: Claim) -> float:
     """When it says it was signed, as Unix time. *Raises* InvalidSignature where that is no time."""
     try:
-        return datetime.strptime(claim.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        return datetime.fromisoformat(claim.stamp).timestamp()
     except ValueError:
         _refuse("the time of the signature is no time")
 
@@ -198,10 +227,10 @@ def _check_time(claim: Claim, now: float) -> None:
         _refuse("the signature is of the future")
 
 
-def _check_names(request: Request, claim: Claim) -> None:
+def _check_names(claim: Claim) -> None:
     """What nobody on the way may change has to be in the signature."""
     signed = set(claim.names)
-    present = {name.decode("latin-1").lower() for name, _ in request.headers}
+    present = claim.fields.keys()
     needed = {"host"} | {name for name in present if name.startswith("x-amz-")}
     if missing := sorted(needed - signed):
         _refuse(f"the signature does not cover {', '.join(missing)}")
@@ -219,12 +248,12 @@ def _canonical(request: Request, claim: Claim) -> Iterator[str]:
     yield quote(normal + ("/" if path.endswith("/") and normal != "/" else ""), safe="/~")
     pairs = (
         (_encoded(name), _encoded(value))
-        for name, value in _parameters(request.target)
+        for name, value in claim.query
         if claim.presigned_for is None or name != "X-Amz-Signature"
     )
     yield "&".join(f"{name}={value}" for name, value in sorted(pairs))
     for name in claim.names:
-        yield f"{name}:{','.join(_values(request.headers, name))}"
+        yield f"{name}:{','.join(claim.fields[name])}"
     yield ""
     yield ";".join(claim.names)
 
@@ -233,13 +262,12 @@ def _scope(claim: Claim) -> str:
     return f"{claim.day}/{claim.region}/{claim.service}/aws4_request"
 
 
-def _values(headers: Iterable[Header], wanted: str) -> list[str]:
-    name = wanted.encode("latin-1")
-    return [
-        _OTHERS.sub(" ", value.decode("utf-8", "surrogateescape").strip())
-        for key, value in headers
-        if key.lower() == name
-    ]
+def _fields(headers: Iterable[Header]) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for name, value in headers:
+        text = value.decode("utf-8", "surrogateescape").strip()
+        fields.setdefault(name.decode("latin-1").lower(), []).append(_OTHERS.sub(" ", text))
+    return fields
 
 
 def _parameters(target: str) -> Iterator[tuple[str, str]]:

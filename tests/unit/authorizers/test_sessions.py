@@ -72,7 +72,8 @@ def lookup(**more: Any) -> SessionLookup:
 
 
 def claim(token: str = "token", key: str = KEY) -> sigv4.Claim:
-    return sigv4.Claim(key, "20010909", REGION, "execute-api", ("host",), "0" * 64, "20010909T014640Z", token, None)
+    names, stamp = ("host",), "20010909T014640Z"
+    return sigv4.Claim(key, stamp[:8], REGION, "execute-api", names, "0" * 64, stamp, token, None, {}, [])
 
 
 async def found(known: KnownSessions, asked: sigv4.Claim | None = None, now: float = NOW) -> Signer:

@@ -61,7 +61,7 @@ def signed(
 
 def check(request: Sent, *, later: float = 0.0, secret: str = SECRET) -> sigv4.Claim:
     claim = sigv4.claim_of(request)
-    sigv4.check(request, claim, region=REGION, now=sigv4.signed_at(claim) + later)
+    sigv4.check(claim, region=REGION, now=sigv4.signed_at(claim) + later)
     sigv4.verify(request, request.body, claim, secret)
     return claim
 
