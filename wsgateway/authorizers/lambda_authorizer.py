@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from wsgateway.authorizers import principal
+from wsgateway.authorizers import arns, principal
 from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use
 from wsgateway.authorizers.cache import Answers, key_of
 from wsgateway.authorizers.lambda_output import Output, failure_of, parse_output
@@ -96,7 +96,7 @@ class LambdaAuthorizers:
         return _Decider(authorizer, site, ask, self._event, self._answers_of(authorizer, site), self.lookups)
 
     def _arn(self, site: Site) -> str:
-        return f"arn:aws:execute-api:{self._region}:{self._account}:{site.api_id}/{site.stage}/{site.route_key}"
+        return arns.execute_api(self._region, self._account, f"{site.api_id}/{site.stage}/{site.route_key}")
 
     def keep_only(self, uses: Sequence[Use]) -> None:
         kept = {_place(site) for _, site in uses}

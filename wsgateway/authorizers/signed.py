@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from wsgateway.authorizers import principal, sigv4
+from wsgateway.authorizers import arns, principal, sigv4
 from wsgateway.authorizers.policy import Decision, Policy, PolicyError, compile_policy
 from wsgateway.authorizers.principal import Keys
 from wsgateway.authorizers.sigv4 import Claim
@@ -119,7 +119,7 @@ class Signers:
         self, signer: Signer, action: str, path: str, policy: str, a_policy: str, request: Request, now: float
     ) -> None:
         keys = {**principal.of_request(request, now), **signer.keys} if signer.policy.conditional else {}
-        decision = signer.policy.decide(action, f"arn:aws:execute-api:{self.region}:{self.account}:{path}", keys)
+        decision = signer.policy.decide(action, arns.execute_api(self.region, self.account, path), keys)
         if decision is Decision.ALLOW:
             return
         because = (
@@ -127,7 +127,7 @@ class Signers:
             if decision is Decision.EXPLICIT_DENY
             else f"because no {policy} allows the {action} action"
         )
-        masked = f"arn:aws:execute-api:{self.region}:{'*' * 8}{self.account[-4:]}:{path}"
+        masked = arns.execute_api(self.region, "*" * 8 + self.account[-4:], path)
         raise NotAuthorized(
             f"User: {signer.principal} is not authorized to perform: {action} on resource: {masked} {because}"
         )
