@@ -30,7 +30,7 @@ apis:
     stages:
       dev:
         allowedOrigins: ["https://chat.example"]
-        routeSettings: {{renew: &all {{loggingLevel: INFO, dataTraceEnabled: true}}, relogin: *all}}
+        defaultRouteSettings: {{loggingLevel: INFO, dataTraceEnabled: true}}
     authorizers:
       users:
         authorizerType: JWT

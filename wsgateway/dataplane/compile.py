@@ -23,6 +23,7 @@ from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.origins import compile_origins
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.renewal import check_refresh, renewal, renewed, takes_tickets, token_reader
+from wsgateway.dataplane.secrets import secrets_of
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, model_check, models_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
@@ -260,6 +261,7 @@ def _compile(
         return in_turn((*first, *(() if limits is None else (limits,)), *last))
 
     operations: dict[str, Operation] = {}
+    secrets = secrets_of(api)
     for key, route in api.routes.items():
         integration = api.integration_of(route)
         site = _site(api_id, api, key, route, stage, definitions)
@@ -279,7 +281,7 @@ def _compile(
                 continue
         else:
             call = _no_target if route.refresh is None else renewed
-        logging = logging_of(stage.settings_of(key), secret=route.refresh is not None)
+        logging = logging_of(stage.settings_of(key), secrets, hide=route.refresh is not None)
         at_least_once = route.delivery == "AT_LEAST_ONCE"
         operations[key] = Operation(
             key,

@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from wsgateway.dataplane.secrets import without
 from wsgateway.dataplane.traces import described
 from wsgateway.errors import GatewayError
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse
 
 if TYPE_CHECKING:
+    from wsgateway.authorizers.sources import Reader
     from wsgateway.dataplane.gateway import Log
     from wsgateway.model.stage import RouteSettings
 
@@ -25,24 +27,28 @@ SHOWN_BYTES: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """What is told of a route's events: `info`, each step, else failures alone; `data`, payloads and headers too."""
+    """What is told of a route's events: `info`, each step, else failures alone; `data`, payloads and headers too.
+
+    `secrets` read what is taken out of all of it.
+    """
 
     info: bool
     data: bool
+    secrets: tuple[Reader, ...] = ()
 
 
-def logging_of(settings: RouteSettings, *, secret: bool = False) -> Logging | None:
-    """What route settings ask for; None where that is nothing. What is `secret` is not told in any case."""
+def logging_of(settings: RouteSettings, secrets: tuple[Reader, ...] = (), *, hide: bool = False) -> Logging | None:
+    """What route settings ask for; None where that is nothing. With `hide` nothing that was said is told at all."""
     if settings.logging_level == "OFF":
         return None
     info = settings.logging_level == "INFO"
-    return Logging(info, info and settings.data_trace_enabled and not secret)
+    return Logging(info, info and settings.data_trace_enabled and not hide, secrets)
 
 
 class ExecutionLog:
     """The Trace of one event that writes lines."""
 
-    __slots__ = ("_invocation", "_log", "_logging", "_since", "_status")
+    __slots__ = ("_invocation", "_log", "_logging", "_secrets", "_since", "_status")
 
     def __init__(self, log: Log, logging: Logging, invocation: Invocation) -> None:
         self._log = log
@@ -50,6 +56,10 @@ class ExecutionLog:
         self._invocation = invocation
         self._since = 0.0
         self._status = 200
+        # Now: an authorizer takes some of them out of the request.
+        self._secrets: list[str] = []
+        if logging.data and invocation.request is not None:
+            self._secrets = [read(invocation) for read in logging.secrets]
         if logging.info:
             self._begin()
 
@@ -157,6 +167,8 @@ class ExecutionLog:
 
     def _tell(self, text: str, level: str = "INFO") -> None:
         client = self._invocation.client
+        if self._logging.data:
+            text = without(text, (*self._secrets, client.identity.get("apiKey", "")))
         self._log(
             "execution",
             level=level,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
-from tests.unit.dataplane.values import message
+from tests.unit.dataplane.values import connecting, message
+from wsgateway.authorizers.sources import compile_source
 from wsgateway.dataplane.execution_log import ExecutionLog, Logging
+from wsgateway.dataplane.secrets import without
 from wsgateway.messages import EndpointRequest
 
 REQUEST = EndpointRequest(b"GET /ws?token=s3cret HTTP/1.1\r\nHost: backend\r\n", b"", "GET")
@@ -37,3 +41,35 @@ def test_the_key_that_is_counted_is_told_by_its_name() -> None:
 
     said = f"Verifying Usage Plan for request: {event.request_id}. API Key: mobile API Stage: chat/dev"
     assert lines[-1] == said
+
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl+/=="
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(f"URI: /?token={quote(TOKEN, safe='')}&a=1", "URI: /?token=***&a=1", id="in a URL"),
+        pytest.param(f'{{"a": "{TOKEN}", "b": "{TOKEN}"}}', '{"a": "***", "b": "***"}', id="as it is, twice"),
+        pytest.param(f"body: {TOKEN[:20]}…", "body: ***", id="cut off"),
+        pytest.param(f"body: {TOKEN[:20]}", "body: ***", id="cut off without a word"),
+        pytest.param(f"body: {TOKEN[:20]} else", f"body: {TOKEN[:20]} else", id="another that begins so"),
+        pytest.param("nothing", "nothing", id="none"),
+    ],
+)
+def test_secrets_are_taken_out(text: str, told: str) -> None:
+    assert without(text, ["", "a", TOKEN]) == told
+
+
+def test_what_a_client_shows_to_be_let_in_is_not_told() -> None:
+    lines: list[str] = []
+    readers = (compile_source("route.request.querystring.token"), compile_source("route.request.header.x-api-key"))
+    event = connecting("/dev?token=some-secret-token", ("X-Api-Key", "k" * 20))
+    log = ExecutionLog(lambda event, **facts: lines.append(str(facts["text"])), Logging(True, True, readers), event)
+    event.client.identity = {"apiKey": "usage-identifier-key"}
+
+    body = b'{"query": "some-secret-token", "apiKey": "usage-identifier-key", "key": "%b"}' % (b"k" * 20)
+    log.note("endpoint request", EndpointRequest(b"POST /ws?token=some-secret-token HTTP/1.1\r\nHost: b\r\n", body))
+
+    assert "Endpoint request URI: b/ws?token=***" in lines
+    assert 'Endpoint request body: {"query": "***", "apiKey": "***", "key": "***"}' in lines

@@ -1,0 +1,50 @@
+"""What clients show to be let in is in no line of a log: where it stands, and how it is taken out of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from wsgateway.authorizers.sources import Reader, compile_source
+from wsgateway.dataplane.traces import HIDDEN
+from wsgateway.model.key_source import source_of
+
+if TYPE_CHECKING:
+    from wsgateway.model.websocket import WebSocketApi
+
+SHORTEST: Final = 8
+"""A shorter text is no secret, and would be found in half of all lines."""
+
+PLAIN: Final = frozenset({"host", "origin", "user-agent", "x-forwarded-for"})
+"""Headers that authorizers may ask for and that everybody may know."""
+
+_REQUEST: Final = "route.request."
+
+
+def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
+    """What reads tokens, tickets and API keys out of the handshakes of an API."""
+    return tuple(map(compile_source, _sources(api)))
+
+
+def _sources(api: WebSocketApi) -> Iterator[str]:
+    authorizer = api.connect_authorizer
+    for source in () if authorizer is None else authorizer.identity_source:
+        if source.startswith(_REQUEST) and source.rpartition(".")[2].lower() not in PLAIN:
+            yield source
+    place, name = source_of(api.api_key_selection_expression)
+    if place != "context":
+        yield f"{_REQUEST}{place}.{name}"
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """The text with each secret hidden, written as it is or as in a URL; of one that is cut off its part, too."""
+    for secret in secrets:
+        if len(secret) < SHORTEST:
+            continue
+        for form in {secret, quote(secret, safe="")}:
+            text = text.replace(form, HIDDEN)
+            cut = text.rfind(form[:SHORTEST])
+            if cut >= 0 and form.startswith(text[cut:].removesuffix("…")):
+                text = text[:cut] + HIDDEN
+    return text
