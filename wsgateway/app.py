@@ -240,7 +240,7 @@ class _App:
                 "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
             )
         self._secret = installation_secret(settings.installation_secret_file, self._environ)
-        self._tickets.key = self._secret or b""
+        self._tickets.seal_with(self._secret)
         loaded = load(settings.file, self._environ)
         self._log = Log(LogWriter(), **({} if self._worker is None else {"worker": self._worker.index}))
         keyring = self._new_keyring()

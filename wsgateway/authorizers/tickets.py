@@ -48,16 +48,21 @@ class Store(Protocol):
 
 
 class TicketOffice:
-    """Makes tickets, and takes them. `now` gives Unix time; `key` is the installation's secret where it was given one,
-    and without it whoever can write to the store can let clients in."""
+    """Makes tickets, and takes them. `now` gives Unix time."""
 
-    def __init__(self, store: Store, key: bytes = b"", now: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, secret: bytes | None = None, now: Callable[[], float] = time.time) -> None:
         self.store = store
-        self.key = key
+        self._key = b""
+        self.seal_with(secret)
         self.results = {"issued": 0, "used": 0, "refused": 0, "away": 0}
         """What became of tickets: away are those that could not be made, or looked up."""
         self._now = now
         self._looking = 0
+
+    def seal_with(self, secret: bytes | None) -> None:
+        """The installation's secret, where it was given one; without it whoever can write to the store can let clients
+        in."""
+        self._key = b"" if secret is None else sha256(secret).digest()
 
     async def issue(self, api_id: str, stage: str, grant: Grant, ttl: float) -> str:
         """A ticket for one stage, good for `ttl` seconds. *Raises* RegistryAway."""
@@ -113,7 +118,7 @@ class TicketOffice:
         return Unauthorized(reason)
 
     def _mac(self, digest: bytes, data: bytes) -> bytes:
-        return blake2b(digest + data, key=self.key, digest_size=MAC_BYTES, person=b"wsgateway ticket").digest()
+        return blake2b(digest + data, key=self._key, digest_size=MAC_BYTES, person=b"wsgateway ticket").digest()
 
 
 def principal_of(grant: Grant) -> str | None:

@@ -85,8 +85,9 @@ def _check_principal(client: Client, identity: Identity) -> None:
     principal = client.authorizer.get("principalId")
     if principal is None:
         raise AccessDenied("the connection has no principalId (sub), so that no token can be known to be its client's")
-    if identity.context.get("principalId") != principal:
-        raise AccessDenied("the token is of another principal than the connection")
+    # RFC 7519 §4.1.2: subjects are unique within their issuer, and another authorizer may have been deployed meanwhile.
+    if (identity.context.get("principalId"), identity.claims.get("iss")) != (principal, client.claims.get("iss")):
+        raise AccessDenied("the token is of another principal, or issuer, than the connection")
 
 
 def renewed(invocation: Invocation) -> EndpointResponse:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 NAME = "@tickets"
 MAX_BODY = 16_384
 """What is said of a client is in its record, in every event and in $context: as much as a token may hold."""
+MAX_CONTEXT = 2 * MAX_BODY
+"""The same as texts: 1e15 is 1000000000000000.0 there."""
 MAX_TTL = 300
 USUAL_TTL = 30
 
@@ -124,7 +126,9 @@ def parse(body: bytes, now: float) -> Wanted:
         raise ValueError("expiresAt is over already; it is in seconds since the epoch, as a JWT's exp")
     try:
         # As texts and back again, as it will be read when the client comes.
-        context_of(msgspec.json.decode(msgspec.json.encode(grant_of(wanted)), type=Grant))
+        context = context_of(msgspec.json.decode(msgspec.json.encode(grant_of(wanted)), type=Grant))
+        if len(msgspec.json.encode(context)) > MAX_CONTEXT:
+            raise ValueError(f"as texts they have over {MAX_CONTEXT} bytes")
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"claims or context can't be kept: {error}") from error
     return wanted

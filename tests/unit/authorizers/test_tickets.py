@@ -193,7 +193,7 @@ async def test_what_somebody_else_wrote_into_the_store() -> None:
         async def take(self, digest: bytes) -> bytes | None:
             return written.get(digest)
 
-    office, other = TicketOffice(Store(), b"secret" * 4), TicketOffice(Store())
+    office, other = TicketOffice(Store(), b"secret" * 170), TicketOffice(Store())
     forged = await other.issue("chat", "dev", Grant(principal_id="eve"), 30)
     with pytest.raises(Unauthorized, match="installation secret"):
         await office.redeem("chat", "dev", forged)
@@ -269,6 +269,9 @@ def test_nothing_need_be_said() -> None:
         pytest.param('{"expiresAt": 1}', "is over already", id="the past"),
         pytest.param('{"expiresAt": 1e300}', "253402300800", id="further than years go"),
         pytest.param('{"claims": {"a": NaN}}', "is not as it should be", id="no JSON"),
+        pytest.param(
+            '{"claims": {"a": [' + "1e15," * 3000 + "1]}}", "as texts they have over 32768", id="long numbers"
+        ),
         pytest.param("ann", "is not as it should be", id="no JSON at all"),
         pytest.param("[]", "Expected `object`", id="a list"),
         pytest.param('{"claims": {"a": ' + "[" * 8000 + "]" * 8000 + "}}", "nested|recursion", id="deep"),

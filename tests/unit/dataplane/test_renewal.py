@@ -122,6 +122,17 @@ async def test_a_token_of_another_principal(context: dict[str, str], new: dict[s
     assert one.messages.bodies == []
 
 
+async def test_a_token_of_another_issuer_who_has_somebody_of_the_same_name() -> None:
+    one = world(Tokens(Identity(OLD, {"iss": "https://other.example"})))
+    one.connection.client.claims = {"iss": "https://issuer.example"}
+
+    one.say(b"now")
+    await settle()
+
+    assert texts(one.replies) == ["Forbidden"]
+    assert one.connection.client.claims == {"iss": "https://issuer.example"}
+
+
 async def test_a_bad_token_changes_nothing_and_is_told_of() -> None:
     one = world(Tokens())
     before = facts(one)
