@@ -2,8 +2,8 @@
 
 API Gateway developer guide, "Control access to WebSocket APIs with AWS_IAM authorization": action `execute-api:Invoke`
 on `…/{stage}/$connect`. As on AWS messages are not asked about again, whatever a policy says of their routes; the
-signature is that of the upgrade request, in its headers or, for browsers, in its query. What presigned it is taken out
-of the query: it is for this gateway, as a signature in Authorization is.
+signature is that of the upgrade request, in its headers or, for browsers, in its query. `$connect` gets the request
+without it, as on AWS without Authorization: it is for this gateway.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def compile_iam(
 
     def admit(signer: Signer, invocation: Invocation, request: HttpRequest, at: float) -> Identity:
         signers.let_invoke(signer, api_id, stage, request, at)
-        if "?" in request.target:
-            invocation.request = msgspec.structs.replace(request, target=without_signature(request.target))
+        headers = tuple(header for header in request.headers if header[0].lower() != b"authorization")
+        target = without_signature(request.target)
+        invocation.request = msgspec.structs.replace(request, headers=headers, target=target)
         claims: dict[str, Any] = {**signer.identity, "principalTags": dict(signer.tags)}
         return Identity({}, claims, signer.expires if closing else None, identity=signer.identity)
 

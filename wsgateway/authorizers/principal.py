@@ -35,6 +35,7 @@ OF_SESSIONS = (
     "aws:MultiFactorAuthAge",
     "aws:MultiFactorAuthPresent",
     "aws:PrincipalOrgID",
+    "aws:PrincipalOrgPaths",
     "aws:PrincipalTag/*",
     "aws:TokenIssueTime",
 )

@@ -60,6 +60,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expiration: _Time
     user_id: _Short | None = None
     principal_org_id: _Short | None = None
+    principal_org_paths: Annotated[list[_Short], msgspec.Meta(max_length=50)] = []
     issued_at: _Time | None = None
     multi_factor_auth_age: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """Seconds since the session's owner proved who they are by a second factor."""
@@ -215,6 +216,8 @@ def _keys(session: Session) -> dict[str, list[str]]:
         keys["aws:multifactorauthage"] = [str(int(age))]
     if session.principal_org_id is not None:
         keys["aws:principalorgid"] = [session.principal_org_id]
+    if session.principal_org_paths:
+        keys["aws:principalorgpaths"] = session.principal_org_paths
     if issued is not None:
         keys["aws:tokenissuetime"] = [str(int(_seconds(issued)))]
     return keys

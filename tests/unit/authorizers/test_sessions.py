@@ -258,6 +258,7 @@ async def test_nobody_is_asked_about_what_is_not_for_us(make: Any) -> None:
         ({"Bool": {"aws:MultiFactorAuthPresent": "true"}}, {"multiFactorAuthAge": 10}),
         ({"NumericLessThan": {"aws:MultiFactorAuthAge": "60"}}, {"multiFactorAuthAge": 10.5}),
         ({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}, {"principalOrgId": "o-1"}),
+        ({"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-1/r/a/*"}}, {"principalOrgPaths": ["o-1/r/a/b/"]}),
         ({"DateGreaterThan": {"aws:TokenIssueTime": "2001-09-09T01:46:39Z"}}, {"issuedAt": "2001-09-09T01:46:40Z"}),
         ({"StringEquals": {"aws:userid": "AROAEXAMPLE:ann"}}, {"userId": "AROAEXAMPLE:ann"}),
     ],

@@ -1,0 +1,85 @@
+"""AWS_IAM on $connect: who is let in, what is known of them, and what $connect gets of their request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.authorizers.test_sessions import NOW, Endpoint
+from tests.unit.authorizers.test_signed import ACCOUNT, ANN, credential
+from tests.unit.authorizers.test_sigv4 import KEY, REGION, Sent, signed
+from tests.unit.dataplane.values import connecting
+from wsgateway.authorizers import sigv4
+from wsgateway.authorizers.base import Identity
+from wsgateway.authorizers.iam_authorizer import compile_iam
+from wsgateway.authorizers.signed import Signers
+from wsgateway.errors import NotAuthorized
+from wsgateway.invocation import Invocation
+from wsgateway.messages import HttpRequest
+
+pytestmark = pytest.mark.anyio
+
+CONNECT = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:chat/prod/$connect"
+
+
+def signers(endpoint: Endpoint | None = None, **statement: Any) -> Signers:
+    allowed = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": CONNECT} | statement
+    find = None if endpoint is None else endpoint.sessions().find
+    return Signers.of([credential({"Statement": [allowed]})], region=REGION, account=ACCOUNT, sessions=find)
+
+
+def invocation_of(sent: Sent) -> Invocation:
+    invocation = connecting()
+    invocation.request = HttpRequest("GET", sent.target, "api.example", sent.headers, source="10.0.0.1")
+    return invocation
+
+
+async def let_in(
+    sent: Sent, who: Signers, stage: str = "prod", *, closing: bool = False
+) -> tuple[Identity, HttpRequest]:
+    invocation = invocation_of(sent)
+    authorize = compile_iam(who, "chat", stage, closing=closing, now=lambda: sigv4.signed_at(sigv4.claim_of(sent)))
+    identity = authorize(invocation)
+    assert invocation.request is not None
+    return identity if isinstance(identity, Identity) else await identity, invocation.request
+
+
+async def test_a_key_s_owner_is_let_in() -> None:
+    identity, request = await let_in(signed("GET", "/prod?a=1", b"", headers={"X-Other": "x"}), signers())
+
+    assert identity.identity["userArn"] == ANN
+    assert identity.claims == {**identity.identity, "principalTags": {}}
+    assert (identity.context, identity.expires) == ({}, None)
+    assert request.target == "/prod?a=1"
+    assert {name.lower() for name, _ in request.headers} == {b"host", b"x-other", b"x-amz-date"}
+
+
+async def test_what_presigned_a_url_does_not_go_on() -> None:
+    _, request = await let_in(signed("GET", "/prod?a=1", b"", presign=60), signers())
+
+    assert request.target == "/prod?a=1"
+
+
+@pytest.mark.parametrize(
+    ("stage", "statement"),
+    [
+        pytest.param("dev", {}, id="another stage"),
+        pytest.param("prod", {"Action": "execute-api:ManageConnections"}, id="another action"),
+        pytest.param("prod", {"Resource": CONNECT.replace("$connect", "join")}, id="a message's route"),
+        pytest.param("prod", {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}, id="a condition"),
+    ],
+)
+async def test_who_is_not_allowed(stage: str, statement: dict[str, Any]) -> None:
+    with pytest.raises(NotAuthorized, match=rf"execute-api:Invoke on resource: arn:.*9012:chat/{stage}/\$connect "):
+        await let_in(signed("GET", "/prod", b""), signers(**statement), stage)
+
+
+@pytest.mark.parametrize("closing", [True, False])
+async def test_a_connection_ends_with_its_session_where_that_is_asked_for(closing: bool) -> None:
+    sent = signed("GET", "/prod", b"", token="token")
+
+    identity, _ = await let_in(sent, signers(Endpoint(expiration=NOW * 9)), closing=closing)
+
+    assert identity.expires == (NOW * 9 if closing else None)
+    assert identity.identity["accessKey"] == KEY
