@@ -82,4 +82,9 @@ class AuthorizerType(Protocol):
 
 def text_of(value: Any) -> str:
     """A JSON value as a text, as API Gateway hands on what authorizers say: lists and objects as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if type(value) is int:
+        return str(value)
+    return value if isinstance(value, str) else _encode(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

@@ -101,13 +101,15 @@ def _key(authorizer: Authorizer) -> tuple[str, str | None]:
 
 
 def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol: str) -> Identity:
-    from wsgateway.authorizers.jwt import scopes
+    if wanted:
+        from wsgateway.authorizers.jwt import scopes
 
-    granted = scopes(claims)
-    if wanted and not wanted & granted:
-        raise Unauthorized(f"the token has none of the scopes {', '.join(sorted(wanted))}")
+        if not wanted & scopes(claims):
+            raise Unauthorized(f"the token has none of the scopes {', '.join(sorted(wanted))}")
     context: dict[str, Any] = {}
     if isinstance(claims.get("sub"), str):
         context["principalId"] = claims["sub"]
-    context["claims"] = {name: text_of(value) for name, value in claims.items() if value is not None}
+    context["claims"] = {
+        name: value if isinstance(value, str) else text_of(value) for name, value in claims.items() if value is not None
+    }
     return Identity(context, claims, float(claims["exp"]) if closing else None, subprotocol)

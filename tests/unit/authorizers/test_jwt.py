@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt as signing
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jws import JWSRegistry, serialize_compact
 
 from wsgateway.authorizers.jwt import Expected, SigningKey, parse_keys, read, scopes, verify
 from wsgateway.errors import Unauthorized
@@ -82,6 +83,16 @@ def test_claims_that_are_good(claims: dict[str, Any]) -> None:
     assert claims_of(signed(claims))["sub"] == "ann"
 
 
+def test_header_parameters_that_nobody_knows_are_passed_over() -> None:
+    """RFC 7515 §4: what is not understood MUST be ignored, but for `crit`."""
+    head = {"alg": "RS256", "kid": "rsa", "nonce": "7"}
+    lenient = JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+
+    token = serialize_compact(head, json.dumps(CLAIMS), RSA, registry=lenient)
+
+    assert claims_of(token)["sub"] == "ann"
+
+
 def test_a_token_without_kid_where_only_one_key_fits() -> None:
     assert claims_of(signed(kid=None))["sub"] == "ann"
 
@@ -120,6 +131,12 @@ def with_padding() -> str:
     return f"{head}=.{payload}.{signature}"
 
 
+def with_a_bit_too_many() -> str:
+    """The last character holds two bits of the signature, and here a third that belongs to nothing (RFC 4648 §3.5)."""
+    token = signed()
+    return token[:-1] + {"A": "B", "Q": "R", "g": "h", "w": "x"}[token[-1]]
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -147,6 +164,10 @@ def with_padding() -> str:
         pytest.param(lambda: "a" * 20_000, "more than", id="too long"),
         pytest.param(lambda: f"{encoded(b'[' * 9000)}.e30.AA", "no JSON", id="deep"),
         pytest.param(lambda: "ü.e30.AA", "not base64url", id="not ASCII"),
+        pytest.param(
+            lambda: f"{encoded({'alg': 'RS256'})}.\ud800.AA", "payload is not base64url", id="half a character"
+        ),
+        pytest.param(with_a_bit_too_many, "signature is not base64url", id="a signature written in another way"),
     ],
 )
 def test_a_forged_token(make: Callable[[], str], reason: str) -> None:
