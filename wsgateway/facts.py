@@ -93,6 +93,7 @@ def node_facts(
         token_refreshes=counters.token_refreshes,
         tickets=dict(backends.tickets.results),
         throttled=dict(gateway.throttling.refused),
+        limits_alone=None if gateway.buckets.leases is None else gateway.buckets.leases.away,
         admission_refused=dict(gateway.admission.refused),
         authorizations=dict(counters.authorizations),
         authorizer_lookups=backends.authorizer_lookups,

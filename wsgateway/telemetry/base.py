@@ -95,6 +95,8 @@ class NodeFacts:
     authorizer_lookups: dict[tuple[str, str, str], int]
     """Looks for a kept answer, by apiId, authorizer and result."""
     authorizer_answers: int
+    limits_alone: bool | None
+    """Whether limits are held by each node's share; None where no node shares them."""
     relays: dict[str, int]
     relay_doubts: dict[str, int]
     relayed_in: dict[str, int]

@@ -39,6 +39,7 @@ GAUGES: Mapping[str, Join] = {
     "wsgateway_disconnects_waiting": _sum,
     "wsgateway_draining": min,  # while one of them takes clients they don't drain
     "wsgateway_integration_retries_waiting": _sum,
+    "wsgateway_limits_alone": max,
     "wsgateway_nodes": max,
     "wsgateway_publishes_pending": _sum,
     "wsgateway_records": _sum,

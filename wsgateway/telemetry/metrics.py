@@ -140,6 +140,8 @@ class _Collector:
         for limited, number in sorted(facts.throttled.items()):
             throttled.add_metric(limited, number)
         yield throttled
+        if facts.limits_alone is not None:
+            yield _gauge("limits_alone", "1 while limits are held by each node's share.", facts.limits_alone)
         yield _counter(
             "token_refreshes_total", "Tokens that clients showed in messages and went on with.", facts.token_refreshes
         )
