@@ -144,7 +144,10 @@ async def _explained(stage: CompiledStage, expression: str, question: Question) 
 
 async def _authorize(operation: Operation, invocation: Invocation, call: bool) -> None:
     """Who the client is; the authorizer is asked where backends are."""
-    if operation.authorize is None or invocation.trace is None:
+    if invocation.trace is None or operation.authorizer in ("", "NONE"):
+        return
+    if operation.authorize is None:  # whose connection it would be is not known
+        invocation.trace.note("refresh", f"{operation.authorizer} (not asked)")
         return
     invocation.trace.note("authorizer", operation.authorizer if call else f"{operation.authorizer} (not asked)")
     if call:

@@ -251,6 +251,23 @@ async def test_an_authorizer_is_asked_where_backends_are(tmp_path: Path) -> None
     assert denied[-1][1]["status"] == 500
 
 
+def test_a_token_in_a_message_is_not_asked_about(tmp_path: Path) -> None:
+    definition = (
+        DEFINITION.replace("      $connect: {", "      $connect: {authorizer: users, ")
+        .replace(
+            "    models:\n",
+            "    authorizers:\n"
+            "      users: {authorizerType: TICKET, identitySource: [route.request.querystring.ticket]}\n"
+            "    models:\n",
+        )
+        .replace("    routes:\n", "    routes:\n      renew: {refresh: $request.body.token}\n")
+    )
+    found = steps(tmp_path, "--body", '{"action": "renew", "token": "a"}', definition=definition)
+
+    assert [step for step, _ in found] == ["route", "refresh", "frame"]
+    assert found[1] == ("refresh", "users (not asked)")
+
+
 def test_called_a_local_function_runs() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "wsgateway", "explain", "--body", '{"action": "who"}', "--call"],

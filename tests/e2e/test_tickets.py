@@ -106,7 +106,7 @@ async def test_a_client_comes_in_by_a_ticket_once(running: Gateway) -> None:
         assert json.loads(await say(client, action="enter", room="b"))["message"] == "Forbidden"
 
         # Used, for another stage, and never made.
-        elsewhere = await ticket(running, path="/execute-api/chat/prod/@tickets")
+        elsewhere = await ticket(running, path="/execute-api/chat/prod/%40tickets")
         for query in (f"?ticket={made['ticket']}", f"?ticket={elsewhere}", f"?ticket={'A' * 32}", "?ticket=x", ""):
             assert await refused(running, query) == (401, "Unauthorized")
         async with connect(f"{running.ws('/prod')}?ticket={elsewhere}"):

@@ -70,7 +70,7 @@ class Operation:
     admit: Admit | None = None
     """Asked before everything but `authorize`; None where nothing limits the route."""
     authorizer: str = ""
-    """The name of the one that `authorize` is, or AWS_IAM."""
+    """The name of the one that `authorize` is, or AWS_IAM; of a route with `refresh`, who is asked about its tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +283,7 @@ def _compile(
             call = _no_target if route.refresh is None else renewed
         logging = logging_of(stage.settings_of(key), secrets, hide=route.refresh is not None)
         at_least_once = route.delivery == "AT_LEAST_ONCE"
+        asking = route if route.refresh is None else api.routes["$connect"]
         operations[key] = Operation(
             key,
             checks,
@@ -291,7 +292,7 @@ def _compile(
             at_least_once,
             authorize_of(api_id, api, key, route, name, definitions, authorizers),
             logging,
-            authorizer=route.authorizer_name or route.authorization_type or "",
+            authorizer=asking.authorizer_name or asking.authorization_type or "",
             admit=admit,
         )
     if "$connect" not in api.routes and (admit := admit_of("$connect")) is not None:

@@ -70,7 +70,7 @@ class TicketsApi:
         self._now = now
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        if NAME not in request.target:
+        if NAME[1:] not in request.target:  # the @ may be written %40
             return self._otherwise(request)
         try:
             place = self._gateway.endpoints.resolve(request.host, request.target)
