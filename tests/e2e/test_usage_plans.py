@@ -232,23 +232,3 @@ async def _let_in(node: Gateway) -> bool:
             return True
     except InvalidStatus as error:
         return error.response.status_code != 429
-
-
-async def test_keys_of_aws_are_imported_as_hashes(tmp_path: Path) -> None:
-    file = tmp_path / "keys.csv"
-    file.write_text(f'Name,key,UsagePlanIds,enabled\nfirst,{MOBILE},"gold,silver",\nsecond,{METERED},gold,FALSE\n')
-
-    done = await wsgateway("keys", "import", str(file))
-
-    assert done.code == 0, done.err
-    assert done.out == (
-        f'apiKeys:\n  - name: "first"\n    valueSha256: "{digest_of(MOBILE).hex()}"\n'
-        f'  - name: "second"\n    valueSha256: "{digest_of(METERED).hex()}"\n    enabled: false\n'
-        '# usagePlans."gold".apiKeys: ["first", "second"]\n# usagePlans."silver".apiKeys: ["first"]\n'
-    )
-
-    file.write_text("Name,Key\nfirst,short\n,\n")
-    broken = await wsgateway("keys", "import", str(file))
-    assert (broken.code, broken.out) == (2, "")
-    assert broken.err == f"{file}:2: Key: an API key has 20 to 128 characters, and this has 5\n"
-    assert (await wsgateway("keys", "create", " ")).code == 2

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import secrets
 import string
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsgateway.cli.key_file import ImportedKey, read_keys
 from wsgateway.cli.options import Output, OutputOption
 from wsgateway.errors import SettingError
-from wsgateway.model.api_key import NAME, NAME_RULE, digest_of
+from wsgateway.model.api_key import NAME, NAME_RULE, ApiKey, digest_of
 from wsgateway.model.expansion import VARIABLE
 from wsgateway.model.explain import shown
+from wsgateway.model.key_file import read_keys
 
 app = typer.Typer(help="Make API keys, or import those of AWS.", no_args_is_help=True)
 
@@ -61,18 +62,29 @@ def create(
 
 
 @app.command("import")
-def import_keys(file: CsvFile) -> None:
+def import_keys(
+    file: CsvFile,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV file for `apiKeys: file:PATH` instead.")] = False,
+) -> None:
     """Print what to write under `apiKeys` for the keys in a file of AWS: their hashes, not the keys."""
     found = read_keys(_text(file), str(file))
-    print(
-        "\n".join(["apiKeys:", *(line for key in found.keys for line in _item(_fields(key)))])
-        if found.keys
-        else "apiKeys: []"
-    )
-    for plan, names in found.plans.items():
-        print(f"# usagePlans.{json.dumps(plan)}.apiKeys: {json.dumps(names, ensure_ascii=False)}")
+    if as_csv:
+        _print_csv(found.keys)
+    elif found.keys:
+        items = [key.model_dump(by_alias=True, exclude_defaults=True) for key in found.keys]
+        print("\n".join(["apiKeys:", *(line for item in items for line in _item(item))]))
+    else:
+        print("apiKeys: []")
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _print_csv(keys: Iterable[ApiKey]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("Name", "KeySha256", "Description", "Enabled", "UsagePlanIds"))
+    for key in keys:
+        plans = ",".join(key.usage_plans)
+        writer.writerow((key.name, key.value_sha256, key.description, str(key.enabled).lower(), plans))
 
 
 def _text(file: Path) -> str:
@@ -89,16 +101,7 @@ def _text(file: Path) -> str:
         raise SettingError(f"{file} is not UTF-8; save it so") from error
 
 
-def _fields(key: ImportedKey) -> dict[str, object]:
-    fields: dict[str, object] = {"name": key.name, "valueSha256": key.digest.hex()}
-    if not key.enabled:
-        fields["enabled"] = False
-    if key.description:
-        fields["description"] = key.description
-    return fields
-
-
-def _item(fields: dict[str, object] | dict[str, str]) -> Iterable[str]:
+def _item(fields: Mapping[str, object]) -> Iterable[str]:
     """An entry of a list in YAML; JSON's strings are strings there, too."""
     for number, (name, value) in enumerate(fields.items()):
         yield f"  {'- ' if not number else '  '}{name}: {json.dumps(value, ensure_ascii=False)}"

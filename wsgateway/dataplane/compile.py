@@ -171,7 +171,7 @@ def compile_deployment(
     }
     domains_only = frozenset(api_id for api_id, api in definitions.apis.items() if api.disable_execute_api_endpoint)
     endpoints = Endpoints(names, definitions.default("WEBSOCKET"), domains, domains_only)
-    return Deployment(stages, endpoints, loaded.digest, tuple(uses), tuple(authorized), definitions.usage_plans)
+    return Deployment(stages, endpoints, loaded.digest, tuple(uses), tuple(authorized), definitions.plans)
 
 
 def _check(

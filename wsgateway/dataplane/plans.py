@@ -58,7 +58,7 @@ class StagePlans:
         self._names = {key.digest: key.name for key in definitions.api_keys}
         self._grants: dict[bytes, Grant] = {}
         enabled = {key.name: key.digest for key in definitions.api_keys if key.enabled}
-        for plan_name, plan in definitions.usage_plans.items():
+        for plan_name, plan in definitions.plans.items():
             for place in plan.api_stages:
                 if (place.api_id, place.stage) == (api_id, stage_name):
                     routes = {key: _limit(limit) for key, limit in place.throttle.items()}

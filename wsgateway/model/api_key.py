@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Annotated
 
 from annotated_types import MaxLen, MinLen
+from pydantic import Field
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Definition, Matches
@@ -16,6 +17,10 @@ from wsgateway.model.secret import Secret
 SHORTEST, LONGEST = 20, 128
 """Characters of a key (API Gateway v1 reference, CreateApiKey)."""
 
+PLAN, PLAN_RULE = r"[A-Za-z0-9_.-]{1,128}", "a usage plan's name is 1 to 128 letters, digits and _.-"
+PlanName = Annotated[str, Matches(PLAN, PLAN_RULE)]
+HASH, HASH_RULE = r"[0-9a-f]{64}", "a SHA-256 is 64 hexadecimal digits in lower case"
+LONGEST_NAME, LONGEST_DESCRIPTION = 256, 125_000
 NAME = r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,254}[^\x00-\x20\x7f])?"
 NAME_RULE = "a key's name is 1 to 256 characters on one line, without spaces around them"
 KeyName = Annotated[str, Matches(NAME, NAME_RULE)]
@@ -28,16 +33,16 @@ class ApiKey(Definition):
     """What usage plans, logs and events know it by: events have it as `apiKeyId`."""
     value: Secret | None = None
     """The key itself, 20 to 128 characters: `file:PATH`, or a variable of the environment as `${NAME}`."""
-    value_sha256: (
-        Annotated[str, Matches(r"[0-9a-f]{64}", "a SHA-256 is 64 hexadecimal digits in lower case")] | None
-    ) = None
+    value_sha256: Annotated[str, Matches(HASH, HASH_RULE)] | None = None
     """The SHA-256 of the key's value, in place of it: what is no secret. (Ours.)"""
     enabled: bool = True
     """false refuses whoever shows it."""
-    description: Annotated[str, MaxLen(125_000)] | None = None
+    description: Annotated[str, MaxLen(LONGEST_DESCRIPTION)] | None = None
     """What the key is for."""
     customer_id: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
     """Whose it is, for people."""
+    usage_plans: list[PlanName] = Field(default_factory=list)
+    """The plans it is in, beside those whose apiKeys name it. (Ours.)"""
 
     def check(self) -> Iterator[Problem]:
         if (self.value is None) == (self.value_sha256 is None):

@@ -9,17 +9,18 @@ from annotated_types import MinLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
-from wsgateway.model.api_key import ApiKey, check_keys
+from wsgateway.model.api_key import PlanName, check_keys
 from wsgateway.model.base import Definition, Matches
 from wsgateway.model.credential import Credential
 from wsgateway.model.domain import Domain, DomainName
 from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
+from wsgateway.model.key_file import ApiKeys
 from wsgateway.model.links import LinkName, VpcLink
 from wsgateway.model.role import Role, RoleArn
 from wsgateway.model.session_lookup import SessionLookup
 from wsgateway.model.throttle import Account
-from wsgateway.model.usage_plan import PlanName, UsagePlan, check_plans
+from wsgateway.model.usage_plan import UsagePlan, check_plans, whole_plans
 from wsgateway.model.websocket import WebSocketApi
 
 ApiId = Annotated[
@@ -47,8 +48,8 @@ class Definitions(Definition):
     """Who knows the sessions that requests with a session token are signed in. (Ours.)"""
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
-    api_keys: list[ApiKey] = Field(default_factory=list)
-    """The keys that clients of routes with `apiKeyRequired` show."""
+    api_keys: ApiKeys = Field(default_factory=list)
+    """The keys that clients of routes with `apiKeyRequired` show; or `file:PATH`, a CSV file of many of them."""
     usage_plans: Mapping[PlanName, UsagePlan] = Field(default_factory=dict)
     """What API keys are good for, and how much of it, by the plan's name."""
 
@@ -88,7 +89,12 @@ class Definitions(Definition):
                 yield Problem(("apis", api_id, "routes", "$connect", "authorizationType"), text)
         for problem in check_keys(self.api_keys):
             yield Problem(("apiKeys", *problem.path), problem.text)
-        yield from check_plans(self.usage_plans, self.api_keys, self.apis)
+        yield from check_plans(self.plans, self.api_keys, self.apis)
+
+    @property
+    def plans(self) -> dict[str, UsagePlan]:
+        """The usage plans, each with all of its keys."""
+        return whole_plans(self.usage_plans, self.api_keys)
 
 
 def _unknown_targets(domains: object, apis: Mapping[str, Any]) -> Iterator[Problem]:

@@ -16,5 +16,5 @@ def remarks(loaded: Loaded) -> Iterator[Problem]:
         for name in unused_authorizers(api):
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no route")
     definitions = loaded.definitions
-    for remark in remarks_on_plans(definitions.usage_plans, definitions.api_keys, definitions.apis):
+    for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.apis):
         yield loaded.source.locate(remark)

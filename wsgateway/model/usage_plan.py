@@ -13,14 +13,12 @@ from pydantic import Field
 
 from wsgateway.errors import Problem
 from wsgateway.model.api_key import ApiKey
-from wsgateway.model.base import Definition, Matches, Path
+from wsgateway.model.base import Definition, Path
 from wsgateway.model.explain import did_you_mean, in_words, shown
 from wsgateway.model.throttle import RateLimit
 
 if TYPE_CHECKING:
     from wsgateway.model.websocket import WebSocketApi
-
-PlanName = Annotated[str, Matches(r"[A-Za-z0-9_.-]{1,128}", "a usage plan's name is 1 to 128 letters, digits and _.-")]
 
 
 class Quota(Definition):
@@ -75,11 +73,29 @@ class UsagePlan(Definition):
         return self.count_messages and route_key not in ("$connect", "$disconnect")
 
 
+def whole_plans(plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey]) -> dict[str, UsagePlan]:
+    """The plans with the keys that say themselves that they are in them."""
+    said: dict[str, list[str]] = {}
+    for key in keys:
+        for name in key.usage_plans:
+            said.setdefault(name, []).append(key.name)
+    return {
+        name: plan.model_copy(update={"api_keys": [*plan.api_keys, *said[name]]}) if name in said else plan
+        for name, plan in plans.items()
+    }
+
+
 def check_plans(
     plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey], apis: Mapping[str, WebSocketApi]
 ) -> Iterator[Problem]:
     """What plans name and nothing defines, what can't take effect, and APIs that nobody could connect to."""
     names = {key.name for key in keys}
+    for number, key in enumerate(keys):
+        for index, name in enumerate(key.usage_plans):
+            if name not in plans:
+                near = did_you_mean(name, plans) or "; define it under usagePlans"
+                text = f"{shown(key.name)}: no plan is named {shown(name)}{near}"
+                yield Problem(("apiKeys", number, "usagePlans", index), text)
     for plan_name, plan in plans.items():
         root: Path = ("usagePlans", plan_name)
         listed: set[str] = set()
