@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from wsgateway.dataplane.leases import Leases, SharedBucket
+from wsgateway.dataplane.leases import Leases
+from wsgateway.dataplane.shared_bucket import SharedBucket
 
 Name = tuple[str, ...]
 """The kind of bucket first, then whose it is: `("route", "chat", "dev", "say")`."""

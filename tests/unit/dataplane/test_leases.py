@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.test_buckets import SAY, Clock
-from wsgateway.dataplane import leases as module
 from wsgateway.dataplane.buckets import Buckets, Limit
-from wsgateway.dataplane.leases import AGAIN, LIFE, Leases
+from wsgateway.dataplane.leases import AGAIN, ROUND, Leases
+from wsgateway.dataplane.shared_bucket import AHEAD, LIFE
 from wsgateway.errors import RegistryAway
 from wsgateway.registry.base import Grant, Want
 from wsgateway.registry.memory_shares import MemoryShares
@@ -227,6 +227,35 @@ async def test_a_small_burst_with_a_high_rate_is_asked_for_more_often() -> None:
     assert sum(number for _, number in world.admitted) >= 0.8 * 1000 * 10
 
 
+async def test_who_waits_is_refused_by_the_answer_however_slow_it_is() -> None:
+    world = World(1, Limit(1.0, 2.0), quick=False)
+    wire = world.nodes[0].wire
+    await world.take(0, 3)
+    await wire.arrive()
+    world.clock.now += 0.24
+    await world.take(0, 2)
+    wire.return_()
+    assert await world.settle() == 2
+    assert not world.nodes[0].waiting, "there can be no other token for a while"
+    assert not wire.questions
+
+
+async def test_where_there_is_plenty_a_quiet_bucket_asks_once_a_second() -> None:
+    world = World(1, Limit(1000.0, 500.0))
+    for _ in range(40):
+        assert await world.take(0) == 1
+        world.clock.now += 0.25
+    assert world.nodes[0].wire.calls <= 12
+
+
+async def test_many_buckets_are_asked_about_by_rounds() -> None:
+    world = World(1, Limit(1.0, 1.0))
+    buckets = world.nodes[0].buckets
+    taken = [buckets.bucket(("user", str(number)), world.limit).take() for number in range(2 * ROUND + 1)]
+    assert all(await asyncio.gather(*(one for one in taken if not isinstance(one, bool))))
+    assert world.nodes[0].wire.calls == 3
+
+
 async def test_leased_tokens_are_good_for_a_second_from_the_question_on() -> None:
     world = World(1, Limit(100.0, 100.0), quick=False)
     wire = world.nodes[0].wire
@@ -252,6 +281,30 @@ async def test_a_higher_limit_holds_at_once() -> None:
     assert await world.take(0, 2) == 0
     world.limit = Limit(100.0, 100.0)
     assert await world.take(0, 2) == 2
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["answered", "lost"])
+async def test_a_limit_of_zero_holds_for_what_was_leased_and_asked_before(cut: bool) -> None:
+    world = World(1, Limit(100.0, 100.0))
+    await world.take(0, 30)
+    await world.take(0, 1)
+    wire = world.nodes[0].wire
+    wire.quick = False
+    await world.take(0, 100)
+    asked = len(world.nodes[0].waiting)
+    assert asked
+    world.limit = Limit(0.0, 100.0)
+    assert await world.take(0, 50) == 0
+    if cut:
+        wire.lose()
+        assert await world.settle() == 0
+    else:
+        await wire.arrive()
+        wire.return_()
+        assert await world.settle() <= asked
+    assert await world.take(0, 50) == 0
+    world.clock.now += 60.0
+    assert await world.take(0, 50) == 0
 
 
 async def test_who_went_away_takes_no_token() -> None:
@@ -446,5 +499,5 @@ def test_whatever_fails_there_is_a_limit(limit: Limit, steps: list[tuple[str, fl
 
 
 def test_its_numbers_are_what_the_bound_rests_on() -> None:
-    assert module.LIFE == 1.0
-    assert module.AHEAD < module.LIFE
+    assert LIFE == 1.0
+    assert AHEAD < LIFE
