@@ -123,6 +123,7 @@ async def _explained(stage: CompiledStage, expression: str, question: Question) 
     invocation.trace = _Trace(explanation, stop=question.answer is None and not question.call)
     try:
         await _authorize(operation, invocation, question.call)
+        await _admit(operation, invocation, question.call)
         if invocation.event_type is not EventType.DISCONNECT:  # nobody is left to be refused
             for check_event in operation.checks:
                 check_event(invocation)
@@ -154,7 +155,17 @@ async def _authorize(operation: Operation, invocation: Invocation, call: bool) -
         said = operation.authorize(invocation)
         identity = said if isinstance(said, Identity) else await said
         invocation.client.authorizer, invocation.client.claims = identity.context, identity.claims
+        invocation.client.identity, invocation.client.usage_key = identity.identity, identity.usage_key
         invocation.trace.note("identity", dict(identity.context))
+
+
+async def _admit(operation: Operation, invocation: Invocation, call: bool) -> None:
+    """Of a handshake: its API key, and limits, of which nothing is used; not where an authorizer may name the key."""
+    known = call or operation.authorize is None
+    if known and operation.admit is not None and invocation.event_type is EventType.CONNECT:
+        pending = operation.admit(invocation)
+        if pending is not None:
+            await pending
 
 
 def _conclude(

@@ -212,6 +212,23 @@ def test_a_handshake(tmp_path: Path) -> None:
     assert (refused[-1][1]["status"], refused[-1][1]["body"]) == (403, "no")
 
 
+def test_a_handshake_with_an_api_key(tmp_path: Path) -> None:
+    key = "k" * 20
+    definition = DEFINITION.replace("      $connect: {", "      $connect: {apiKeyRequired: true, ") + (
+        f"apiKeys: [{{name: app, value: {key}, usagePlans: [gold]}}]\n"
+        "usagePlans: {gold: {apiStages: [{apiId: chat, stage: dev}], quota: {limit: 1, period: DAY}}}\n"
+    )
+    asked = ("--connect", "--response-status", "200")
+    accepted = steps(tmp_path, *asked, "--header", f"x-api-key: {key}", definition=definition)
+    refused = steps(tmp_path, *asked, "--header", "x-api-key: other", code=1, definition=definition)
+
+    assert accepted[1] == ("usage plan", "app")
+    assert accepted[-1] == ("handshake", {"status": 101})
+    assert (refused[1][0], refused[1][1]["type"]) == ("error", "INVALID_API_KEY")
+    assert refused[-1][1]["status"] == 403
+    assert key not in json.dumps([accepted, refused])
+
+
 @pytest.mark.anyio
 async def test_called_it_goes_on_with_what_the_backend_answers(tmp_path: Path) -> None:
     async with backend() as running:

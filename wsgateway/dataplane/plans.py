@@ -138,7 +138,7 @@ class StagePlans:
             return None
         name, limit = found
         taken = self._buckets.bucket(name, limit).take()
-        return _now_or_later(taken, lambda: _throttled(grant, limit))
+        return None if taken is True else _unless(taken, _throttled(grant, limit))
 
     def _count(self, required: bool) -> Admit:
         meter_of = self._meters.meter
@@ -150,7 +150,7 @@ class StagePlans:
             if invocation.trace is not None:
                 invocation.trace.note("usage plan", grant.key)
             taken = meter_of((grant.plan, grant.key), grant.quota).take()
-            return _now_or_later(taken, lambda: _exhausted(grant))
+            return None if taken is True else _unless(taken, _exhausted(grant))
 
         return admit
 
@@ -169,17 +169,17 @@ def _limit(limit: RateLimit) -> Limit:
     return Limit(limit.rate_limit, limit.burst_limit)
 
 
-def _now_or_later(taken: bool | Awaitable[bool], refusal: Callable[[], Exception]) -> Awaitable[None] | None:
-    if taken is True:
-        return None
+def _unless(taken: bool | Awaitable[bool], refusal: Throttled) -> Awaitable[None]:
+    """Go on later, if then. *Raises* the refusal, at once or later."""
     if taken is False:
-        raise refusal()
+        raise refusal
+    assert not isinstance(taken, bool)
     return _later(taken, refusal)
 
 
-async def _later(taken: Awaitable[bool], refusal: Callable[[], Exception]) -> None:
+async def _later(taken: Awaitable[bool], refusal: Throttled) -> None:
     if not await taken:
-        raise refusal()
+        raise refusal
 
 
 def _throttled(grant: Grant, limit: Limit) -> Throttled:
