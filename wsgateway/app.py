@@ -40,6 +40,7 @@ from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.leases import Leases
 from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.node import Node
+from wsgateway.dataplane.rest import RestApis
 from wsgateway.dataplane.tickets import TicketsApi
 from wsgateway.dataplane.usage import UsagePage
 from wsgateway.dataplane.websocket import WebSocketApis
@@ -289,7 +290,7 @@ class _App:
         self._installation = installation = self._join(node, egress)
         proxies = TrustedProxies(settings.trusted_proxies)
         public = Listener(
-            handler=ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4"),
+            handler=RestApis(gateway, ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4")),
             upgrade=WebSocketApis(gateway).connect,
             report=self._unexpected,
             counters=self._counters,

@@ -165,7 +165,7 @@ class Deployments:
         await self._deploy(written, checked)
         self.valid, self.problems = True, ()
         event = "definition unchanged" if content == self._content else "definition deployed"
-        self._log(event, digest=self.digest, stages=len(checked.deployment.stages))
+        self._log(event, digest=self.digest, stages=len(checked.deployment.stages) + len(checked.deployment.rest))
         self._tell_rollback(digest, file)
         await self.archive.look()  # what is new is kept at once
 
@@ -269,10 +269,11 @@ class Deployments:
 
     def _limit(self, deployment: Deployment) -> None:
         """Hold the listener to the limits of all stages: which API a head is for is known only behind it."""
-        quotas = [stage.quotas for stage in deployment.stages.values()]
+        sockets = [stage.quotas for stage in deployment.stages.values()]
+        quotas = [*sockets, *(stage.quotas for stage in deployment.rest.values())]
         self._public.head_seconds = min(quota.handshake_seconds for quota in quotas)
         self._public.patience(stalled_write=max(quota.stalled_write for quota in quotas))
-        self._public.behind_bytes = max(quota.max_message_bytes for quota in quotas)
+        self._public.behind_bytes = max((quota.max_message_bytes for quota in sockets), default=1 << 20)
 
 
 def _content(loaded: Loaded) -> tuple[object, object]:

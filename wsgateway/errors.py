@@ -11,6 +11,7 @@ GatewayError                        a client sees it, in AWS's words
 │   ├── UnrecognizedClient          403  INVALID_SIGNATURE: signed with a key nobody here knows
 │   ├── InvalidSignature            403  INVALID_SIGNATURE: not what its key gives, for us and lately
 │   ├── ExpiredToken                403  EXPIRED_TOKEN: the session it is signed in is over
+│   ├── RequestTooLarge             413  REQUEST_TOO_LARGE: a request's body is over its API's limit
 │   ├── UnsupportedMediaType        415  UNSUPPORTED_MEDIA_TYPE: no template for it, and it may not be passed on
 │   ├── InvalidApiKey               403  INVALID_API_KEY: no API key that is good here
 │   └── Throttled                   429  THROTTLED: more than a limit lets in
@@ -155,6 +156,14 @@ class ExpiredToken(ClientFault):
     status = 403
     message = "The security token included in the request is expired"
     response_type = "EXPIRED_TOKEN"
+
+
+class RequestTooLarge(ClientFault):
+    """The body of a request is larger than its API takes."""
+
+    status = 413
+    message = "Request Too Long"
+    response_type = "REQUEST_TOO_LARGE"
 
 
 class UnsupportedMediaType(ClientFault):

@@ -110,7 +110,7 @@ async def explain(
         if question.call:
             await _open(backends, checked)
         stage = checked.deployment.stages[api_id, stage_name]
-        return await _explained(stage, loaded.definitions.apis[api_id].route_selection_expression, question)
+        return await _explained(stage, loaded.definitions.websocket_apis[api_id].route_selection_expression, question)
     finally:
         await backends.aclose()
 
@@ -207,12 +207,17 @@ def _unexpected(error: Exception) -> GatewayError:
 def _place(loaded: Loaded, question: Question) -> tuple[str, str]:
     """The API and stage that are meant. *Raises* StartError."""
     definitions = loaded.definitions
+    apis = definitions.websocket_apis
     api_id = question.api or definitions.default("WEBSOCKET")
+    if not apis or api_id in definitions.rest_apis:
+        raise StartError(
+            "explain shows messages of WebSocket APIs; what becomes of a request of a REST API, curl shows"
+        )
     if api_id is None:
-        raise StartError(f"there are several APIs; say which: --api {'|'.join(definitions.apis)}")
-    if api_id not in definitions.apis:
-        raise StartError(f"there is no API {shown(api_id)}{did_you_mean(api_id, definitions.apis)}")
-    stages = definitions.apis[api_id].stages
+        raise StartError(f"there are several APIs; say which: --api {'|'.join(apis)}")
+    if api_id not in apis:
+        raise StartError(f"there is no API {shown(api_id)}{did_you_mean(api_id, apis)}")
+    stages = apis[api_id].stages
     if question.stage is None and len(stages) > 1:
         raise StartError(f"API {api_id} has several stages; say which: --stage {'|'.join(stages)}")
     stage = question.stage or next(iter(stages))

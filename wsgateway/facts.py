@@ -48,6 +48,7 @@ def node_facts(
             "out": counters.compressed_payload_bytes_out,
         },
         pushes=_by_status(counters.pushes),
+        requests={(api, stage, str(status)): n for (api, stage, status), n in counters.requests.items()},
         message_errors=dict(counters.route_errors),
         failures=backends.upstream.failures() | {"refused": sum(kind.refused for kind in backends.types.values())},
         publishes=dict(backends.brokers.results),

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from binascii import b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from hashlib import blake2s
 from os import urandom
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qsl
 
-from wsgateway.messages import HttpRequest, Message
+from wsgateway.messages import Header, HttpRequest, Message
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -27,6 +27,8 @@ class EventType(Enum):
     CONNECT = "CONNECT"
     MESSAGE = "MESSAGE"
     DISCONNECT = "DISCONNECT"
+    REQUEST = "REQUEST"
+    """A request of a REST API; AWS has no word for it."""
 
 
 class _Randomness:
@@ -133,9 +135,24 @@ NOBODY: Mapping[str, Any] = {}
 """What is known of a client that nobody has asked who it is."""
 
 
-def is_context(name: str) -> bool:
-    """Whether there is a `$context.NAME`; what an authorizer says of a client has names of its own."""
-    return name in CONTEXT or name.startswith("authorizer.")
+Variable = Callable[["Invocation"], str | int | None]
+
+
+class Variables(dict[str, Variable]):
+    """The variables that one kind of event has, by what stands behind `$context.`."""
+
+    def __init__(self, variables: Mapping[str, Variable]) -> None:
+        super().__init__(variables)
+        self.groups: dict[str, dict[str, Variable]] = {}
+        """`identity.sourceIp` and its like, by what stands before the dot."""
+        for name, variable in variables.items():
+            group, dot, rest = name.partition(".")
+            if dot:
+                self.groups.setdefault(group, {})[rest] = variable
+
+    def has(self, name: str) -> bool:
+        """Whether there is a `$context.NAME`; what an authorizer says of a client has names of its own."""
+        return name in self or name.startswith("authorizer.")
 
 
 class Client:
@@ -209,6 +226,9 @@ class Client:
 
 class Invocation:
     """One event of one connection: CONNECT (with its `request`), MESSAGE (with its `message`) or DISCONNECT."""
+
+    variables: ClassVar[Variables]
+    """What `$context` has."""
 
     __slots__ = (
         "_epoch",
@@ -307,7 +327,7 @@ class Invocation:
 
     def context(self, name: str) -> str | None:
         """`$context.NAME` as text, or None where this event has no such variable."""
-        variable = CONTEXT.get(name)
+        variable = self.variables.get(name)
         if variable is None:
             return self._of_authorizer(name) if name.startswith("authorizer.") else None
         value = variable(self)
@@ -334,9 +354,17 @@ class Invocation:
         wanted = name.lower().encode("latin-1", "replace")
         return [header_text(value) for key, value in self.request.headers if key.lower() == wanted]
 
+    def headers(self) -> Sequence[Header]:
+        """The headers of the handshake."""
+        return () if self.request is None else self.request.headers
+
     def path_parameter(self, name: str) -> str | None:
         """None: the path of a WebSocket request has no parameters."""
         return None
+
+    def all_path_parameters(self) -> dict[str, str]:
+        """All there are, by name."""
+        return {}
 
     def querystring(self, name: str) -> list[str]:
         """All values of a query parameter of the handshake, in order, decoded."""
@@ -356,25 +384,29 @@ def _of_identity(name: str) -> Callable[[Invocation], str | None]:
     return lambda i: i.client.identity.get(name)
 
 
-CONTEXT: dict[str, Callable[[Invocation], str | int | None]] = {
-    "apiId": lambda i: i.client.api_id,
-    "stage": lambda i: i.client.stage,
-    "domainName": lambda i: i.client.domain_name,
-    "domainPrefix": lambda i: i.client.domain_name.partition(".")[0],
-    "routeKey": lambda i: i.route_key,
-    "eventType": lambda i: i.event_type.value,
-    "messageDirection": lambda i: "IN",
-    "connectionId": lambda i: i.client.connection_id,
-    "connectedAt": lambda i: i.client.connected_at,
-    "messageId": lambda i: i.message_id if i.event_type is EventType.MESSAGE else None,
-    "requestId": lambda i: i.request_id,
-    "extendedRequestId": lambda i: i.request_id,
-    "requestTime": lambda i: request_time(i.epoch),
-    "requestTimeEpoch": lambda i: i.epoch,
-    "disconnectStatusCode": lambda i: i.status_code if i.event_type is EventType.DISCONNECT else None,
-    "disconnectReason": lambda i: i.reason if i.event_type is EventType.DISCONNECT else None,
-    "error.validationErrorString": lambda i: i.validation_error,
-    "identity.sourceIp": lambda i: i.client.source_ip,
-    "identity.userAgent": lambda i: i.client.user_agent,
-    "callbackUrl": lambda i: i.client.callback_url,  # ours: always directly usable
-} | {f"identity.{name}": _of_identity(name) for name in IDENTITY}
+CONTEXT = Variables(
+    {
+        "apiId": lambda i: i.client.api_id,
+        "stage": lambda i: i.client.stage,
+        "domainName": lambda i: i.client.domain_name,
+        "domainPrefix": lambda i: i.client.domain_name.partition(".")[0],
+        "routeKey": lambda i: i.route_key,
+        "eventType": lambda i: i.event_type.value,
+        "messageDirection": lambda i: "IN",
+        "connectionId": lambda i: i.client.connection_id,
+        "connectedAt": lambda i: i.client.connected_at,
+        "messageId": lambda i: i.message_id if i.event_type is EventType.MESSAGE else None,
+        "requestId": lambda i: i.request_id,
+        "extendedRequestId": lambda i: i.request_id,
+        "requestTime": lambda i: request_time(i.epoch),
+        "requestTimeEpoch": lambda i: i.epoch,
+        "disconnectStatusCode": lambda i: i.status_code if i.event_type is EventType.DISCONNECT else None,
+        "disconnectReason": lambda i: i.reason if i.event_type is EventType.DISCONNECT else None,
+        "error.validationErrorString": lambda i: i.validation_error,
+        "identity.sourceIp": lambda i: i.client.source_ip,
+        "identity.userAgent": lambda i: i.client.user_agent,
+        "callbackUrl": lambda i: i.client.callback_url,  # ours: always directly usable
+    }
+    | {f"identity.{name}": _of_identity(name) for name in IDENTITY}
+)
+Invocation.variables = CONTEXT

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, RegionOption, print_rows
 
 if TYPE_CHECKING:
+    from wsgateway.model.integration import Integration
     from wsgateway.model.websocket import Route
 
 
 def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, region: RegionOption = None) -> None:
-    """Show what each route of each stage of FILE calls, and who decides who may connect."""
+    """Show what each route, and each method, of each stage of FILE calls, and who decides who may."""
     from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
-    from wsgateway.model.uri import expand
 
     loaded = load(file, os.environ)
     asyncio.run(check_definitions(loaded, os.environ, region))
@@ -25,25 +26,22 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
     for name, domain in loaded.definitions.domains.items():
         for key, mapping in domain.mappings.items():
             reached.setdefault((mapping.api, mapping.stage), []).append(f"{name}/{key}".rstrip("/"))
-    for api_id, api in loaded.definitions.apis.items():
+    for api_id, api in loaded.definitions.websocket_apis.items():
         for stage_name, stage in api.stages.items():
             for key, route in api.routes.items():
-                integration = api.integration_of(route)
-                uri = integration.integration_uri if integration is not None else None
-                link = integration.connection_id if integration is not None else None
-                target = expand(uri or "-", stage.stage_variables)
-                rows.append(
-                    {
-                        "api": api_id,
-                        "stage": stage_name,
-                        "route": key,
-                        "replies": "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no",
-                        "authorizer": _authorizer(route),
-                        "integration": integration.integration_type if integration is not None else "-",
-                        "target": target if link is None else f"{target} via {expand(link, stage.stage_variables)}",
-                        "domains": ", ".join(reached.get((api_id, stage_name), ["-"])),
-                    }
-                )
+                replies = "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no"
+                row = {"api": api_id, "stage": stage_name, "route": key, "replies": replies}
+                row["authorizer"] = _authorizer(route)
+                rows.append(row | _target(api.integration_of(route), stage.stage_variables))
+    for api_id, rest in loaded.definitions.rest_apis.items():
+        for stage_name, rest_stage in rest.stages.items():
+            for path, methods in rest.paths.items():
+                for verb, method in methods.items():
+                    row = {"api": api_id, "stage": stage_name, "route": f"{verb} {path}", "replies": "yes"}
+                    row["authorizer"] = "-"
+                    rows.append(row | _target(rest.integration_of(method).common, rest_stage.variables))
+    for each in rows:
+        each["domains"] = ", ".join(reached.get((str(each["api"]), str(each["stage"])), ["-"]))
     print_rows(rows, output)
 
 
@@ -52,3 +50,14 @@ def _authorizer(route: Route) -> str:
     if route.authorizer_name is not None:
         return route.authorizer_name
     return "AWS_IAM" if route.authorization_type == "AWS_IAM" else "-"
+
+
+def _target(integration: Integration | None, variables: Mapping[str, str]) -> dict[str, object]:
+    """What is called, with a stage's variables."""
+    from wsgateway.model.uri import expand
+
+    if integration is None:
+        return {"integration": "-", "target": "-"}
+    target, link = expand(integration.integration_uri or "-", variables), integration.connection_id
+    via = "" if link is None else f" via {expand(link, variables)}"
+    return {"integration": integration.integration_type, "target": target + via}

@@ -17,5 +17,5 @@ def validate(file: File = DEFAULT_FILE, region: RegionOption = None) -> None:
     deployment, remarks = asyncio.run(check_definitions(load(file, os.environ), os.environ, region))
     for remark in remarks:
         print(f"warning: {remark}", file=sys.stderr)
-    apis = len({api_id for api_id, _ in deployment.stages})
-    print(f"{file}: valid; APIs: {apis}, stages: {len(deployment.stages)}")
+    stages = [*deployment.stages, *deployment.rest]
+    print(f"{file}: valid; APIs: {len({api_id for api_id, _ in stages})}, stages: {len(stages)}")

@@ -23,6 +23,8 @@ from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.origins import compile_origins
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.renewal import check_refresh, renewal, renewed, takes_tickets, token_reader
+from wsgateway.dataplane.rest import CompiledRestStage
+from wsgateway.dataplane.rest_compile import check_rest, compile_rest, uses_of
 from wsgateway.dataplane.secrets import secrets_of
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, model_check, models_of
@@ -36,6 +38,7 @@ from wsgateway.model.explain import in_words
 from wsgateway.model.integration import Integration
 from wsgateway.model.loader import Loaded
 from wsgateway.model.quotas import Quotas
+from wsgateway.model.rest import RestApi
 from wsgateway.model.stage import Stage
 from wsgateway.model.throttle import OnLimit
 from wsgateway.model.usage_plan import UsagePlan
@@ -126,6 +129,9 @@ class Deployment:
     """Every authorizer at every place where it decides."""
     usage_plans: Mapping[str, UsagePlan] = field(default_factory=dict)
     """What API keys are good for, by the plan's name."""
+    rest: Mapping[tuple[str, str], CompiledRestStage] = field(default_factory=dict)
+    """Stages of REST APIs."""
+    rest_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))
 
     def uses_of(self, integration_type: str) -> list[tuple[Integration, Site]]:
         """The uses of integrations of one type, by AWS's name."""
@@ -148,7 +154,15 @@ def compile_deployment(
     stages: dict[tuple[str, str], CompiledStage] = {}
     uses: list[tuple[Integration, Site]] = []
     authorized: list[Use] = []
-    for api_id, api in definitions.apis.items():
+    rest: dict[tuple[str, str], CompiledRestStage] = {}
+    for api_id, rest_api in definitions.rest_apis.items():
+        found = list(check_rest(api_id, rest_api, types, definitions))
+        problems.extend(found)
+        if not found:
+            uses.extend(uses_of(api_id, rest_api, definitions))
+            for name in rest_api.stages:
+                rest[api_id, name] = compile_rest(api_id, rest_api, name, types, definitions)
+    for api_id, api in definitions.websocket_apis.items():
         models = models_of(api_id, api)
         found = list(_check(api_id, api, models, types, authorizers, definitions))
         problems.extend(found)
@@ -164,14 +178,32 @@ def compile_deployment(
         unique = {(problem.path, problem.text): problem for problem in problems}
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
         raise DefinitionError(located)
-    names = {api_id: frozenset(api.stages) for api_id, api in definitions.apis.items()}
+    return Deployment(
+        stages,
+        _endpoints(definitions, definitions.websocket_apis, "WEBSOCKET"),
+        loaded.digest,
+        tuple(uses),
+        tuple(authorized),
+        definitions.plans,
+        rest,
+        _endpoints(definitions, definitions.rest_apis, "REST"),
+    )
+
+
+def _endpoints(
+    definitions: Definitions, apis: Mapping[str, WebSocketApi] | Mapping[str, RestApi], protocol: str
+) -> Endpoints:
+    """How requests find the APIs of one protocol."""
     domains = {
-        name: {key: (mapping.api, mapping.stage) for key, mapping in domain.mappings.items()}
+        name: {key: (mapping.api, mapping.stage) for key, mapping in domain.mappings.items() if mapping.api in apis}
         for name, domain in definitions.domains.items()
     }
-    domains_only = frozenset(api_id for api_id, api in definitions.apis.items() if api.disable_execute_api_endpoint)
-    endpoints = Endpoints(names, definitions.default("WEBSOCKET"), domains, domains_only)
-    return Deployment(stages, endpoints, loaded.digest, tuple(uses), tuple(authorized), definitions.plans)
+    return Endpoints(
+        {api_id: frozenset(api.stages) for api_id, api in apis.items()},
+        definitions.default(protocol),
+        {name: mappings for name, mappings in domains.items() if mappings},
+        frozenset(api_id for api_id, api in apis.items() if api.disable_execute_api_endpoint),
+    )
 
 
 def _check(

@@ -40,6 +40,8 @@ class Place:
     by_host: bool = field(default=False, compare=False)
     """Whether the Host chose the API, so that under another Host the same path means another one."""
     closed: bool = False
+    tail: tuple[str, ...] = field(default=(), compare=False)
+    """What is left of the path, its segments as they came, with empty ones."""
     base: str = field(default="", compare=False)
     """The path of callback URLs on the same Host, up to `/@connections`."""
 
@@ -140,7 +142,8 @@ class Endpoints:
             raise AccessDenied(f"no API mapping of the domain {domain} answers to this path")
         (api_id, stage), length = found
         base = "".join(f"/{segment}" for segment in segments[:length])
-        return Place(api_id, stage, _rest(decoded[length:]), domain=domain, by_host=True, base=base)
+        tail = tuple(segments[length:])
+        return Place(api_id, stage, _rest(decoded[length:]), domain=domain, by_host=True, tail=tail, base=base)
 
     def _by_stage(self, host: str, segments: list[str]) -> Place:
         prefix = ""
@@ -166,7 +169,7 @@ class Endpoints:
             known = ", ".join(sorted(stages))
             raise AccessDenied(f"API {api_id} has no stage {stage!r}; its stages: {known}")
         rest = _rest(tuple(map(unquote, segments[1:])))
-        return Place(api_id, stage, rest, prefix, by_host=by_host, base=f"{prefix}/{stage}")
+        return Place(api_id, stage, rest, prefix, by_host=by_host, tail=tuple(segments[1:]), base=f"{prefix}/{stage}")
 
 
 def _rest(segments: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from wsgateway.dataplane.admission import Admission
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.disconnects import Disconnects
+from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wsgateway.dataplane.compile import StageRef
-    from wsgateway.dataplane.endpoint import Endpoints, Place
+    from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.ledger import Ledger
     from wsgateway.dataplane.relay import Relay
+    from wsgateway.dataplane.rest import CompiledRestStage
     from wsgateway.invocation import Client, Invocation
     from wsgateway.messages import HttpRequest
     from wsgateway.model.usage_plan import UsagePlan
@@ -51,6 +53,7 @@ class Gateway:
     log: Log
     stages: Mapping[tuple[str, str], StageRef]
     endpoints: Endpoints
+    """Of WebSocket APIs."""
     callback_url: Callable[[HttpRequest, Place], tuple[str, str]]
     """`(domainName, base of callback URLs)` of a request that means this place."""
     show_reasons: bool
@@ -75,6 +78,9 @@ class Gateway:
     closing: int = 0
     """Closed connections whose $disconnect has not begun."""
     tails: Tails = field(default_factory=Tails)
+    rest: Mapping[tuple[str, str], CompiledRestStage] = field(default_factory=dict)
+    """Stages of REST APIs; changes as a whole, by `Node.deploy`, as `rest_endpoints` does."""
+    rest_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))
     relay: Relay | None = None
     """Calls the nodes that hold the connections that are not here; None where there is no other node."""
     buckets: Buckets = field(default_factory=lambda: Buckets(monotonic))

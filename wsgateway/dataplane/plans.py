@@ -52,7 +52,7 @@ class StagePlans:
     def __init__(
         self, definitions: Definitions, api_id: str, stage_name: str, buckets: Buckets, meters: Meters
     ) -> None:
-        self._api = definitions.apis[api_id]
+        self._api = definitions.websocket_apis[api_id]
         self._buckets = buckets
         self._meters = meters
         self._names = {key.digest: key.name for key in definitions.api_keys}

@@ -38,7 +38,7 @@ class Throttle:
     """The limits of one stage."""
 
     def __init__(self, buckets: Buckets, definitions: Definitions, api_id: str, stage_name: str) -> None:
-        api = definitions.apis[api_id]
+        api = definitions.websocket_apis[api_id]
         self._buckets = buckets
         self._place = (api_id, stage_name)
         self._stage: Stage = api.stages[stage_name]

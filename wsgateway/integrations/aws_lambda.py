@@ -18,9 +18,12 @@ from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
 from wsgateway.integrations.lambda_place import check_target, check_variables, endpoint_of, is_remote, target_of
 from wsgateway.integrations.lambda_remote import Counts, RemoteFunction
+from wsgateway.integrations.lambda_rest import decoded, request_answer, request_event
 from wsgateway.integrations.lambda_target import Target
+from wsgateway.integrations.mapping import then
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointResponse
+from wsgateway.method_request import MethodRequest
 
 FUNCTION_ERROR = "function-error"
 """The failure of a function that ran, and that the integration can't answer with."""
@@ -77,7 +80,8 @@ class AwsProxy:
             call = partial(function.invoke, seconds=seconds)
         if gate is not None:
             call = _gated(call, gate, target)
-        return self._resilience.around(call, integration, site, seconds=seconds)
+        attempt = self._resilience.around(call, integration, site, seconds=seconds)
+        return _of_client(attempt, site) if site.rest else attempt
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {self._origin(integration, site) for integration, site in uses if is_remote(integration, site)}
@@ -102,6 +106,16 @@ class AwsProxy:
         return self._access.origin(endpoint_of(self._access, target_of(integration, site)), site)
 
 
+def _of_client(attempt: Attempt, site: Site) -> Call:
+    """`attempt` of a REST API, its answer as the client accepts it."""
+
+    def call(invocation: Invocation) -> Future[EndpointResponse]:
+        assert isinstance(invocation, MethodRequest)  # those of REST APIs are
+        return then(attempt(invocation), partial(decoded, invocation, site.binary_media_types))
+
+    return call
+
+
 def _gated(call: Attempt, gate: Gate, target: Target) -> Attempt:
     """`call` where the gate has room."""
 
@@ -121,7 +135,7 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
     loop = get_running_loop()
 
     def call(invocation: Invocation, seconds: float = seconds) -> Future[EndpointResponse]:
-        payload = event(invocation, ours=ours)
+        payload = request_event(invocation) if isinstance(invocation, MethodRequest) else event(invocation, ours=ours)
         if invocation.trace is not None:
             invocation.trace.note("endpoint request", {"function": target.shown, "body": payload})
         try:
@@ -177,7 +191,10 @@ def _meaning(result: FunctionResult, *, name: str, site: Site) -> EndpointRespon
         said = result.payload[:500].decode("utf-8", "replace")
         raise BadGateway(f"function {name} failed: {said}", transient=False, failure=FUNCTION_ERROR)
     try:
-        response = answer(result.payload, event_type=site.event_type, two_way=site.two_way)
+        if site.rest:
+            response = request_answer(result.payload)
+        else:
+            response = answer(result.payload, event_type=site.event_type, two_way=site.two_way)
     except BadGateway as error:
         raise BadGateway(f"function {name}: {error.reason}", transient=False, failure=FUNCTION_ERROR) from error
     if response.body is not None and len(response.body) > site.max_answer_bytes:

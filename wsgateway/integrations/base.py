@@ -9,14 +9,16 @@ from functools import partial
 from typing import Protocol
 
 from wsgateway.errors import Problem
-from wsgateway.invocation import EventType, Invocation, Trace
+from wsgateway.invocation import CONTEXT, EventType, Invocation, Trace, Variables
 from wsgateway.messages import EndpointResponse
+from wsgateway.method_request import MethodRequest
 from wsgateway.model.base import Path
 from wsgateway.model.integration import Integration
 from wsgateway.model.links import VpcLink
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.role import Role
 from wsgateway.model.websocket import BinaryMessageFormat
+from wsgateway.templates.parameters import METHOD_REQUEST, ROUTE_REQUEST, Side
 from wsgateway.upstream.origin import Origin
 
 Call = Callable[[Invocation], EndpointResponse | Awaitable[EndpointResponse]]
@@ -45,6 +47,26 @@ class Site:
     """Whose keys stand for roles, by ARN; of the same definitions."""
     vpc_links: Mapping[str, VpcLink] = field(default_factory=dict)
     """The VPC links of the same definitions."""
+
+    account_id: str = ""
+    """Of a REST API: whose ARNs are ours."""
+    binary_media_types: tuple[str, ...] = ()
+    """Of a REST API: media types whose bodies are bytes."""
+
+    @property
+    def rest(self) -> bool:
+        """Whether it is a method of a REST API, not a route."""
+        return self.event_type is EventType.REQUEST
+
+    @property
+    def variables(self) -> Variables:
+        """What `$context` has there."""
+        return MethodRequest.variables if self.rest else CONTEXT
+
+    @property
+    def request_side(self) -> Side:
+        """How the integration's `requestParameters` are written."""
+        return METHOD_REQUEST if self.rest else ROUTE_REQUEST
 
     @property
     def max_answer_bytes(self) -> int:

@@ -15,6 +15,7 @@ from wsgateway.integrations.parameters import SLOT, one
 
 if TYPE_CHECKING:
     from wsgateway.integrations.base import Site
+    from wsgateway.invocation import Invocation
     from wsgateway.messages import Header
     from wsgateway.templates.parameters import Value
 
@@ -24,6 +25,9 @@ BINARY = b"Content-Type: application/octet-stream\r\n"
 # Whoever decodes such a value before resolving the path would step out of its segment (RFC 3986 §5.2.4, CWE-22).
 _leaves = re.compile(r"(?:^|/)\.{1,2}(?:/|$)|[\\\0]").search
 _dots = re.compile(r"\.{1,2}").fullmatch
+
+_AS_SENT = "/%!$&'()*+,;=:@~"
+"""What stands in a path as its client wrote it (RFC 3986 §3.3)."""
 
 _NOTHING: Mapping[str, Value] = {}
 
@@ -35,9 +39,12 @@ class RequestTarget:
     believes is not for the client to choose.
     """
 
-    def __init__(self, path: str, query: str, mapped: Iterable[str] = ()) -> None:
-        """`mapped` are the query parameters that mappings set."""
+    def __init__(
+        self, path: str, query: str, mapped: Iterable[str] = (), *, greedy: Collection[str] = frozenset()
+    ) -> None:
+        """`mapped` are the query parameters that mappings set, `greedy` the slots that take several segments."""
         self._path = path
+        self._greedy = greedy
         self._mapped = frozenset(mapped)
         self._query = self._unmapped(query, self._mapped)
 
@@ -60,7 +67,7 @@ class RequestTarget:
         """
         text = self._path
         if path:
-            text = SLOT.sub(lambda slot: _fill(slot, path), text)
+            text = SLOT.sub(lambda slot: _fill(slot, path, self._greedy), text)
             if any(_dots(segment) for segment in text.split("/")):
                 raise UnsafeHeader("path parameters fill a segment with dots alone")
         mapped, own = self._mapped, self._query
@@ -85,14 +92,14 @@ class RequestTarget:
         return (f"{path}?{query}" if query else path).encode("ascii")
 
 
-def _fill(slot: re.Match[str], values: Mapping[str, Value]) -> str:
+def _fill(slot: re.Match[str], values: Mapping[str, Value], greedy: Collection[str]) -> str:
     name: str = slot[1]
     if name not in values:
         return slot[0]
     text = one(values[name])
     if _leaves(text) is not None:
         raise UnsafeHeader(f"the value of path parameter {name} holds a dot segment, a backslash or NUL")
-    return quote(text, safe="")
+    return quote(text, safe=_AS_SENT if name in greedy else "")
 
 
 def default_headers(site: Site) -> list[Header]:
@@ -103,6 +110,12 @@ def default_headers(site: Site) -> list[Header]:
         (b"X-Amzn-Apigateway-Api-Id", site.api_id.encode()),
         (b"Connection", b"keep-alive"),
     ]
+
+
+def client_type(invocation: Invocation) -> bytes:
+    """The line that says what a request's body is, as its client did. *Raises* UnsafeHeader."""
+    found = None if invocation.request is None else invocation.request.header(b"content-type")
+    return TEXT if found is None else field(b"Content-Type", found)
 
 
 def header_lines(name: bytes, value: Value) -> Iterator[bytes]:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from wsgateway.headers import REMOVED_AFTER_MAPPING, Backend
 from wsgateway.http1 import UnsafeHeader, field, fields, request_line
 from wsgateway.integrations.base import noted
-from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers
-from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of
+from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, client_type, default_headers
+from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses
+from wsgateway.integrations.parameters import greedy_slots
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest
 from wsgateway.templates.parameters import parse_target
@@ -50,17 +51,17 @@ class Http(HttpBackend):
         give = compile_responses(integration, site)
         head = _head(integration, site, method)
         send = self._sender(integration, site, method, partial(partial, _given, give) if give.heard else None)
-        bodiless = method in BODILESS
+        verb = verb_of(method)
 
         def call(invocation: Invocation) -> Future[EndpointResponse]:
             request = ask(invocation)
-            body = b"" if bodiless else request.body
+            body = b"" if verb(invocation) in BODILESS else request.body
             try:
                 top = head(request, invocation)
             except (UnsafeHeader, UnicodeEncodeError) as error:
                 raise unsendable(error) from error
             if invocation.trace is not None:
-                invocation.trace.note("endpoint request", EndpointRequest(top, body, method))
+                invocation.trace.note("endpoint request", EndpointRequest(top, body, verb(invocation)))
             answer = send(invocation, top, body)
             return answer if give.heard else noted(invocation, answer)
 
@@ -76,12 +77,15 @@ def _given(give: ResponseMapping, invocation: Invocation, answer: EndpointRespon
 def _head(integration: Integration, site: Site, method: str) -> Callable[[MappedRequest, Invocation], bytes]:
     """What writes the heads of an integration's requests. All but what is mapped and the trace id is written here."""
     uri = uri_of(integration, site)
-    mapped = [parse_target(key) for key in integration.request_parameters]
-    target = RequestTarget(uri.path or "/", uri.query, [to.name for to in mapped if to.place == "querystring"])
+    mapped = [parse_target(key, site.request_side) for key in integration.request_parameters]
+    queries = [to.name for to in mapped if to.place == "querystring"]
+    target = RequestTarget(uri.path or "/", uri.query, queries, greedy=greedy_slots(integration, site))
     host = field(b"Host", uri.netloc.rpartition("@")[2].encode())
-    plain = request_line(method.encode(), target.plain()) + host
-    bodiless = method in BODILESS
+    verb = verb_of(method)
+    plain = None if method == "ANY" else request_line(method.encode(), target.plain()) + host
     defaults = default_headers(site)
+
+    rest = site.rest
 
     def own(names: Collection[str]) -> bytes:
         return fields([header for header in defaults if header[0].decode().lower() not in names])
@@ -94,10 +98,11 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
 
     def build(request: MappedRequest, invocation: Invocation) -> bytes:
         query, path, headers = request.query, request.path, request.headers
+        sent = verb(invocation)
         if query or path:
-            parts = [request_line(method.encode(), target.render(query, path, over={name for name, _ in query})), host]
+            parts = [request_line(sent.encode(), target.render(query, path, over={name for name, _ in query})), host]
         else:
-            parts = [plain]
+            parts = [plain or request_line(sent.encode(), target.plain()) + host]
         if request.as_mapped and plainly_sent:
             parts.append(usual_own)
             typed = usually_typed
@@ -111,8 +116,8 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
             parts += [
                 field(name.encode(), value.encode()) for name, value in headers if name.lower().encode() not in _REMOVED
             ]
-        if request.body and not bodiless and not typed:
-            parts.append(BINARY if request.binary else TEXT)
+        if request.body and sent not in BODILESS and not typed:
+            parts.append(client_type(invocation) if rest else BINARY if request.binary else TEXT)
         handshake = invocation.request
         trace = None if handshake is None else handshake.header(b"x-amzn-trace-id")
         if trace is None:

@@ -13,6 +13,7 @@ from wsgateway.integrations.mapping import Mapped, then
 from wsgateway.integrations.vpc_link import backend_of, check_link, origins_of, tls_of
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointRequest
+from wsgateway.method_request import MethodRequest
 from wsgateway.model.uri import expand, uri_fault, variables
 from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.tls import machine_fault
@@ -71,11 +72,13 @@ class HttpBackend:
         timeout = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000
         most = site.max_answer_bytes
+        verb, fixed = verb_of(method), method != "ANY"
 
         def send(
             invocation: Invocation, head: bytes, body: bytes, seconds: float = seconds
         ) -> Future[EndpointResponse]:
-            return backend.send(EndpointRequest(head, body, method), seconds, max_body=most, gate=gate)
+            request = EndpointRequest(head, body, method if fixed else verb(invocation))
+            return backend.send(request, seconds, max_body=most, gate=gate)
 
         attempt = self._resilience.around(send, integration, site, seconds=seconds)
         if use is None:
@@ -86,7 +89,7 @@ class HttpBackend:
         def send_mapped(invocation: Invocation, head: bytes, body: bytes) -> Future[EndpointResponse]:
             exchange = Mapped(loop=backend.loop)
             exchange.use = use(invocation)
-            request = EndpointRequest(head, body, method)
+            request = EndpointRequest(head, body, method if fixed else verb(invocation))
             return backend.send(request, seconds, max_body=most, gate=gate, exchange=exchange)
 
         return send_mapped
@@ -111,11 +114,20 @@ def uri_of(integration: Integration, site: Site) -> SplitResult:
 
 
 def method_of(integration: Integration, site: Site) -> str:
-    """The HTTP method. AWS leaves `ANY` open for events that have no verb of their own; a message is posted."""
+    """The HTTP method; `ANY` at a method of a REST API, where it is the client's. AWS leaves `ANY` open for events that
+    have no verb of their own; a message is posted.
+    """
     method = integration.integration_method
-    if method == "ANY":
+    if method == "ANY" and not site.rest:
         return "GET" if site.event_type is EventType.CONNECT else "POST"
     return method
+
+
+def verb_of(method: str) -> Callable[[Invocation], str]:
+    """What gives the method of an event's request; `method` as `method_of` gives it."""
+    if method != "ANY":
+        return lambda invocation: method
+    return lambda invocation: invocation.http_method if isinstance(invocation, MethodRequest) else method
 
 
 def unsendable(error: UnsafeHeader | UnicodeEncodeError) -> ApiConfigurationError:

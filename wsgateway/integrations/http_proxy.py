@@ -13,8 +13,8 @@ from wsgateway.headers import proxied
 from wsgateway.http1 import UnsafeHeader, field, request_line
 from wsgateway.integrations.base import noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers, header_lines
-from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of
-from wsgateway.integrations.parameters import check_parameters, compile_parameters, each
+from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
+from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.messages import EndpointRequest
 
@@ -43,15 +43,17 @@ class HttpProxy(HttpBackend):
         uri = uri_of(integration, site)
         method = method_of(integration, site)
         mappings = compile_parameters(integration, site)
-        head = _connect_head if site.event_type is EventType.CONNECT else _event_head
-        build = head(
-            method.encode(),
+        heads = {EventType.CONNECT: _client_head, EventType.REQUEST: _client_head}
+        build = heads.get(site.event_type, _event_head)(
+            method,
             uri.netloc.rpartition("@")[2].encode(),
-            _Target(uri.path or "/", uri.query, mappings),
+            _Target(integration, site, mappings),
             [(target.name.encode(), read) for target, read in mappings if target.place == "header"],
             site,
         )
-        return _call(build, self._sender(integration, site, method), method in BODILESS)
+        # A REST API's request goes on as it came; AWS sends no message with a method that has no body.
+        bodiless = not site.rest and method in BODILESS
+        return _call(build, self._sender(integration, site, method), bodiless)
 
     def asking(self, integration: Integration, site: Site) -> Ask:
         """What posts JSON of the caller's."""
@@ -71,7 +73,7 @@ class HttpProxy(HttpBackend):
 def _call(build: Callable[[Invocation], bytes], send: Send, bodiless: bool) -> Call:
     def call(invocation: Invocation) -> Future[EndpointResponse]:
         message = invocation.message
-        body = b"" if message is None or bodiless else message.data
+        body = b"" if bodiless else invocation.body() if message is None else message.data
         try:
             head = build(invocation)
         except (UnsafeHeader, UnicodeEncodeError) as error:
@@ -87,10 +89,15 @@ def _call(build: Callable[[Invocation], bytes], send: Send, bodiless: bool) -> C
 class _Target:
     """The request target: static where nothing is mapped into it."""
 
-    def __init__(self, path: str, query: str, mappings: list[tuple[Target, Reader]]) -> None:
+    def __init__(self, integration: Integration, site: Site, mappings: list[tuple[Target, Reader]]) -> None:
+        uri = uri_of(integration, site)
         self._paths = [(target.name, read) for target, read in mappings if target.place == "path"]
         self._queries = [(target.name, read) for target, read in mappings if target.place == "querystring"]
-        self._target = RequestTarget(path, query, [name for name, _ in self._queries])
+        replacing = (
+            [] if site.rest else [name for name, _ in self._queries]
+        )  # REST: beside what the client has of that name
+        greedy = greedy_slots(integration, site)
+        self._target = RequestTarget(uri.path or "/", uri.query, replacing, greedy=greedy)
 
     @property
     def static(self) -> bytes | None:
@@ -104,14 +111,15 @@ class _Target:
 
 
 def _event_head(
-    method: bytes, host: bytes, target: _Target, mapped: list[tuple[bytes, Reader]], site: Site
+    verb: str, host: bytes, target: _Target, mapped: list[tuple[bytes, Reader]], site: Site
 ) -> Callable[[Invocation], bytes]:
     """Heads for messages and $disconnect: the gateway's headers and the mapped ones."""
     names = {name.lower() for name, _ in mapped}
     own: list[Header] = [(b"Host", host)]
     own += [header for header in default_headers(site) if header[0].lower() not in names]
     static = b"".join([field(name, value) for name, value in own])
-    typed = b"content-type" in names or method.decode() in BODILESS
+    method = verb.encode()
+    typed = b"content-type" in names or verb in BODILESS
     fixed = target.static
     first = None if fixed is None else request_line(method, fixed) + static
 
@@ -141,11 +149,12 @@ def _event_head(
     return build
 
 
-def _connect_head(
-    method: bytes, host: bytes, target: _Target, mapped: list[tuple[bytes, Reader]], site: Site
+def _client_head(
+    method: str, host: bytes, target: _Target, mapped: list[tuple[bytes, Reader]], site: Site
 ) -> Callable[[Invocation], bytes]:
-    """Heads for $connect: the client's headers and query too; mapped headers overwrite the client's."""
+    """Heads for $connect and REST: the client's headers and query too; mapped headers overwrite the client's."""
     names = {name.lower() for name, _ in mapped}
+    verb = verb_of(method)
     defaults = default_headers(site)
     clients = _forwarded(names)
 
@@ -154,7 +163,8 @@ def _connect_head(
         assert request is not None  # a CONNECT event is a request
         forwarded = [(name, value) for name, value in proxied(request.headers) if name.lower() not in names]
         present = names.union([name.lower() for name, _ in forwarded])
-        parts = [request_line(method, target.render(invocation, request.target.partition("?")[2]))]
+        query = request.target.partition("?")[2]
+        parts = [request_line(verb(invocation).encode(), target.render(invocation, query))]
         parts.append(field(b"Host", host))
         parts += [field(name, value) for name, value in forwarded]
         parts += [field(name, value) for name, value in defaults if name.lower() not in present]

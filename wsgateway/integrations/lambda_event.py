@@ -25,7 +25,7 @@ from wsgateway.messages import EndpointResponse, Header, HttpRequest
 
 
 def event(invocation: Invocation, *, ours: bool) -> bytes:
-    """The event as JSON; `ours` adds what AWS has not (the open profile)."""
+    """The event of a WebSocket API as JSON; `ours` adds what AWS has not (the open profile)."""
     value: dict[str, Any] = {}
     match invocation.event_type:
         case EventType.CONNECT:
@@ -69,7 +69,7 @@ def answer(payload: bytes, *, event_type: EventType, two_way: bool) -> EndpointR
     on_connect = event_type is EventType.CONNECT
     if not on_connect and not two_way:
         return EndpointResponse(200, (), None)
-    result = _parsed(payload)
+    result = parsed(payload)
     if not isinstance(result, dict):
         raise BadGateway("the function's result is not an object with a statusCode and a body")
     status = result.get("statusCode") if on_connect else 200
@@ -85,7 +85,7 @@ def answer(payload: bytes, *, event_type: EventType, two_way: bool) -> EndpointR
     return EndpointResponse(status, tuple(_headers(result)), data, encoded)
 
 
-def _parsed(payload: bytes) -> Any:
+def parsed(payload: bytes) -> Any:
     """The result as a value; None for an empty one.
 
     Parsed strictly, which is fast; and where that fails as Python's own parser does, for Python handlers are used to
@@ -116,15 +116,16 @@ def _headers(result: Mapping[str, Any]) -> Iterator[Header]:
         for name, values in many.items():
             if isinstance(values, list):
                 seen.add(name.lower())
-                yield from (_header(name, value) for value in values)
+                yield from (header_of(name, value) for value in values)
     single = result.get("headers")
     if isinstance(single, dict):
         for name, value in single.items():
             if name.lower() not in seen and value is not None:
-                yield _header(name, value)
+                yield header_of(name, value)
 
 
-def _header(name: str, value: object) -> Header:
+def header_of(name: str, value: object) -> Header:
+    """One header of a result. *Raises* BadGateway where it can't be sent."""
     text = value if isinstance(value, str) else json.dumps(value)
     try:
         key = name.encode("ascii")

@@ -17,8 +17,10 @@ from wsgateway.http1 import field, request_line
 from wsgateway.integrations.aws_answer import KEYS_OVER, refusal_of
 from wsgateway.integrations.base import noted
 from wsgateway.integrations.lambda_event import event
+from wsgateway.integrations.lambda_rest import request_event
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.method_request import MethodRequest
 from wsgateway.upstream.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -83,7 +85,10 @@ class RemoteFunction:
 
     def invoke(self, invocation: Invocation, *, seconds: float) -> Future[EndpointResponse]:
         """Begin an invocation of so many seconds at most; what it ends in names the function. *Raises* GatewayError."""
-        payload = event(invocation, ours=self._ours)
+        if isinstance(invocation, MethodRequest):
+            payload = request_event(invocation)
+        else:
+            payload = event(invocation, ours=self._ours)
         if invocation.trace is not None:
             invocation.trace.note("endpoint request", {"function": self.name, "body": payload})
         keys = self._credentials.keys

@@ -40,7 +40,7 @@ class Mock:
         yield from problems
         if problems:
             return
-        if not integration.request_templates and site.event_type is not EventType.MESSAGE:
+        if not integration.request_templates and site.event_type in (EventType.CONNECT, EventType.DISCONNECT):
             text = f"{site.route_key} has no body to hold a statusCode; write {{$default: '{{\"statusCode\": 200}}'}}"
             yield Problem(("requestTemplates",), text)
         fixed = compile_request(integration, site).fixed

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from wsgateway.errors import Problem
 from wsgateway.headers import Backend, target_fault
-from wsgateway.invocation import Invocation, is_context
+from wsgateway.invocation import Invocation
 from wsgateway.model.uri import VARIABLE
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.messagepack import FORMATS
 from wsgateway.templates.parameters import (
     RESPONSE,
-    ROUTE_REQUEST,
     Context,
+    PathParameter,
     StageVariable,
     Static,
     compile_source,
@@ -48,13 +48,23 @@ def check_parameters(integration: Integration, site: Site) -> Iterator[Problem]:
     aws = integration.integration_type.startswith("AWS")
     for key, text in integration.request_parameters.items():
         path = ("requestParameters", key)
-        target, fault = _read(key, text, ROUTE_REQUEST, site, aws=aws)
+        target, fault = _read(key, text, site.request_side, site, aws=aws)
         if target is not None and target.place == "header" and target.name.lower() == "host":
             yield Problem(path, HOST)
         if target is not None and target.place == "path" and target.name not in known_slots:
             yield Problem(path, f"the path of integrationUri has no {{{target.name}}}")
         if fault is not None:
             yield Problem(path, fault)
+
+
+def greedy_slots(integration: Integration, site: Site) -> frozenset[str]:
+    """Slots of the URI's path that are filled with what a `{name+}` of the resource took: segments, as they came."""
+    found = []
+    for key, text in integration.request_parameters.items() if site.rest else ():
+        target, source = parse_target(key, site.request_side), parse_source(text, site.request_side)
+        if target.place == "path" and isinstance(source, PathParameter) and f"{{{source.name}+}}" in site.route_key:
+            found.append(target.name)
+    return frozenset(found)
 
 
 def check_response_parameters(parameters: Mapping[str, str], site: Site) -> Iterator[Problem]:
@@ -76,7 +86,7 @@ def _read(key: str, text: str, side: Side, site: Site, *, aws: bool = False) -> 
     except ExpressionError as error:
         return target, str(error)
     match source:
-        case Context(name) if not is_context(name):
+        case Context(name) if not site.variables.has(name):
             return target, f"there is no $context.{name}"
         case StageVariable(name) if name not in site.stage_variables:
             return target, f"the stage has no variable {name}; add it to its stageVariables"
@@ -87,9 +97,9 @@ def _read(key: str, text: str, side: Side, site: Site, *, aws: bool = False) -> 
 
 def compile_parameters(integration: Integration, site: Site) -> list[tuple[Target, Reader]]:
     """Where each parameter goes, and what reads it. Only for what `check_parameters` found nothing wrong with."""
-    binary = FORMATS[site.binary_format]
+    binary, side = FORMATS[site.binary_format], site.request_side
     return [
-        (parse_target(key), compile_source(parse_source(text), binary))
+        (parse_target(key, side), compile_source(parse_source(text, side), binary))
         for key, text in integration.request_parameters.items()
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import MinLen
-from pydantic import Field
+from pydantic import Field, PlainValidator, ValidationInfo
 
 from wsgateway.errors import Problem
 from wsgateway.model.api_key import PlanName, check_keys
@@ -17,6 +17,7 @@ from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
 from wsgateway.model.key_file import ApiKeys
 from wsgateway.model.links import LinkName, VpcLink
+from wsgateway.model.rest import RestApi
 from wsgateway.model.role import Role, RoleArn
 from wsgateway.model.session_lookup import SessionLookup
 from wsgateway.model.throttle import Account
@@ -29,12 +30,23 @@ ApiId = Annotated[
 ]
 
 
+Api = WebSocketApi | RestApi
+
+
+def _api(value: object, info: ValidationInfo) -> Api:
+    """Its protocolType says what it is; where that is missing or wrong, that is the problem of a WebSocket API."""
+    kind = RestApi if isinstance(value, dict) and value.get("protocolType") == "REST" else WebSocketApi
+    return value if isinstance(value, WebSocketApi | RestApi) else kind.model_validate(value, context=info.context)
+
+
 class Definitions(Definition):
     """What a gateway serves."""
 
     default_api: ApiId | None = None
     """The API served where host and path name none."""
-    apis: Annotated[Mapping[ApiId, WebSocketApi], MinLen(1)]
+    apis: Annotated[
+        Mapping[ApiId, Annotated[Api, PlainValidator(_api, json_schema_input_type=WebSocketApi | RestApi)]], MinLen(1)
+    ]
     """The APIs by apiId."""
     functions: Mapping[FunctionName, Function] = Field(default_factory=dict)
     """Local Lambda functions by name; an integration names one as `function:NAME`."""
@@ -57,6 +69,16 @@ class Definitions(Definition):
     """What all APIs have together."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset({"egress"})
+
+    @property
+    def websocket_apis(self) -> Mapping[str, WebSocketApi]:
+        """The WebSocket APIs by apiId."""
+        return {api_id: api for api_id, api in self.apis.items() if isinstance(api, WebSocketApi)}
+
+    @property
+    def rest_apis(self) -> Mapping[str, RestApi]:
+        """The REST APIs by apiId."""
+        return {api_id: api for api_id, api in self.apis.items() if isinstance(api, RestApi)}
 
     def default(self, protocol: str) -> str | None:
         """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has."""
@@ -81,7 +103,7 @@ class Definitions(Definition):
                 text = f"{credential.access_key_id} is the key of another credential, too; a key has one secret"
                 yield Problem(("credentials", number, "accessKeyId"), text)
             seen.add(credential.access_key_id)
-        for api_id, api in self.apis.items():
+        for api_id, api in self.websocket_apis.items():
             connect = api.routes.get("$connect")
             nobody = not self.credentials and self.session_lookup is None
             if nobody and connect is not None and connect.authorization_type == "AWS_IAM":
@@ -89,7 +111,7 @@ class Definitions(Definition):
                 yield Problem(("apis", api_id, "routes", "$connect", "authorizationType"), text)
         for problem in check_keys(self.api_keys):
             yield Problem(("apiKeys", *problem.path), problem.text)
-        yield from check_plans(self.plans, self.api_keys, self.apis)
+        yield from check_plans(self.plans, self.api_keys, self.websocket_apis)
 
     @property
     def plans(self) -> dict[str, UsagePlan]:

@@ -12,9 +12,9 @@ from wsgateway.model.usage_plan import remarks_on_plans
 
 def remarks(loaded: Loaded) -> Iterator[Problem]:
     """Each with its line."""
-    for api_id, api in loaded.definitions.apis.items():
+    for api_id, api in loaded.definitions.websocket_apis.items():
         for name in unused_authorizers(api):
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no route")
     definitions = loaded.definitions
-    for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.apis):
+    for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.websocket_apis):
         yield loaded.source.locate(remark)

@@ -207,7 +207,7 @@ class Route(Definition):
 class WebSocketApi(Definition):
     """A WebSocket API."""
 
-    protocol_type: Annotated[Literal["WEBSOCKET"], Among(("WEBSOCKET", "REST", "HTTP"))]
+    protocol_type: Annotated[Literal["WEBSOCKET"], Among(("WEBSOCKET", "HTTP"))]
     """The kind of API: WEBSOCKET."""
     route_selection_expression: Annotated[str, MinLen(1), MaxLen(1024)]
     """Picks a message's route, such as $request.body.action."""

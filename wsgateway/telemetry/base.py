@@ -43,6 +43,8 @@ class NodeFacts:
     compressed_bytes: dict[str, int]
     compressed_payload_bytes: dict[str, int]
     pushes: dict[str, int]
+    requests: dict[tuple[str, str, str], int]
+    """Of REST APIs, by apiId, stage and status."""
     message_errors: dict[tuple[str, str, str], int]
     """By apiId, route key and gateway response type."""
     failures: dict[str, int]

@@ -68,6 +68,14 @@ class _Collector:
             facts.compressed_payload_bytes,
         )
         yield _labelled("pushes_total", "POSTs to @connections by status.", "status", facts.pushes)
+        requests = CounterMetricFamily(
+            "wsgateway_rest_requests_total",
+            "Requests of REST APIs by status (CloudWatch: Count, 4XXError, 5XXError).",
+            labels=["api", "stage", "status"],
+        )
+        for labels, number in sorted(facts.requests.items()):
+            requests.add_metric(labels, number)
+        yield requests
         errors = CounterMetricFamily(
             "wsgateway_message_errors_total",
             "Messages answered with an error frame (CloudWatch: ClientError, ExecutionError).",

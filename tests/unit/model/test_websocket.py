@@ -265,7 +265,9 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             "stages.dev.stageVariables: has more than 100 entries",
             id="too many variables",
         ),
-        pytest.param("protocolType: REST", "protocolType: REST is not supported yet; WEBSOCKET works", id="a REST API"),
+        pytest.param(
+            "protocolType: HTTP", "protocolType: HTTP is not supported yet; WEBSOCKET works", id="an HTTP API"
+        ),
         pytest.param("tags: {a: b}", "tags: not supported yet", id="an API's key to come"),
         pytest.param(
             "messageOrdering: FIFO", "messageOrdering: FIFO is none of CONCURRENT, SEQUENTIAL", id="another ordering"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from wsgateway.errors import ApiConfigurationError, Problem
-from wsgateway.invocation import is_context
+from wsgateway.integrations.mapping.media import accepted, sent
 from wsgateway.model.explain import escaped
 from wsgateway.templates import mapping, vtl
 from wsgateway.templates.expression import ExpressionError
@@ -34,11 +34,13 @@ _compile = lru_cache(maxsize=256)(mapping.compile)
 class Named:
     """A compiled template and where it is written: its faults name that."""
 
-    __slots__ = ("_template", "changes", "static", "where")
+    __slots__ = ("_template", "changes", "key", "static", "where")
 
     def __init__(self, text: str, where: Path) -> None:
         """Raises TemplateError."""
         self._template = _compile(text)
+        self.key = str(where[-1])
+        """What it is chosen by."""
         self.where = ".".join(str(part) for part in where)
         self.changes = self._template.changes
         static = self._template.static
@@ -56,7 +58,10 @@ class Named:
 
 
 class Choice:
-    """One of several templates, by what an expression gives; the default one where that names none."""
+    """One of several templates, by what an expression gives; the default one where that names none.
+
+    At a method of a REST API: by the media type of the request's body, or by the one that the client accepts.
+    """
 
     def __init__(
         self, templates: Mapping[str, str], expression: str | None, roots: Sequence[str], where: Path, site: Site
@@ -65,12 +70,20 @@ class Choice:
         named = {key: Named(text, (*where, key)) for key, text in templates.items()}
         self._templates = named
         self._default = next((named[key] for key in DEFAULTS if key in named), None)
-        self._key: KeyExpression | None = None
+        self._key: KeyExpression | Callable[[Invocation, EndpointResponse | None], str] | None = None
         self.empty = not named
         """Whether there is none at all."""
         self.fixed = True
         """Whether every event gets the same."""
-        if expression is None:
+        if site.rest:
+            of_answer = where[:1] == ("integrationResponses",)
+            if of_answer:
+                usual = [name for name in ("application/json", *named) if name in named]
+                self._default = named[usual[0]] if usual else None
+            if named:
+                self._key = accepted if of_answer else sent
+                self.fixed = False
+        elif expression is None:
             self._default = next((named[key] for key in WITHOUT_EXPRESSION if key in named), None)
         elif named:
             key = KeyExpression(expression, roots, FORMATS[site.binary_format])
@@ -115,7 +128,7 @@ def check_choice(
         yield Problem(path, str(error))
         return
     for variable in found.variables:
-        if variable.root == "context" and not is_context(variable.name):
+        if variable.root == "context" and not site.variables.has(variable.name):
             yield Problem(path, f"there is no $context.{variable.name}")
         if variable.root == "stageVariables" and variable.name not in site.stage_variables:
             yield Problem(path, f"the stage has no variable {variable.name}; add it to its stageVariables")

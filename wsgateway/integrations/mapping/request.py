@@ -74,12 +74,14 @@ class RequestMapping:
         """Whether a response template may see what this one left in `$context`."""
         self._passthrough = integration.passthrough_behavior
         self._strategy = integration.content_handling_strategy
+        self._converts = self._strategy is not None or site.rest
+        """Whether bodies are looked at: those of REST APIs are text unless their media type says otherwise."""
         self._aws = integration.integration_type.startswith("AWS")
         self._format = FORMATS[site.binary_format]
         self._text_alone = site.binary_format == "JSON"
         self.fixed: MappedRequest | None = None
         always = self._choice.always if self._choice.fixed else None
-        if always is not None and always.static is not None and self._strategy is None and not mappings:
+        if always is not None and always.static is not None and not self._converts and not mappings:
             self.fixed = MappedRequest(always.static)
 
     def __call__(self, invocation: Invocation) -> MappedRequest:
@@ -93,7 +95,7 @@ class RequestMapping:
         if named is None and self._refuses:
             raise UnsupportedMediaType(f"no request template applies, and passthroughBehavior is {self._passthrough}")
         body, binary = invocation.body(), invocation.binary
-        if self._strategy is not None and body:
+        if self._converts and body:
             conversion = content.REQUEST[binary, self._strategy]
             body, binary = content.convert(conversion, body, "the message"), conversion.binary
         if named is not None:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader, fields
 from wsgateway.integrations.mapping.choice import DEFAULTS, Choice, Named, check_choice, require_text
+from wsgateway.integrations.mapping.media import accepted
 from wsgateway.integrations.mapping.overrides import left_by_templates, replaced
 from wsgateway.integrations.parameters import check_response_parameters, compile_response_parameters, each
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointResponse, Message
 from wsgateway.model.integration import IntegrationResponse
+from wsgateway.model.rest_integration import Selectable
 from wsgateway.templates import content, pattern
 from wsgateway.templates.keys import RESPONSE_ROOTS
 from wsgateway.templates.mapping import response_names, response_overrides
@@ -119,23 +121,27 @@ class Selected:
         self.key = key
         self._choice = Choice(templates, expression, RESPONSE_ROOTS, where, site)
         self._strategy = response.content_handling_strategy
-        self._handshake = site.event_type is EventType.CONNECT
-        # A frame has no headers.
-        self._parameters = compile_response_parameters(response.response_parameters) if self._handshake else []
+        self._status = response.status_code if isinstance(response, Selectable) else None
+        self._binary_media_types = site.binary_media_types if site.rest else None
+        self._headed = site.rest or site.event_type is EventType.CONNECT
+        """Whether the answer has a status and headers; a frame has none."""
+        self._what = "a request" if site.rest else "a handshake"
+        self._parameters = compile_response_parameters(response.response_parameters) if self._headed else []
         self._most = site.max_answer_bytes
 
     def __call__(self, invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
         """What goes back for `answer`."""
         body, binary = answer.body, answer.binary
-        if self._strategy is not None and body:
-            conversion = content.FRAME[self._strategy]
+        if (self._strategy is not None or self._binary_media_types is not None) and body:
+            conversion = self._conversion(invocation, answer)
             body, binary = content.convert(conversion, body, "the backend's answer"), conversion.binary
         named = self._choice.of(invocation, answer)
         text = None if named is None else self._rendered(named, invocation, body or b"")
-        if not self._handshake:
+        if not self._headed:
             return self._reply(answer, body, binary, text)
-        status, headers = self._head(invocation, answer)
-        return _handshake(status, headers, body if text is None else text)
+        media = JSON if named is None or "/" not in named.key else (b"Content-Type", named.key.encode())
+        status, headers = self._head(invocation, answer, media)
+        return _headed(status, headers, body if text is None else text, self._what)
 
     def always(self, answer: EndpointResponse) -> EndpointResponse | None:
         """What goes back for `answer` whatever the event; None if that depends."""
@@ -145,9 +151,17 @@ class Selected:
             return None
         if text is not None and len(text) > self._most:
             return None  # it fails, each time
-        if not self._handshake:
+        if not self._headed:
             return self._reply(answer, answer.body, answer.binary, text)
-        return _handshake(answer.status, [JSON], answer.body if text is None else text)
+        return _headed(self._status or answer.status, [JSON], answer.body if text is None else text, self._what)
+
+    def _conversion(self, invocation: Invocation, answer: EndpointResponse) -> content.Conversion:
+        types = self._binary_media_types
+        if types is None:
+            return content.FRAME[self._strategy]
+        sent = next((value for name, value in answer.headers if name.lower() == b"content-type"), b"").decode("latin-1")
+        binary, wanted = content.listed(sent, types), content.listed(accepted(invocation), types)
+        return content.RESPONSE[binary, wanted, self._strategy]
 
     def _rendered(self, named: Named, invocation: Invocation, payload: bytes) -> bytes:
         text = named.static
@@ -170,24 +184,24 @@ class Selected:
             raise ApiConfigurationError(f"contentHandlingStrategy makes the answer larger than {self._most} bytes")
         return answer if body is answer.body else EndpointResponse(answer.status, answer.headers, body, binary)
 
-    def _head(self, invocation: Invocation, answer: EndpointResponse) -> tuple[int, list[Header]]:
-        """Status and headers of the answer to a handshake: what is mapped or overridden, and nothing else."""
+    def _head(self, invocation: Invocation, answer: EndpointResponse, media: Header) -> tuple[int, list[Header]]:
+        """Status and headers of the answer: what is mapped or overridden, and nothing else but `media`."""
         values = Answered(invocation, answer)
         pairs = [pair for name, read in self._parameters for pair in each(name, read(values))]
-        status = answer.status
+        status = self._status or answer.status
         if invocation.template_context is not None:
             over = left_by_templates(response_overrides, invocation)
             pairs = replaced(pairs, over.header)
             status = over.status or status
         headers = [_header(name, value) for name, value in pairs]
         typed = any(name.lower() == b"content-type" for name, _ in headers)
-        return status, headers if typed else [JSON, *headers]
+        return status, headers if typed else [media, *headers]
 
 
-def _handshake(status: int, headers: list[Header], body: bytes | None) -> EndpointResponse:
-    """*Raises* ApiConfigurationError for what can't be the answer to a handshake: 101 is the gateway's to say."""
+def _headed(status: int, headers: list[Header], body: bytes | None, what: str) -> EndpointResponse:
+    """*Raises* ApiConfigurationError for what can't be the answer to `what`: 101 is the gateway's to say."""
     if not 200 <= status <= 599:
-        raise ApiConfigurationError(f"{status} can't answer a handshake; a status from 200 to 599 can")
+        raise ApiConfigurationError(f"{status} can't answer {what}; a status from 200 to 599 can")
     try:
         fields(headers)
     except UnsafeHeader as error:

@@ -1,40 +1,24 @@
 """`$context`: the event's variables as a map that a template may change, and the overrides it leaves there.
 
-The variables are those of `invocation.CONTEXT`, made when they are asked for. A missing one is null: it prints as an
+The variables are those of the event's `variables`, made when they are asked for. A missing one is null: it prints as an
 empty string, is false in `#if` and equal to `""`. API Gateway developer guide, "Use a mapping template to override an
 API's request and response parameters and status codes".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from wsgateway.invocation import CONTEXT, Invocation
+from wsgateway.invocation import Invocation
 from wsgateway.templates.vtl.methods_maps import MAPS
 from wsgateway.templates.vtl.values import NoMethod, Tool, Value, Work, number, text
 
-Variable = Callable[[Invocation], str | int | None]
-
-
-def _grouped() -> dict[str, dict[str, Variable]]:
-    """`identity.sourceIp` and its like, by what stands before the dot."""
-    groups: dict[str, dict[str, Variable]] = {}
-    for name, variable in CONTEXT.items():
-        group, dot, rest = name.partition(".")
-        if dot:
-            groups.setdefault(group, {})[rest] = variable
-    return groups
-
-
-_GROUPS: Final = _grouped()
 _OVERRIDES: Final[dict[str, tuple[str, ...]]] = {
     "requestOverride": ("header", "path", "querystring"),
     "responseOverride": ("header",),
 }
-_NAMES: Final = tuple(dict.fromkeys([*(name.partition(".")[0] for name in CONTEXT), "authorizer", *_OVERRIDES]))
-"""All variables, in the order in which `$context` prints them."""
 
 
 class Context(Tool):
@@ -75,7 +59,10 @@ class Context(Tool):
     def whole(self) -> dict[str, Value]:
         """All variables that have a value, as the map that a template changes."""
         if not self._complete:
-            found: dict[str, Value] = {name: value for name in _NAMES if (value := self.member(name)) is not None}
+            names = dict.fromkeys(name.partition(".")[0] for name in self._invocation.variables)
+            found: dict[str, Value] = {
+                name: value for name in (*names, "authorizer", *_OVERRIDES) if (value := self.member(name)) is not None
+            }
             self._values = found | self._values
             self._complete = True
         return self._values
@@ -85,10 +72,11 @@ class Context(Tool):
         return self._values.get(name)
 
     def _made(self, name: str) -> Value:
-        variable = CONTEXT.get(name)
+        variables = self._invocation.variables
+        variable = variables.get(name)
         if variable is not None:
             return variable(self._invocation)
-        group = _GROUPS.get(name)
+        group = variables.groups.get(name)
         if group is not None:
             found = {rest: value for rest, each in group.items() if (value := each(self._invocation)) is not None}
             return found or None  # type: ignore[return-value]  # a dict of strings and numbers is a Value

@@ -132,10 +132,9 @@ class Input(Tool):
     def _all_parameters(self) -> dict[str, dict[str, Value]]:
         """By place, in the order in which a name is looked for; the last of several values counts."""
         if self._parameters is None:
-            request = self._invocation.request
-            headers = () if request is None else request.headers
+            headers = self._invocation.headers()
             self._parameters = {
-                "path": {},
+                "path": {**self._invocation.all_path_parameters()},
                 "querystring": {name: values[-1] for name, values in self._invocation.query().items()},
                 "header": {name.decode("latin-1"): header_text(value) for name, value in headers},
             }

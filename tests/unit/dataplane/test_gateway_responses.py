@@ -1,0 +1,122 @@
+"""What clients of REST APIs get where no integration answers (API Gateway developer guide, "Gateway responses")."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsgateway.dataplane.gateway_responses import ERROR_TYPES, GatewayResponses, check_gateway_responses
+from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequestBody, GatewayError, Throttled, Unauthorized
+from wsgateway.invocation import Client
+from wsgateway.messages import HttpRequest, HttpResponse
+from wsgateway.method_request import MethodRequest
+from wsgateway.model.gateway_response import TYPES, GatewayResponse
+
+
+def request(*headers: tuple[bytes, bytes]) -> MethodRequest:
+    client = Client(
+        api_id="shop", stage="v1", connection_id="", connected_at=0, domain_name="h", source_ip="1.2.3.4",
+        user_agent=None, callback_url="", forwarded=b"",
+    )  # fmt: skip
+    head = HttpRequest("GET", "/v1/a/7?q=1&q=2", "h", headers)
+    return MethodRequest(
+        client, head, resource="/a/{id}", http_method="GET", path="/v1/a/7",
+        below="a/7", path_parameters={"id": "7"}, stage_variables={"tone": "warm"}, account_id="000000000000",
+    )  # fmt: skip
+
+
+def answer(fault: GatewayError, *headers: tuple[bytes, bytes], **defined: dict[str, object]) -> HttpResponse:
+    parsed = {kind: GatewayResponse.model_validate(value) for kind, value in defined.items()}
+    return GatewayResponses(parsed).answer(fault, request(*headers))  # type: ignore[arg-type]  # keys are checked types
+
+
+def header(response: HttpResponse, name: bytes) -> bytes | None:
+    return next((value for key, value in response.headers if key.lower() == name), None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind", "body"),
+    [
+        (Unauthorized(), 401, b"UnauthorizedException", b'{"message":"Unauthorized"}'),
+        (AccessDenied(detail="no"), 403, b"AccessDeniedException", b'{"Message":"no"}'),
+        (Throttled(), 429, b"TooManyRequestsException", b'{"message":"Too Many Requests"}'),
+        (ApiConfigurationError("why"), 500, b"InternalServerErrorException", b'{"message":"Internal server error"}'),
+    ],
+)
+def test_as_they_always_are(fault: GatewayError, status: int, kind: bytes, body: bytes) -> None:
+    response = answer(fault)
+
+    assert (response.status, header(response, b"x-amzn-errortype"), response.body) == (status, kind, body)
+    assert header(response, b"content-type") == b"application/json"
+    assert header(response, b"x-amzn-requestid")
+    assert header(response, b"x-amz-apigw-id")
+
+
+def test_one_type_comes_before_the_default_of_its_class() -> None:
+    defined = {
+        "DEFAULT_4XX": {"statusCode": "418"},
+        "THROTTLED": {"statusCode": "503", "responseTemplates": {"application/json": "slow"}},
+    }
+
+    assert answer(Throttled(), **defined).status == 503  # type: ignore[arg-type]
+    assert answer(Unauthorized(), **defined).status == 418  # type: ignore[arg-type]
+    assert answer(ApiConfigurationError(), **defined).status == 500  # type: ignore[arg-type]
+
+
+def test_templates_put_variables_in_and_nothing_else() -> None:
+    template = (
+        "$context.error.messageString ${context.error.responseType} $context.error.validationErrorString|"
+        "$stageVariables.tone $method.request.path.id $method.request.querystring.q $method.request.header.X|"
+        "#set($a = 1) $input.body $context.none|"
+    )
+    response = answer(
+        BadRequestBody(), (b"X", b"y"), BAD_REQUEST_BODY={"responseTemplates": {"application/json": template}}
+    )
+
+    assert response.body == b'"Bad request body" BAD_REQUEST_BODY |warm 7 2 y|#set($a = 1) $input.body |'
+
+
+@pytest.mark.parametrize(
+    ("accept", "body", "media"),
+    [
+        (b"text/plain", b"plain", b"text/plain"),
+        (b"text/plain;q=0.5, application/json", b"plain", b"text/plain"),
+        (b"image/png", b"json", b"application/json"),
+        (None, b"json", b"application/json"),
+    ],
+)
+def test_the_template_is_the_one_the_client_accepts(accept: bytes | None, body: bytes, media: bytes) -> None:
+    headers = () if accept is None else ((b"Accept", accept),)
+    templates = {"application/json": "json", "text/plain": "plain"}
+    response = answer(Throttled(), *headers, THROTTLED={"responseTemplates": templates})
+
+    assert (response.body, header(response, b"content-type")) == (body, media)
+
+
+def test_headers_are_mapped_or_left_out() -> None:
+    mapped = {
+        "gatewayresponse.header.X-Static": "'text'",
+        "gatewayresponse.header.X-Query": "method.request.querystring.q",
+        "gatewayresponse.header.X-None": "method.request.header.None",
+        "gatewayresponse.header.X-Broken": "method.request.header.B",
+        "gatewayresponse.header.Content-Type": "'text/html'",
+    }
+    response = answer(Throttled(), (b"B", b"a\rb"), DEFAULT_4XX={"responseParameters": mapped})
+
+    assert header(response, b"x-static") == b"text"
+    assert header(response, b"x-query") == b"2"
+    assert header(response, b"x-none") is None
+    assert header(response, b"x-broken") is None
+    assert [value for name, value in response.headers if name.lower() == b"content-type"] == [b"text/html"]
+
+
+def test_what_cannot_be_read_is_told() -> None:
+    defined = GatewayResponse.model_validate({"responseParameters": {"gatewayresponse.header.X": "nonsense"}})
+
+    (problem,) = check_gateway_responses({"DEFAULT_4XX": defined})
+    assert problem.path == ("gatewayResponses", "DEFAULT_4XX", "responseParameters", "gatewayresponse.header.X")
+    assert problem.text.startswith("expected 'text' in single quotes")
+
+
+def test_every_type_of_a_client_fault_has_an_error_type() -> None:
+    of_server = {"API_CONFIGURATION_ERROR", "DEFAULT_5XX", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT"}
+    assert set(TYPES) - ERROR_TYPES.keys() == of_server | {"WAF_FILTERED"}

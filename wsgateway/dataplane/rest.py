@@ -1,0 +1,207 @@
+"""REST APIs: from a request to the method that answers it, and what goes back.
+
+API Gateway developer guide, "API Gateway REST APIs" and "Important notes". What no resource answers is 403 `Missing
+Authentication Token`, as on AWS; what no API or stage answers is 403 `Forbidden`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wsgateway.errors import GatewayError, MissingAuthenticationToken, RequestTooLarge
+from wsgateway.headers import returned
+from wsgateway.invocation import Client, header_text
+from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, collect
+from wsgateway.method_request import MethodRequest
+from wsgateway.templates.content import listed
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.endpoint import Place
+    from wsgateway.dataplane.gateway import Gateway
+    from wsgateway.dataplane.gateway_responses import GatewayResponses
+    from wsgateway.dataplane.resources import Resources
+    from wsgateway.integrations.base import Call
+    from wsgateway.messages import Header
+    from wsgateway.model.quotas import Quotas
+
+OVERRIDE = b"x-http-method-override"
+OURS = ("/@connections", "/@tickets")
+"""Paths below a stage that are the gateway's own, whatever an API has."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMethod:
+    """One method, ready to run."""
+
+    resource: str
+    checks: tuple[Callable[[MethodRequest], None], ...]
+    """*Raise* GatewayError where the request may not go on."""
+    integrate: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledRestStage:
+    """One stage of a REST API."""
+
+    api_id: str
+    name: str
+    variables: Mapping[str, str]
+    resources: Resources[CompiledMethod]
+    gateway_responses: GatewayResponses
+    binary_media_types: tuple[str, ...]
+    max_body_bytes: int
+    quotas: Quotas
+    """Of the TCP connections that its requests come on."""
+
+
+class RestApis:
+    """Answers the requests of REST APIs; what none of them is meant by is for `otherwise`."""
+
+    def __init__(self, gateway: Gateway, otherwise: Handler) -> None:
+        self._gateway = gateway
+        self._otherwise = otherwise
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        gateway = self._gateway
+        if not gateway.rest or any(name in request.target for name in OURS):
+            return self._otherwise(request)
+        try:
+            place = gateway.rest_endpoints.resolve(request.host, request.target)
+        except GatewayError as error:
+            return _nowhere(error, gateway.show_reasons)
+        if place.closed:
+            return _nowhere(MissingAuthenticationToken("the API is reached by its domains alone"), gateway.show_reasons)
+        stage = gateway.rest[place.api_id, place.stage]
+        override = request.header(OVERRIDE)
+        verb = request.method if override is None else override.decode("latin-1").upper()
+        found = stage.resources.find(verb, _segments(place.tail))
+        method, parameters = (None, {}) if found is None else found
+        invocation = MethodRequest(
+            _client(request, place, gateway),
+            request,
+            resource="" if method is None else method.resource,
+            http_method=verb,
+            path=request.target.partition("?")[0],
+            below="/".join(place.tail),
+            path_parameters=parameters,
+            stage_variables=stage.variables,
+            account_id=gateway.callers.account,
+            binary=bool(stage.binary_media_types)
+            and listed((request.header(b"content-type") or b"").decode("latin-1"), stage.binary_media_types),
+        )
+        if method is None:
+            fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
+            return self._refused(stage, invocation, fault)
+        if isinstance(request.body, bytes):
+            invocation.payload = request.body
+            return self._run(stage, method, invocation)
+        return self._run_later(stage, method, invocation, request)
+
+    async def _run_later(
+        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, request: HttpRequest
+    ) -> HttpResponse:
+        """Go on once the whole body is here."""
+        try:
+            body = await collect(request.body, stage.max_body_bytes)
+        except ConnectionResetError:
+            return HttpResponse(400, close=True)  # nobody reads it
+        if body is None:
+            fault = RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
+            return self._failed(stage, invocation, fault)
+        invocation.payload = body
+        answer = self._run(stage, method, invocation)
+        return answer if isinstance(answer, HttpResponse) else await answer
+
+    def _run(
+        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        try:
+            if len(invocation.payload) > stage.max_body_bytes:
+                raise RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
+            for check in method.checks:
+                check(invocation)
+            answer = method.integrate(invocation)
+        except Exception as error:
+            return self._failed(stage, invocation, error)
+        if isinstance(answer, EndpointResponse):
+            return self._answered(stage, answer, invocation)
+        return self._answer_later(stage, invocation, answer)
+
+    async def _answer_later(
+        self, stage: CompiledRestStage, invocation: MethodRequest, answer: Awaitable[EndpointResponse]
+    ) -> HttpResponse:
+        self._gateway.running += 1
+        try:
+            return self._answered(stage, await answer, invocation)
+        except Exception as error:
+            return self._failed(stage, invocation, error)
+        finally:
+            self._gateway.running -= 1
+
+    def _failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
+        return self._refused(stage, invocation, self._gateway.fault_of(error, invocation))
+
+    def _refused(self, stage: CompiledRestStage, invocation: MethodRequest, fault: GatewayError) -> HttpResponse:
+        response = stage.gateway_responses.answer(fault, invocation, self._gateway.show_reasons)
+        self._count(stage, response.status)
+        return response
+
+    def _answered(self, stage: CompiledRestStage, answer: EndpointResponse, invocation: MethodRequest) -> HttpResponse:
+        faults = self._gateway.faults
+        if faults.failing:
+            faults.succeeded((stage.api_id, stage.name, invocation.route_key))
+        self._count(stage, answer.status)
+        headers = returned(answer.headers)
+        if all(name.lower() != b"content-type" for name, _ in headers):
+            headers.append((b"Content-Type", b"application/json"))
+        headers.append((b"x-amzn-RequestId", invocation.request_id.encode()))
+        headers.append((b"x-amz-apigw-id", invocation.extended_request_id.encode()))
+        return HttpResponse(answer.status, tuple(headers), answer.body or b"")
+
+    def _count(self, stage: CompiledRestStage, status: int) -> None:
+        requests = self._gateway.counters.requests
+        key = (stage.api_id, stage.name, status)
+        requests[key] = requests.get(key, 0) + 1
+
+
+def _segments(tail: tuple[str, ...]) -> Sequence[str]:
+    """A path's segments: of its slashes at the beginning one counts, and one at its end does not."""
+    segments = list(tail)
+    while segments and not segments[0]:
+        del segments[0]
+    return segments[:-1] if segments and not segments[-1] else segments
+
+
+def _client(request: HttpRequest, place: Place, gateway: Gateway) -> Client:
+    user_agent = request.header(b"user-agent")
+    chain = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"x-forwarded-for"]
+    chain.append(request.peer or request.source)
+    forwarded = (
+        f"X-Forwarded-For: {', '.join(chain)}\r\n"
+        f"X-Forwarded-Proto: {request.scheme}\r\n"
+        f"X-Forwarded-Port: {request.port}\r\n"
+    )
+    return Client(
+        api_id=place.api_id,
+        stage=place.stage,
+        connection_id="",
+        connected_at=0,
+        domain_name=request.authority,
+        source_ip=request.source,
+        user_agent=None if user_agent is None else header_text(user_agent),
+        callback_url="",
+        forwarded=forwarded.encode("latin-1"),
+    )
+
+
+def _nowhere(error: GatewayError, show_reason: bool) -> HttpResponse:
+    """No such API or stage."""
+    body = {"message": "Forbidden" if error.status == 403 else error.detail}
+    if show_reason and error.reason:
+        body["reason"] = error.reason
+    kind = b"ForbiddenException" if error.status == 403 else b"BadRequestException"
+    headers: tuple[Header, ...] = ((b"Content-Type", b"application/json"), (b"x-amzn-ErrorType", kind))
+    return HttpResponse(error.status, headers, json.dumps(body, separators=(",", ":")).encode())

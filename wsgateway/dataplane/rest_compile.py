@@ -1,0 +1,163 @@
+"""REST definitions to what executes: every method of every resource, checked and compiled for each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gateway_responses
+from wsgateway.dataplane.resources import Resources
+from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
+from wsgateway.errors import ApiConfigurationError, BadRequest, BadRequestBody, Problem
+from wsgateway.integrations.base import IntegrationType, Site
+from wsgateway.integrations.mapping.media import sent
+from wsgateway.invocation import EventType
+from wsgateway.method_request import MethodRequest
+from wsgateway.model.base import Path
+from wsgateway.model.definitions import Definitions
+from wsgateway.model.integration import Integration
+from wsgateway.model.quotas import Limits, resolve
+from wsgateway.model.rest import Method, RestApi, VerbName
+from wsgateway.model.rest_stage import RestStage
+from wsgateway.templates.schema import Models
+
+Check = Callable[[MethodRequest], None]
+
+
+def check_rest(
+    api_id: str, api: RestApi, types: Mapping[str, IntegrationType], definitions: Definitions
+) -> Iterator[Problem]:
+    """Every problem of one REST API; paths start at the file's root."""
+    root: Path = ("apis", api_id)
+    models = models_of(api_id, api)
+    for problem in (*models.problems, *check_gateway_responses(api.gateway_responses)):
+        yield Problem((*root, *problem.path), problem.text)
+    for path, verb, method in methods_of(api):
+        integration = api.integration_of(method)
+        found: dict[tuple[Path, str], dict[str, None]] = {}
+        for name, stage in api.stages.items():
+            site = site_of(api_id, api, path, verb, stage, definitions)
+            for problem in types[integration.type].check(integration.common, site):
+                problem = integration.renamed(problem)
+                found.setdefault((problem.path, problem.text), {})[name] = None
+        for at, text in found:
+            yield Problem((*root, *api.integration_path(path, verb), *at), text)
+
+
+def compile_rest(
+    api_id: str, api: RestApi, name: str, types: Mapping[str, IntegrationType], definitions: Definitions
+) -> CompiledRestStage:
+    """One stage. Only for what `check_rest` found nothing wrong with."""
+    stage = api.stages[name]
+    models = models_of(api_id, api)
+    paths: dict[str, dict[str, CompiledMethod]] = {}
+    for path, verb, method in methods_of(api):
+        site = site_of(api_id, api, path, verb, stage, definitions)
+        integration = api.integration_of(method)
+        call = types[integration.type].compile(integration.common, site)
+        paths.setdefault(path, {})[verb] = CompiledMethod(path, tuple(_checks(api, method, models)), call)
+    return CompiledRestStage(
+        api_id=api_id,
+        name=name,
+        variables=dict(stage.variables),
+        resources=Resources(paths),
+        gateway_responses=GatewayResponses(api.gateway_responses),
+        binary_media_types=tuple(api.binary_media_types),
+        max_body_bytes=api.max_body_bytes,
+        quotas=resolve(api.profile, Limits()),
+    )
+
+
+def uses_of(api_id: str, api: RestApi, definitions: Definitions) -> Iterator[tuple[Integration, Site]]:
+    """Every integration of the API at every place it is used."""
+    for path, verb, method in methods_of(api):
+        for stage in api.stages.values():
+            yield api.integration_of(method).common, site_of(api_id, api, path, verb, stage, definitions)
+
+
+def methods_of(api: RestApi) -> Iterator[tuple[str, VerbName, Method]]:
+    """Every method with its path and verb."""
+    for path, methods in api.paths.items():
+        for verb, method in methods.items():
+            yield path, verb, method
+
+
+def models_of(api_id: str, api: RestApi) -> Models:
+    """The models of an API, read and checked."""
+    return Models(api_id, api.models, strict=True)
+
+
+def site_of(api_id: str, api: RestApi, path: str, verb: VerbName, stage: RestStage, definitions: Definitions) -> Site:
+    """Where the integration of a method is used."""
+    quotas = resolve(api.profile, Limits())
+    return Site(
+        api_id=api_id,
+        definition=api.integration_path(path, verb),
+        route_key=f"{verb} {path}",
+        event_type=EventType.REQUEST,
+        stage_variables=stage.variables,
+        quotas=replace(quotas, max_message_bytes=10 * 1024 * 1024),
+        two_way=True,
+        functions=frozenset(definitions.functions),
+        roles=definitions.roles,
+        vpc_links=definitions.vpc_links,
+        binary_media_types=tuple(api.binary_media_types),
+    )
+
+
+def _checks(api: RestApi, method: Method, models: Models) -> Iterator[Check]:
+    """What its request validator holds against a request: parameters first, then the body."""
+    if method.validator_name is None:
+        return
+    validator = api.request_validators[method.validator_name]
+    required = sorted(name for name, needed in method.request_parameters.items() if needed)
+    if validator.validate_request_parameters and required:
+        yield _required(required)
+    if validator.validate_request_body and method.request_models:
+        yield _body(method, models)
+
+
+def _required(names: list[str]) -> Check:
+    """API Gateway developer guide, "Request validation for REST APIs": they are there, and not blank."""
+    places = [name.split(".", 3)[2:] for name in names]
+
+    def check(request: MethodRequest) -> None:
+        missing = [name for place, name in places if not (_value(request, place, name) or "").strip()]
+        if missing:
+            fault = BadRequest(f"the request lacks {', '.join(missing)}")
+            fault.detail = f"Missing required request parameters: [{', '.join(missing)}]"
+            raise fault
+
+    return check
+
+
+def _value(request: MethodRequest, place: str, name: str) -> str | None:
+    match place:
+        case "path":
+            return request.path_parameter(name)
+        case "header":
+            return (request.header(name) or [""])[-1]
+        case _:
+            return (request.querystring(name) or [""])[-1]
+
+
+def _body(method: Method, models: Models) -> Check:
+    def validator(name: str) -> Callable[[bytes], str | None]:
+        try:
+            return models.validator(name)
+        except ValueError as error:
+            raise ApiConfigurationError(f"model {name} can't be used: {error}") from error
+
+    validators = {media.lower(): validator(name) for media, name in method.request_models.items()}
+    usual = validators.get("$default")
+
+    def check(request: MethodRequest) -> None:
+        validate = validators.get(sent(request), usual)
+        fault = None if validate is None else validate(request.payload or b"{}")
+        if fault is not None:
+            request.validation_error = fault
+            error = BadRequestBody(f"the body does not fit its model: {fault}")
+            error.detail = "Invalid request body"
+            raise error
+
+    return check

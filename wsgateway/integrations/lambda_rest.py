@@ -1,0 +1,159 @@
+"""The event a Lambda function is given for a request of a REST API, and what its result means.
+
+Payload format 1.0, in AWS's key order: API Gateway developer guide, "Set up Lambda proxy integrations in API Gateway"
+(input and output formats). Where AWS is silent: a header's value may be a number, and is sent as JSON writes it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from wsgateway.errors import ApiConfigurationError, BadGateway
+from wsgateway.events import maps, request_headers
+from wsgateway.headers import REMOVED_ON_ARRIVAL
+from wsgateway.integrations.lambda_event import header_of, parsed
+from wsgateway.integrations.mapping.media import accepted
+from wsgateway.messages import EndpointResponse, Header
+from wsgateway.method_request import MethodRequest
+from wsgateway.templates.content import listed
+
+_KEYS: Final = frozenset({"isBase64Encoded", "statusCode", "headers", "multiValueHeaders", "body"})
+
+_IDENTITY: Final = (
+    "cognitoIdentityPoolId",
+    "accountId",
+    "cognitoIdentityId",
+    "caller",
+    "sourceIp",
+    "principalOrgId",
+    "accessKey",
+    "cognitoAuthenticationType",
+    "cognitoAuthenticationProvider",
+    "userArn",
+    "userAgent",
+    "user",
+)
+
+
+def request_event(invocation: MethodRequest) -> bytes:
+    """The event as JSON."""
+    request = invocation.request
+    assert request is not None  # it is one
+    value: dict[str, Any] = {
+        "resource": invocation.resource,
+        "path": _path(invocation),
+        "httpMethod": invocation.http_method,
+    }
+    value |= maps("headers", "multiValueHeaders", request_headers(invocation, request, without=REMOVED_ON_ARRIVAL))
+    query = invocation.query()
+    value["queryStringParameters"] = {name: values[-1] for name, values in query.items()} or None
+    value["multiValueQueryStringParameters"] = query or None
+    value["pathParameters"] = invocation.all_path_parameters() or None
+    value["stageVariables"] = dict(invocation.stage_variables) or None
+    value["requestContext"] = _context(invocation)
+    body = invocation.payload
+    if not body:
+        value["body"] = None
+    else:
+        value["body"] = b64encode(body).decode() if invocation.binary else body.decode("utf-8", "replace")
+    value["isBase64Encoded"] = bool(body) and invocation.binary
+    return msgspec.json.encode(value)
+
+
+def _path(invocation: MethodRequest) -> str:
+    """The path below the stage, of slashes at its beginning one."""
+    return "/" + invocation.below.lstrip("/")
+
+
+def _context(invocation: MethodRequest) -> dict[str, Any]:
+    client = invocation.client
+    known = {**client.identity, "sourceIp": client.source_ip, "userAgent": client.user_agent}
+    identity = {name: known.get(name) for name in _IDENTITY}
+    identity |= {name: known[name] for name in ("apiKey", "apiKeyId") if name in known}
+    context: dict[str, Any] = {
+        "resourceId": invocation.resource,
+        "resourcePath": invocation.resource,
+        "httpMethod": invocation.http_method,
+        "extendedRequestId": invocation.extended_request_id,
+        "requestTime": invocation.context("requestTime"),
+        "path": invocation.path,
+        "accountId": invocation.account_id,
+        "protocol": "HTTP/1.1",
+        "stage": client.stage,
+        "domainPrefix": invocation.context("domainPrefix"),
+        "requestTimeEpoch": invocation.epoch,
+        "requestId": invocation.request_id,
+        "identity": identity,
+        "domainName": client.domain_name,
+        "apiId": client.api_id,
+    }
+    if client.authorizer:
+        context["authorizer"] = dict(client.authorizer)
+    return context
+
+
+def request_answer(payload: bytes) -> EndpointResponse:
+    """What a function's result means. Its body is as the function gave it; `binary` says that it is base64.
+
+    *Raises* BadGateway for a result that is not what the contract says.
+    """
+    result = parsed(payload)
+    if not isinstance(result, dict):
+        raise BadGateway("the function's result is not an object with a statusCode and a body")
+    unknown = result.keys() - _KEYS
+    if unknown:
+        raise BadGateway(f"the function's result has a key that no proxy result has: {min(unknown)[:40]!r}")
+    body = result.get("body")
+    if body is not None and not isinstance(body, str):
+        raise BadGateway("the body of the function's result is not a string")
+    headers = tuple(_headers(result))
+    data = b"" if body is None else body.encode("utf-8", "replace")
+    return EndpointResponse(_status(result), headers, data, result.get("isBase64Encoded") is True)
+
+
+def _status(result: Mapping[str, Any]) -> int:
+    status = result.get("statusCode", 200)
+    if isinstance(status, str) and status.isascii() and status.isdigit():
+        status = int(status[:4])
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
+        raise BadGateway("the function's result has a statusCode that is none from 200 to 599")
+    return status
+
+
+def _headers(result: Mapping[str, Any]) -> Iterator[Header]:
+    """`multiValueHeaders` first, in their spelling; a single value is added unless it is among them."""
+    many = result.get("multiValueHeaders") or {}
+    single = result.get("headers") or {}
+    if not isinstance(many, dict) or not isinstance(single, dict):
+        raise BadGateway("headers and multiValueHeaders of the function's result are no objects")
+    found: dict[str, tuple[str, list[Any]]] = {}
+    for name, values in many.items():
+        if not isinstance(values, list):
+            raise BadGateway(f"multiValueHeaders of the function's result has no list for {name[:40]!r}")
+        found[name.lower()] = (name, list(values))
+    for name, value in single.items():
+        if isinstance(value, dict | list):
+            raise BadGateway(f"headers of the function's result has no text for {name[:40]!r}")
+        if value is not None:
+            _, values = found.setdefault(name.lower(), (name, []))
+            if value not in values:
+                values.append(value)
+    for name, values in found.values():
+        yield from (header_of(name, value) for value in values)
+
+
+def decoded(invocation: MethodRequest, media_types: tuple[str, ...], answer: EndpointResponse) -> EndpointResponse:
+    """A function's answer as its client gets it: base64 becomes bytes where the first media type that the client
+    accepts is among the API's `binaryMediaTypes`. *Raises* ApiConfigurationError for what is no base64.
+    """
+    if not answer.binary or not listed(accepted(invocation), media_types):
+        return answer
+    try:
+        return EndpointResponse(answer.status, answer.headers, b64decode(answer.body or b"", validate=True))
+    except (Base64Error, ValueError) as error:
+        raise ApiConfigurationError("isBase64Encoded is true and the body is not base64") from error

@@ -1,0 +1,172 @@
+"""One request of a REST API on its way to an integration, and its `$context`.
+
+API Gateway developer guide, "API Gateway mapping template and access logging variable reference". Names of headers and
+of query parameters are compared as they are written, as API Gateway does in mappings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+from urllib.parse import unquote
+
+from wsgateway.errors import GatewayError
+from wsgateway.headers import REMOVED_ON_ARRIVAL
+from wsgateway.invocation import (
+    IDENTITY,
+    Client,
+    EventType,
+    Invocation,
+    Variable,
+    Variables,
+    header_text,
+    new_request_id,
+    new_uuid,
+    request_time,
+)
+from wsgateway.messages import Header, HttpRequest
+from wsgateway.templates.document import to_json
+
+
+class MethodRequest(Invocation):
+    """One request, routed: `request` is its head, `payload` its whole body.
+
+    `resource` is the path of the resource that answers, `path_parameters` what its variables took of the path, as it
+    came. `path` is the request's path as clients wrote it, without the query, `below` what of it is below the stage.
+    """
+
+    __slots__ = (
+        "_binary",
+        "_extended_id",
+        "account_id",
+        "below",
+        "failure",
+        "http_method",
+        "path",
+        "path_parameters",
+        "payload",
+        "resource",
+    )
+
+    variables: ClassVar[Variables]
+
+    def __init__(
+        self,
+        client: Client,
+        request: HttpRequest,
+        *,
+        resource: str,
+        http_method: str,
+        path: str,
+        below: str,
+        path_parameters: Mapping[str, str],
+        stage_variables: Mapping[str, str],
+        account_id: str,
+        binary: bool = False,
+    ) -> None:
+        super().__init__(client, EventType.REQUEST, f"{http_method} {resource}", stage_variables, request=request)
+        self.resource = resource
+        self.http_method = http_method
+        self.path = path
+        self.below = below
+        self.path_parameters = path_parameters
+        self.account_id = account_id
+        self.payload = b""
+        self.failure: GatewayError | None = None
+        """What a gateway response is about."""
+        self._extended_id = ""
+        self._binary = binary
+
+    @property
+    def request_id(self) -> str:
+        """A UUID."""
+        value = self._request_id
+        if not value:
+            value = self._request_id = new_uuid()
+        return value
+
+    @property
+    def extended_request_id(self) -> str:
+        """What `x-amz-apigw-id` says."""
+        value = self._extended_id
+        if not value:
+            value = self._extended_id = new_request_id()
+        return value
+
+    @property
+    def binary(self) -> bool:
+        """Whether the body's media type is among the API's `binaryMediaTypes`."""
+        return self._binary
+
+    def body(self) -> bytes:
+        return self.payload
+
+    def header(self, name: str) -> list[str]:
+        """All values of a header, in order; names as written."""
+        wanted = name.encode("latin-1", "replace")
+        return [header_text(value) for key, value in self.headers() if key == wanted]
+
+    def headers(self) -> Sequence[Header]:
+        """Without those that are removed when a request arrives."""
+        assert self.request is not None  # it is one
+        return [header for header in self.request.headers if header[0].lower() not in REMOVED_ON_ARRIVAL]
+
+    def all_path_parameters(self) -> dict[str, str]:
+        return {name: self.path_parameter(name) or "" for name in self.path_parameters}
+
+    def path_parameter(self, name: str) -> str | None:
+        """What the variable took of the path: decoded, but of `{name+}` as it came."""
+        taken = self.path_parameters.get(name)
+        return taken if taken is None or f"{{{name}+}}" in self.resource else unquote(taken)
+
+
+def _of_identity(name: str) -> Variable:
+    return lambda i: i.client.identity.get(name)
+
+
+def _of_failure(name: str) -> Variable:
+    def read(invocation: Invocation) -> str | None:
+        failure = _of(invocation).failure
+        if failure is None:
+            return None
+        match name:
+            case "message":
+                return failure.detail
+            case "messageString":
+                return to_json(failure.detail)
+            case _:
+                return failure.response_type
+
+    return read
+
+
+def _of(invocation: Invocation) -> MethodRequest:
+    assert isinstance(invocation, MethodRequest)
+    return invocation
+
+
+MethodRequest.variables = Variables(
+    {
+        "resourceId": lambda i: _of(i).resource,
+        "resourcePath": lambda i: _of(i).resource,
+        "httpMethod": lambda i: _of(i).http_method,
+        "extendedRequestId": lambda i: _of(i).extended_request_id,
+        "requestTime": lambda i: request_time(i.epoch),
+        "path": lambda i: _of(i).path,
+        "accountId": lambda i: _of(i).account_id,
+        "protocol": lambda i: "HTTP/1.1",
+        "stage": lambda i: i.client.stage,
+        "domainPrefix": lambda i: i.client.domain_name.partition(".")[0],
+        "requestTimeEpoch": lambda i: i.epoch,
+        "requestId": lambda i: i.request_id,
+        "identity.sourceIp": lambda i: i.client.source_ip,
+        "identity.userAgent": lambda i: i.client.user_agent,
+        "domainName": lambda i: i.client.domain_name,
+        "apiId": lambda i: i.client.api_id,
+        "error.message": _of_failure("message"),
+        "error.messageString": _of_failure("messageString"),
+        "error.responseType": _of_failure("responseType"),
+        "error.validationErrorString": lambda i: i.validation_error,
+    }
+    | {f"identity.{name}": _of_identity(name) for name in IDENTITY}
+)

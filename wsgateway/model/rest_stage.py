@@ -1,0 +1,37 @@
+"""A stage of a REST API: one way into it, with its own variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from annotated_types import MaxLen
+from pydantic import Field
+
+from wsgateway.model.base import Definition
+from wsgateway.model.stage import VariableName, VariableValue
+
+
+class RestStage(Definition):
+    """One stage of a REST API: requests go to `/{stage}/{path}`."""
+
+    description: Annotated[str, MaxLen(1024)] | None = None
+    """What the stage is for."""
+    variables: Annotated[Mapping[VariableName, VariableValue], MaxLen(100)] = Field(default_factory=dict)
+    """Values that integrations name as `${stageVariables.NAME}`."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {
+            "accessLogSettings",
+            "cacheClusterEnabled",
+            "cacheClusterSize",
+            "canarySettings",
+            "clientCertificateId",
+            "deploymentId",
+            "documentationVersion",
+            "methodSettings",
+            "stageVariables",
+            "tags",
+            "tracingEnabled",
+        }
+    )
