@@ -3,6 +3,7 @@
 import shutil
 import socket
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from loadtest.errors import LoadTestError
 
@@ -38,3 +39,27 @@ def answers(port: int) -> bool:
         client.sendall(b"PING\r\n")
         return client.recv(16).startswith(b"+PONG")
     return False
+
+
+def port_of(url: str) -> int:
+    """Where a Redis of ours listens."""
+    port = urlsplit(url).port
+    if port is None:
+        raise LoadTestError(f"{url} has no port")
+    return port
+
+
+def reads(port: int) -> int:
+    """How often it has read from a client since it started: a pipeline, or a script, is one round trip and one read.
+
+    Raises: LoadTestError, if it doesn't tell.
+    """
+    with suppress(OSError, ValueError, StopIteration), socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(b"INFO stats\r\n")
+        with client.makefile("rb") as answer:
+            lines = answer.read(int(answer.readline()[1:])).decode().splitlines()
+        return next(int(value) for name, _, value in (line.partition(":") for line in lines) if name == READS)
+    raise LoadTestError("Redis does not tell how often it has read")
+
+
+READS = "total_reads_processed"

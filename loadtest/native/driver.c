@@ -323,11 +323,12 @@ static void send_post(conn *poster) {
 /* -- WebSocket clients ------------------------------------------------------------------------------------------- */
 
 static void send_handshake(conn *c) {
-    char request[512];
+    char request[8192];
     int n = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Key: " WS_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
                      opt.path, opt.port);
+    if (n >= (int)sizeof request) die("--path is too long");
     c->state = HANDSHAKE;
     c->started = now_ns();
     send_bytes(c, request, (size_t)n);

@@ -1,5 +1,6 @@
 """The scenarios, by the name they have on the command line. One file adds one."""
 
+from loadtest.scenarios.authorized import AUTHORIZED
 from loadtest.scenarios.base import Scenario
 from loadtest.scenarios.connect import CONNECT
 from loadtest.scenarios.functions import FUNCTIONS
@@ -16,5 +17,19 @@ from loadtest.scenarios.templates import TEMPLATES
 
 SCENARIOS: dict[str, Scenario] = {
     s.name: s
-    for s in (MOCK, RELAY, MAPPING, PUSH, IDLE, CONNECT, FUNCTIONS, NEIGHBOURS, HOP, REGISTRY, GROWTH, TEMPLATES)
+    for s in (
+        MOCK,
+        RELAY,
+        MAPPING,
+        PUSH,
+        IDLE,
+        CONNECT,
+        FUNCTIONS,
+        NEIGHBOURS,
+        HOP,
+        REGISTRY,
+        GROWTH,
+        TEMPLATES,
+        AUTHORIZED,
+    )
 }
