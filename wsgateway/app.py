@@ -49,7 +49,7 @@ from wsgateway.deployments_api import DeploymentsApi
 from wsgateway.errors import Problem, StartError
 from wsgateway.facts import node_facts
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
-from wsgateway.guard import Guard
+from wsgateway.guard import UNGUARDED, Guard
 from wsgateway.installation import Installation
 from wsgateway.integrations.aws_access import AwsAccess
 from wsgateway.integrations.aws_lambda import AwsProxy
@@ -327,6 +327,8 @@ class _App:
             refusal=guard.refusal,
             otherwise=ConnectionsApi(gateway, signed=False, directory=directory),
         )
+        if guard.shut:
+            node.deployed.append(partial(tickets.warn, UNGUARDED))
         probes = Probes(
             ready=self._why_not_ready,
             version=__version__,

@@ -29,6 +29,11 @@ class Guard:
     secret: bytes | None = field(repr=False)
     open: bool
 
+    @property
+    def shut(self) -> bool:
+        """Nobody may ask, for nobody can be known."""
+        return self.secret is None and not self.open
+
     def refusal(self, request: HttpRequest) -> HttpResponse | None:
         """The answer to a request that may not be made; None where it may."""
         if request.method == "POST":
@@ -40,7 +45,7 @@ class Guard:
         if self.secret is not None and self._bears_secret(request, self.secret):
             return None
         if not self.open:
-            return _problem(403, UNGUARDED) if self.secret is None else _problem(401, REFUSED)
+            return _problem(403, UNGUARDED) if self.shut else _problem(401, REFUSED)
         if not _names_this_machine(request.host):
             return _problem(403, "call this by the address of the listener or as localhost")
         return None

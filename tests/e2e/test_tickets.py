@@ -167,6 +167,15 @@ async def test_elsewhere_than_on_loopback_the_installation_secret_is_asked_for(t
             assert await say(client, action="whoami") == ANN_SAYS
 
 
+async def test_without_a_secret_elsewhere_nobody_may_have_one_which_is_told_at_the_start(tmp_path: Path) -> None:
+    async with gateway(DEFINITION, tmp_path, "--internal-host", "0.0.0.0") as running:
+        line = json.loads(await running.logged("no ticket can be made"))
+        assert line["stages"] == "chat/dev, chat/prod"
+        assert "--installation-secret-file" in line["error"]
+        answer = await ask(running)
+        assert (answer.status, answer.json()["message"]) == (403, line["error"])
+
+
 async def test_a_ticket_of_one_node_is_good_once_at_all_of_them(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server(tmp_path))

@@ -83,7 +83,7 @@ def renewal(authorize: Authorize) -> Callable[[Invocation], Awaitable[Identity]]
 
 def _check_principal(client: Client, identity: Identity) -> None:
     principal = client.authorizer.get("principalId")
-    if principal is None:
+    if not principal:
         raise AccessDenied("the connection has no principalId (sub), so that no token can be known to be its client's")
     # RFC 7519 §4.1.2: subjects are unique within their issuer, and another authorizer may have been deployed meanwhile.
     if (identity.context.get("principalId"), identity.claims.get("iss")) != (principal, client.claims.get("iss")):

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 SHORTEST: Final = 8
 """A shorter text is no secret, and would be found in half of all lines."""
 
-PLAIN: Final = frozenset({"host", "origin", "user-agent", "x-forwarded-for"})
-"""Headers that authorizers may ask for and that everybody may know."""
-
 _REQUEST: Final = "route.request."
+
+PLAIN: Final = frozenset(f"{_REQUEST}header.{name}" for name in ("host", "origin", "user-agent", "x-forwarded-for"))
+"""What authorizers may ask for and everybody may know."""
 
 
 def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
@@ -30,7 +30,7 @@ def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
 def _sources(api: WebSocketApi) -> Iterator[str]:
     authorizer = api.connect_authorizer
     for source in () if authorizer is None else authorizer.identity_source:
-        if source.startswith(_REQUEST) and source.rpartition(".")[2].lower() not in PLAIN:
+        if source.startswith(_REQUEST) and source.lower() not in PLAIN:
             yield source
     place, name = source_of(api.api_key_selection_expression)
     if place != "context":

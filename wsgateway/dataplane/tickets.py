@@ -87,6 +87,14 @@ class TicketsApi:
             return dressed(problem(404, "NotFoundException", f"$connect of API {place.api_id} asks for no ticket"))
         return self._make(request, place)
 
+    def warn(self, why: str) -> None:
+        """Tell, after a deployment, of stages that ask for tickets, which nobody may have made."""
+        stages = [
+            f"{api_id}/{name}" for (api_id, name), ref in self._gateway.stages.items() if ref.current.takes_tickets
+        ]
+        if stages:
+            self._gateway.log("no ticket can be made", stages=", ".join(stages), error=why)
+
     async def _make(self, request: HttpRequest, place: Place) -> HttpResponse:
         try:
             body = await collect(request.body, MAX_BODY)

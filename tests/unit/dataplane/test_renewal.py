@@ -107,6 +107,7 @@ async def test_messages_behind_it_come_with_the_new_token() -> None:
         pytest.param(OLD, {}, "Forbidden", id="nobody's"),
         pytest.param({}, {}, "Forbidden", id="nobody's, and nobody is known"),
         pytest.param({}, {"principalId": "ann"}, "Forbidden", id="the first that names anybody"),
+        pytest.param({"principalId": ""}, {"principalId": ""}, "Forbidden", id="an empty name, which is nobody's"),
     ],
 )
 async def test_a_token_of_another_principal(context: dict[str, str], new: dict[str, str], said: str) -> None:
