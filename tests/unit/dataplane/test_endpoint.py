@@ -103,6 +103,9 @@ def test_without_a_default_api_a_request_must_name_one() -> None:
         pytest.param("/dev/%5Cx", id="in capitals"),
         pytest.param("/dev/@connections/%00", id="an encoded NUL"),
         pytest.param("/execute-api/../dev", id="dots instead of an API"),
+        pytest.param("/dev/a%2f..%2Fb", id="between encoded slashes"),
+        pytest.param("/dev/a%2F%2e", id="behind one"),
+        pytest.param("/dev/..%2fb", id="before one"),
     ],
 )
 def test_a_path_that_can_be_read_two_ways_is_a_bad_request(path: str) -> None:
