@@ -155,7 +155,7 @@ class SharedBucket:
             burst=limit.burst,
             tokens=tokens,
             level=known,
-            spent=self._told,
+            spent=self._debt(now),
         )
 
     def granted(self, want: Want, grant: Grant, now: float) -> None:
@@ -221,7 +221,7 @@ class SharedBucket:
             # Of a bucket that this node never saw the others may have taken all there was.
             self._alone_left, self._alone_at = max(0.0, self._level or 0.0) / nodes, leases.away_since
         share = max(1.0, limit.burst / nodes)
-        left = min(share, self._alone_left + max(0.0, now - self._alone_at) * limit.rate / nodes)
+        left = self._alone(now, share, nodes)
         self._alone_at = max(now, self._alone_at)
         if left < 1.0:
             self._alone_left = left
@@ -230,6 +230,18 @@ class SharedBucket:
         self._spent += 1
         leases.owes(self)
         return True
+
+    def _alone(self, now: float, share: float, nodes: int) -> float:
+        """What there is of the share."""
+        return min(share, self._alone_left + max(0.0, now - self._alone_at) * self.limit.rate / nodes)
+
+    def _debt(self, now: float) -> float:
+        """What was let pass alone, as far as the share has not got it again: no more is missing by it."""
+        if not self._spent:
+            return 0.0
+        nodes = self._leases.nodes()
+        share = max(1.0, self.limit.burst / nodes)
+        return min(self._spent, share - self._alone(now, share, nodes))
 
     def _known(self, now: float) -> float | None:
         """What the bucket holds by now, if nobody else takes from it."""

@@ -235,7 +235,7 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
     level: float | None = None
     """What the bucket holds by now as far as the node knows; None where it knows nothing, and a new one is full."""
     spent: float = 0.0
-    """Tokens the node let pass without asking while the store was away."""
+    """Tokens the node let pass without asking while the store was away, and that its share has not got again."""
 
 
 class Grant(msgspec.Struct, frozen=True):
