@@ -121,7 +121,7 @@ async def test_a_client_comes_in_by_a_ticket_once(running: Gateway) -> None:
     assert samples['wsgateway_tickets_total{result="refused"}'] == 4
 
 
-async def test_who_may_have_a_ticket_made(running: Gateway) -> None:
+async def test_who_may_have_a_ticket_made_and_what_may_be_said(running: Gateway) -> None:
     json_type = ("Content-Type", "application/json")
     for headers, status, said in (
         ((json_type, ("Origin", "http://evil.example")), 403, "web pages may not ask for this"),
@@ -140,8 +140,7 @@ async def test_who_may_have_a_ticket_made(running: Gateway) -> None:
     answer = await ask(running, port=running.port)
     assert (answer.status, answer.json()["message"]) == (403, "Forbidden")
 
-
-async def test_what_is_asked_for_wrongly_is_told(running: Gateway) -> None:
+    # What is asked for wrongly.
     for body, said in (
         ({"ttlSeconds": 301}, "the body is not as it should be: Expected `int` <= 300 - at `$.ttlSeconds`"),
         ({"user": "ann"}, "the body is not as it should be: Object contains unknown field `user`"),
