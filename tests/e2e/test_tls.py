@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from tests.harness import PATIENCE, Gateway, backend, closed, gateway, handshake
 from tests.wire import text, wire
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
 
 ECHO = """
       $connect: {{integration: {{integrationType: HTTP_PROXY, integrationUri: "http://127.0.0.1:{port}/connect"}}}}
@@ -58,6 +65,10 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def flags(authority: Authority) -> list[str]:
+    return default_certificate(authority)
+
+
+def default_certificate(authority: Authority) -> list[str]:
     certificate, key = authority.issue_to("gateway.example", "127.0.0.1", "localhost", file="default")
     return ["--tls-port", "0", "--tls-cert", certificate, "--tls-key", key]
 
@@ -191,10 +202,32 @@ domains:
 
 @pytest.fixture
 async def domains(authority: Authority, flags: list[str], tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with serving_domains(authority, flags, tmp_path) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving_domains(authority: Authority, flags: list[str], folder: Path) -> AsyncIterator[Gateway]:
     authority.issue_to("chat.example")
     authority.issue_to("*.wild.example")
-    async with backend() as back, gateway(definition(back.port, TWO.format()), tmp_path, *flags) as running:
+    async with backend() as back, gateway(definition(back.port, TWO.format()), folder, *flags) as running:
         yield running
+
+
+@dataclass(frozen=True)
+class Site:
+    """A gateway with domains, for tests that change nothing of it, and who issued its certificates."""
+
+    gateway: Gateway
+    authority: Authority
+
+
+@pytest.fixture(scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    authority = Authority(folder)
+    async with serving_domains(authority, default_certificate(authority), folder) as running:
+        yield Site(running, authority)
 
 
 @pytest.mark.parametrize(
@@ -209,13 +242,11 @@ async def domains(authority: Authority, flags: list[str], tmp_path: Path) -> Asy
         ("127.0.0.1", "gateway.example"),
     ],
 )
-async def test_a_client_is_shown_the_certificate_of_the_name_it_asks_for(
-    asks: str, gets: str, domains: Gateway, authority: Authority
-) -> None:
-    trust = authority.client()
+async def test_a_client_is_shown_the_certificate_of_the_name_it_asks_for(asks: str, gets: str, site: Site) -> None:
+    trust = site.authority.client()
     trust.check_hostname = False
 
-    certificate = await shown(domains.tls_port, trust, asks)
+    certificate = await shown(site.gateway.tls_port, trust, asks)
 
     assert certificate["subject"] == ((("commonName", gets),),)
 
@@ -236,23 +267,25 @@ async def test_a_client_is_shown_the_certificate_of_the_name_it_asks_for(
     ],
 )
 async def test_a_host_that_tls_was_not_begun_for_is_misdirected(
-    server_name: str, host: str, status: int, domains: Gateway, authority: Authority
+    server_name: str, host: str, status: int, site: Site
 ) -> None:
     """RFC 9110 §15.5.20. Where no domain is named on either side, Host means what it means without TLS."""
-    trust = authority.client()
+    misdirected = 'wsgateway_refused_total{kind="request_misdirected"}'
+    before = (await site.gateway.metrics())[misdirected]
+    trust = site.authority.client()
     trust.check_hostname = False
     path = "/v2" if "bare" in host else "/"
-    async with wire(domains.tls_port, tls=trust, server_name=server_name) as client:
+    async with wire(site.gateway.tls_port, tls=trust, server_name=server_name) as client:
         await client.send(handshake(path, host))
 
         assert (await client.head()).status == status
-    assert (await domains.metrics())['wsgateway_refused_total{kind="request_misdirected"}'] == (status == 421)
+    assert (await site.gateway.metrics())[misdirected] - before == (status == 421)
 
 
-async def test_every_request_of_a_connection_is_looked_at(domains: Gateway, authority: Authority) -> None:
+async def test_every_request_of_a_connection_is_looked_at(site: Site) -> None:
     one = b"GET /@connections/x HTTP/1.1\r\nHost: chat.example\r\n\r\n"
     other = one.replace(b"chat.example", b"bare.example")
-    async with wire(domains.tls_port, tls=authority.client(), server_name="chat.example") as client:
+    async with wire(site.gateway.tls_port, tls=site.authority.client(), server_name="chat.example") as client:
         for _ in range(2):  # the second time its head is known already
             await client.send(one)
             assert (await client.answer()).status == 400

@@ -10,8 +10,11 @@ import socket
 import ssl
 import threading
 import warnings
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,9 +22,15 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.certificates import Authority, server_context
-from tests.harness import PATIENCE, backend, gateway, heard
+from tests.harness import PATIENCE, Gateway, backend, gateway, heard
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
 
 DEFINITION = """
 apis:
@@ -206,50 +215,94 @@ WRONG = "{caCertificates: file:ca.pem, clientCertificate: file:else/gateway.pem,
 ANY = "{insecureSkipVerification: true}"
 
 
-@pytest.mark.parametrize(
-    ("case", "tls", "reason"),
-    [
-        pytest.param("fine", "{}", "unable to get local issuer certificate", id="an unknown authority"),
-        pytest.param("elsewhere", OWN, "not valid for 'localhost'", id="another host name"),
-        pytest.param("elsewhere", ANY, "not valid for 'localhost'", id="another host name, any authority"),
-        pytest.param("expired", OWN, "certificate has expired", id="expired"),
-        pytest.param("expired", ANY, "certificate has expired", id="expired, any authority"),
-        pytest.param("early", OWN, "certificate is not yet valid", id="not yet valid"),
-        pytest.param("asking", OWN, "asks for a client certificate", id="no client certificate"),
-        pytest.param(
-            "asking TLS 1.2", OWN, "perhaps it asks for a client certificate", id="no client certificate, TLS 1.2"
-        ),
-        pytest.param("asking", WRONG, "refused the client certificate", id="a client certificate of another authority"),
-        pytest.param("old", OWN, "speaks no TLS 1.2 or newer", id="TLS 1.1 only"),
-        pytest.param("plain", OWN, "speaks no TLS", id="no TLS at all"),
-    ],
-)
-async def test_a_backend_that_is_not_verified_is_one_line_and_aws_error(
-    case: str, tls: str, reason: str, authority: Authority, certificate: tuple[str, str], tmp_path: Path
-) -> None:
-    contexts = {
-        "fine": lambda: server_context(certificate),
-        "elsewhere": lambda: server_context(authority.issue("other", x509.DNSName("elsewhere.example"))),
-        "expired": lambda: server_context(authority.issue("expired", *LOCALHOST, days=(-9, -1))),
-        "early": lambda: server_context(authority.issue("early", *LOCALHOST, days=(1, 9))),
-        "asking": lambda: server_context(certificate, authority.file),
-        "asking TLS 1.2": lambda: only_tls_1_2(server_context(certificate, authority.file)),
-        "old": lambda: old_tls(certificate),
-        "plain": lambda: None,
-    }
-    (tmp_path / "else").mkdir()
-    Authority(tmp_path / "else", "another").issue("gateway")
-    with TlsServer(contexts[case]()) as server:
-        async with gateway(defined(server.port, tls), tmp_path) as running, connect(running.ws()) as client:
-            await client.send("hello")
+@dataclass(frozen=True)
+class Case:
+    """A backend that is not to be believed, what is said of it in `tlsConfig`, and what the log says of that."""
 
-            assert json.loads(await heard(client))["message"] == "Internal server error"
-            line = json.loads(await running.logged("integration fails"))
-            assert reason in line["error"]
-            assert f"https://localhost:{server.port}" in line["error"]
-            assert line["status"] == 500
-            assert not server.asked
-            assert len([entry for entry in running.log if "integration fails" in entry]) == 1
+    backend: str
+    tls: str
+    reason: str
+
+
+CASES = {
+    "an unknown authority": Case("fine", "{}", "unable to get local issuer certificate"),
+    "another host name": Case("elsewhere", OWN, "not valid for 'localhost'"),
+    "another host name, any authority": Case("elsewhere", ANY, "not valid for 'localhost'"),
+    "expired": Case("expired", OWN, "certificate has expired"),
+    "expired, any authority": Case("expired", ANY, "certificate has expired"),
+    "not yet valid": Case("early", OWN, "certificate is not yet valid"),
+    "no client certificate": Case("asking", OWN, "asks for a client certificate"),
+    "no client certificate, TLS 1.2": Case("asking TLS 1.2", OWN, "perhaps it asks for a client certificate"),
+    "a client certificate of another authority": Case("asking", WRONG, "refused the client certificate"),
+    "TLS 1.1 only": Case("old", OWN, "speaks no TLS 1.2 or newer"),
+    "no TLS at all": Case("plain", OWN, "speaks no TLS"),
+}
+SEVERAL = """
+  case%(number)s:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {}}
+    routes:
+      $default:
+        routeResponse: true
+        integration:
+          integrationType: HTTP_PROXY
+          integrationUri: https://localhost:%(port)s/echo
+          tlsConfig: %(tls)s
+"""
+
+
+@dataclass(frozen=True)
+class Unverified:
+    """A gateway with an API for each case, and each one's backend."""
+
+    gateway: Gateway
+    servers: list[TlsServer]
+
+
+@pytest.fixture(scope="module")
+async def unverified(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Unverified]:
+    folder = tmp_path_factory.mktemp("unverified")
+    authority = Authority(folder)
+    certificate = authority.issue("server", *LOCALHOST)
+    (folder / "else").mkdir()
+    Authority(folder / "else", "another").issue("gateway")
+    contexts = {
+        "fine": server_context(certificate),
+        "elsewhere": server_context(authority.issue("other", x509.DNSName("elsewhere.example"))),
+        "expired": server_context(authority.issue("expired", *LOCALHOST, days=(-9, -1))),
+        "early": server_context(authority.issue("early", *LOCALHOST, days=(1, 9))),
+        "asking": server_context(certificate, authority.file),
+        "asking TLS 1.2": only_tls_1_2(server_context(certificate, authority.file)),
+        "old": old_tls(certificate),
+        "plain": None,
+    }
+    with ExitStack() as stack:
+        servers = [stack.enter_context(TlsServer(contexts[case.backend])) for case in CASES.values()]
+        apis = (
+            SEVERAL % {"number": number, "port": server.port, "tls": case.tls}
+            for number, (case, server) in enumerate(zip(CASES.values(), servers, strict=True))
+        )
+        async with gateway("apis:" + "".join(apis), folder) as running:
+            yield Unverified(running, servers)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_backend_that_is_not_verified_is_one_line_and_aws_error(name: str, unverified: Unverified) -> None:
+    number = list(CASES).index(name)
+    running, server = unverified.gateway, unverified.servers[number]
+    async with connect(running.ws(f"/execute-api/case{number}/dev")) as client:
+        await client.send("hello")
+        assert json.loads(await heard(client))["message"] == "Internal server error"
+
+    about = f"https://localhost:{server.port}"
+    line = json.loads(await running.logged(about))
+    assert line["event"] == "integration fails"
+    assert CASES[name].reason in line["error"]
+    assert about in line["error"]
+    assert line["status"] == 500
+    assert not server.asked
+    assert len([entry for entry in running.log if about in entry]) == 1
 
 
 def only_tls_1_2(secure: ssl.SSLContext) -> ssl.SSLContext:
