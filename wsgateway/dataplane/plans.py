@@ -66,7 +66,6 @@ class StagePlans:
                         if name in enabled:
                             grant = _grant(plan_name, plan, name, enabled[name], (api_id, stage_name), routes)
                             self._grants[grant.digest] = grant
-        self._of = {grant.key: grant for grant in self._grants.values()}
         self._messages_count = any(grant.counts_messages for grant in self._grants.values())
 
     def admits(self, route_key: str) -> tuple[Admit, Admit] | None:
@@ -122,10 +121,11 @@ class StagePlans:
 
         *Raises* InvalidApiKey where it is good no more, or the route needs one.
         """
-        name = invocation.client.identity.get("apiKeyId")
-        grant = None if name is None else self._of.get(name)
-        if grant is None and name is not None:
-            raise InvalidApiKey(f"API key {name} is good no more")
+        identity = invocation.client.identity
+        value = identity.get("apiKey")
+        grant = None if value is None else self._grants.get(digest_of(value))
+        if grant is None and value is not None:
+            raise InvalidApiKey(f"API key {identity.get('apiKeyId')} is good no more")
         if grant is None and required:
             raise InvalidApiKey("it connected without an API key")
         return grant
@@ -141,10 +141,11 @@ class StagePlans:
         return None if taken is True else _unless(taken, _throttled(grant, limit))
 
     def _count(self, required: bool) -> Admit:
-        meter_of = self._meters.meter
+        """What uses of the quota; behind what has looked the key up."""
+        meter_of, grants = self._meters.meter, {grant.key: grant for grant in self._grants.values()}
 
         def admit(invocation: Invocation) -> Awaitable[None] | None:
-            grant = self._still(invocation, required)
+            grant = grants.get(invocation.client.identity.get("apiKeyId", ""))
             if grant is None or not (required or grant.counts_messages):
                 return None
             if invocation.trace is not None:

@@ -20,6 +20,9 @@ from wsgateway.model.throttle import RateLimit
 if TYPE_CHECKING:
     from wsgateway.model.websocket import WebSocketApi
 
+TOLD = 10
+"""Keys that nobody uses, each by name."""
+
 
 class Quota(Definition):
     """How much each key of a plan may use. Periods begin at 00:00 UTC: of each day, each Sunday, each month's first."""
@@ -178,9 +181,11 @@ def remarks_on_plans(
             text = f"no usage plan has a key for {where}, so every client is refused there"
             yield Problem(("apis", api_id, "routes", "$connect", "apiKeyRequired"), text)
     used = {name for plan in plans.values() for name in plan.api_keys}
-    for number, key in enumerate(keys):
-        if key.name not in used:
-            yield Problem(("apiKeys", number), f"{shown(key.name)} is in no usage plan, so it is good for nothing")
+    unused = [number for number, key in enumerate(keys) if key.name not in used]
+    for number in unused[:TOLD]:
+        yield Problem(("apiKeys", number), f"{shown(keys[number].name)} is in no usage plan, so it is good for nothing")
+    if len(unused) > TOLD:
+        yield Problem(("apiKeys",), f"and {len(unused) - TOLD} more keys are in no usage plan")
 
 
 def requires_key(api: WebSocketApi) -> bool:

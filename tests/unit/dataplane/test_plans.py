@@ -197,6 +197,16 @@ async def test_a_key_that_is_disabled_is_good_no_more_for_messages_that_count() 
         await site.say(client, "paid")
 
 
+async def test_a_key_that_got_another_value_is_good_no_more_for_who_came_with_the_old_one() -> None:
+    site = Site(paid="apiKeyRequired: true")
+    client = await site.connect()
+    site.deploy(paid="apiKeyRequired: true", key="new-" + KEY)
+
+    with pytest.raises(InvalidApiKey):
+        await site.say(client, "paid")
+    await site.say(await site.connect("new-" + KEY), "paid")
+
+
 async def test_clients_that_came_before_keys_were_asked_for() -> None:
     client = values.client()
 

@@ -168,6 +168,15 @@ def test_what_is_most_likely_not_meant_is_told(parts: dict[str, str], remark: st
     assert any(remark in each for each in remarks(**parts))
 
 
+def test_of_many_keys_without_a_plan_a_few_are_told() -> None:
+    many = "\n  ".join(f"- {{name: k{number}, value: {VALUE}{number}}}" for number in range(13))
+
+    found = remarks(keys=many)
+
+    assert len(found) == 11
+    assert "and 3 more keys are in no usage plan" in found[-1] + found[0]
+
+
 def test_a_key_is_known_by_its_hash_however_it_is_written() -> None:
     (hashed,) = read().definitions.api_keys
     (written,) = read(key='value: "${KEY}"').definitions.api_keys
