@@ -111,7 +111,7 @@ class Definitions(Definition):
                 yield Problem(("apis", api_id, "routes", "$connect", "authorizationType"), text)
         for problem in check_keys(self.api_keys):
             yield Problem(("apiKeys", *problem.path), problem.text)
-        yield from check_plans(self.plans, self.api_keys, self.websocket_apis)
+        yield from check_plans(self.plans, self.api_keys, self.websocket_apis, self.apis)
 
     @property
     def plans(self) -> dict[str, UsagePlan]:

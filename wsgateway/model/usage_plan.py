@@ -5,7 +5,7 @@ API Gateway developer guide, "Usage plans and API keys for REST APIs"; WebSocket
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from wsgateway.errors import Problem
 from wsgateway.model.api_key import ApiKey
-from wsgateway.model.base import Definition, Path
+from wsgateway.model.base import NOT_YET, Definition, Path
 from wsgateway.model.explain import did_you_mean, in_words, shown
 from wsgateway.model.throttle import RateLimit
 
@@ -89,9 +89,15 @@ def whole_plans(plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey]) -> dict[
 
 
 def check_plans(
-    plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey], apis: Mapping[str, WebSocketApi]
+    plans: Mapping[str, UsagePlan],
+    keys: Sequence[ApiKey],
+    apis: Mapping[str, WebSocketApi],
+    every: Collection[str],
 ) -> Iterator[Problem]:
-    """What plans name and nothing defines, what can't take effect, and APIs that nobody could connect to."""
+    """What plans name and nothing defines, what can't take effect, and APIs that nobody could connect to.
+
+    `every` has the ids of all APIs, those of other kinds, too.
+    """
     names = {key.name for key in keys}
     for number, key in enumerate(keys):
         for index, name in enumerate(key.usage_plans):
@@ -110,6 +116,10 @@ def check_plans(
                 yield Problem((*root, "apiKeys", number), f"{shown(name)} is in the list twice; remove one of the two")
             listed.add(name)
         for number, place in enumerate(plan.api_stages):
+            if place.api_id in every and place.api_id not in apis:
+                text = f"{place.api_id} is a REST API; API keys of these are {NOT_YET}"
+                yield Problem((*root, "apiStages", number, "apiId"), text)
+                continue
             for problem in _check_place(plan, place, apis):
                 yield Problem((*root, "apiStages", number, *problem.path), problem.text)
     yield from _twice(plans)

@@ -168,6 +168,20 @@ def test_what_is_most_likely_not_meant_is_told(parts: dict[str, str], remark: st
     assert any(remark in each for each in remarks(**parts))
 
 
+def test_a_rest_api_has_no_keys_yet() -> None:
+    text = DEFINITION.format(**GOOD | {"at": "shop"}).replace(
+        "apis:",
+        "apis:\n  shop:\n    protocolType: REST\n    stages: {dev: {}}\n"
+        '    paths: {"/": {GET: {integration: {type: MOCK}}}}',
+    )
+
+    with pytest.raises(DefinitionError) as caught:
+        parse(text, "routes.yaml", {}, Path())
+
+    (problem,) = caught.value.problems
+    assert "shop is a REST API; API keys of these are not supported yet" in str(problem)
+
+
 def test_of_many_keys_without_a_plan_a_few_are_told() -> None:
     many = "\n  ".join(f"- {{name: k{number}, value: {VALUE}{number}}}" for number in range(13))
 
