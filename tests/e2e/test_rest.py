@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Answer, Gateway, backend, gateway, http
+from tests.harness import Answer, Gateway, backend, gateway, http, parse_answer, raw
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +91,7 @@ apis:
         ANY: {integration: {type: AWS_PROXY, httpMethod: POST, uri: function:app}}
 functions:
   app: {runtime: @runtime@, codeUri: code, handler: app.handler, timeout: 2}
+domains: {shop.example: {mappings: {some/base: {api: fn, stage: dev}}}}
 """
 
 HANDLER = """
@@ -238,6 +239,14 @@ async def test_lambda_functions_get_events_of_format_1_0(tmp_path: Path) -> None
         assert context["identity"]["sourceIp"] == "127.0.0.1"
         assert context["identity"]["userArn"] is None
         assert "authorizer" not in context
+
+        # On a custom domain the base path is part of the paths, and not of what is matched.
+        head = b"GET /some/base/files/a/b?x HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"
+        event = parse_answer(await raw(running.port, head)).json()
+        assert (event["path"], event["requestContext"]["path"]) == ("/some/base/files/a/b", "/some/base/files/a/b")
+        assert (event["resource"], event["requestContext"]["stage"]) == ("/files/{name}/{rest+}", "dev")
+        event = (await ask(running, "GET", "/execute-api/fn/dev/files/a/b")).json()
+        assert (event["path"], event["requestContext"]["path"]) == ("/files/a/b", "/dev/files/a/b")
 
         bytes_in = await ask(running, "PUT", "/dev/files/a/b", b"\xff", Content_Type="image/png")
         assert (bytes_in.json()["body"], bytes_in.json()["isBase64Encoded"]) == ("/w==", True)

@@ -79,13 +79,14 @@ class RestApis:
         verb = request.method if override is None else override.decode("latin-1").upper()
         found = stage.resources.find(verb, _segments(place.tail))
         method, parameters = (None, {}) if found is None else found
+        path = request.target.partition("?")[0].removeprefix(place.prefix)
         invocation = MethodRequest(
             _client(request, place, gateway),
             request,
             resource="" if method is None else method.resource,
             http_method=verb,
-            path=request.target.partition("?")[0],
-            below="/".join(place.tail),
+            path=path,
+            below="/".join(place.tail) if place.domain is None else path,
             path_parameters=parameters,
             stage_variables=stage.variables,
             account_id=gateway.callers.account,
