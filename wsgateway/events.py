@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from wsgateway.headers import RESTATED
-from wsgateway.invocation import EventType, Invocation, new_trace_id
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import HttpRequest
 
 
@@ -64,8 +64,7 @@ def request_headers(
         for name, value in request.headers
         if name.lower() not in without and name.lower() not in RESTATED
     ]
-    trace = request.header(b"x-amzn-trace-id") or new_trace_id()
-    headers.append(("X-Amzn-Trace-Id", trace.decode("latin-1")))
+    headers.append(("X-Amzn-Trace-Id", invocation.trace_id.decode("latin-1")))
     for line in invocation.client.forwarded.decode("latin-1").splitlines():
         name, _, text = line.partition(": ")
         headers.append((name, text))

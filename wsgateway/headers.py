@@ -90,6 +90,7 @@ RENAMED: Final = frozenset(
         b"upgrade",
         b"user-agent",
         b"www-authenticate",
+        b"x-amzn-requestid",
     }
 )
 """Headers of a backend's answer that a client gets as `x-amzn-Remapped-*`."""

@@ -109,11 +109,13 @@ def response(
     lines: bytes = b"",
     close: bool = False,
     head_only: bool = False,
+    length: int | None = None,
     now: float | None = None,
 ) -> bytes:
     """One whole answer, framed by Content-Length.
 
-    `head_only` is for HEAD: the length of `body` is told, but `body` is not sent. 1xx, 204 and 304 have neither
+    `head_only` is for HEAD: the length of `body` is told, but `body` is not sent; where it is empty, `length` is told,
+    or nothing if that isn't known, for it must be what a GET would get (RFC 9110 §8.6). 1xx, 204 and 304 have neither
     (RFC 9110 §8.6), 205 is empty (§15.3.6). With `now`, a final answer gets a Date unless `headers` bring one. `lines`
     are header fields ready to be written, no Date among them.
     *Raises* UnsafeHeader as `field` does, and for a Content-Length or Transfer-Encoding among `headers`.
@@ -128,7 +130,8 @@ def response(
         )
     if status == 205:
         body = b""
-    framing = b"Content-Length: %d\r\n" % len(body) if has_body(status) else b""
+    told = length if head_only and not body else len(body)
+    framing = b"Content-Length: %d\r\n" % told if told is not None and has_body(status) else b""
     top = head(status, headers, lines=lines, framing=framing, close=close, now=now)
     return top if head_only or not framing else top + body
 

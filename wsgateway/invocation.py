@@ -313,6 +313,11 @@ class Invocation:
         return value
 
     @property
+    def trace_id(self) -> bytes:
+        """The value of `X-Amzn-Trace-Id` in what is asked for this event: the client's, or a new one each time."""
+        return (None if self.request is None else self.request.header(b"x-amzn-trace-id")) or new_trace_id()
+
+    @property
     def binary(self) -> bool:
         """Whether the message is a binary one."""
         return self.message is not None and self.message.binary

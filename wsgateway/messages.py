@@ -113,7 +113,8 @@ class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     A `body` that is a generator is written as it comes, as fast as the client takes it. It is closed when it ends and
     when the client has gone; where it is never begun (the client left before, HEAD) nothing of it runs.
     `lines` are further header fields, each ended by CR LF, made of values that are safe by what they are. `close` ends
-    the connection after the answer.
+    the connection after the answer. `length` is of answers to HEAD: how long the body is that a GET would get, where
+    that is not the one of `body`.
     """
 
     status: int
@@ -121,6 +122,7 @@ class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     body: bytes | AsyncGenerator[bytes, None] = b""
     close: bool = False
     lines: bytes = b""
+    length: int | None = None
 
 
 class EndpointRequest(msgspec.Struct, frozen=True, gc=False):
@@ -140,7 +142,8 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
 
     `binary` says that a reply made of it is a binary frame; None leaves it to the Content-Type and the message's kind.
     `reply` is the reply itself, where it is always the same: its frame is built once. `failure` is how the backend
-    failed, as GatewayError.failure says it, where that is not its status.
+    failed, as GatewayError.failure says it, where that is not its status. `length` is what the answer to a HEAD says
+    of the body that a GET would get, None where it says nothing.
     """
 
     status: int
@@ -149,6 +152,7 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
     binary: bool | None = None
     reply: Message | None = None
     failure: str | int = ""
+    length: int | None = None
 
 
 class PromptAnswer(asyncio.Future[HttpResponse]):

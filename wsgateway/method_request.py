@@ -6,6 +6,7 @@ of query parameters are compared as they are written, as API Gateway does in map
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import unquote
@@ -21,7 +22,9 @@ from wsgateway.invocation import (
     Variables,
     header_text,
     new_request_id,
+    new_trace_id,
     new_uuid,
+    random_bytes,
     request_time,
 )
 from wsgateway.messages import Header, HttpRequest
@@ -38,6 +41,7 @@ class MethodRequest(Invocation):
     __slots__ = (
         "_binary",
         "_extended_id",
+        "_trace_id",
         "account_id",
         "below",
         "failure",
@@ -75,6 +79,7 @@ class MethodRequest(Invocation):
         self.failure: GatewayError | None = None
         """What a gateway response is about."""
         self._extended_id = ""
+        self._trace_id = b""
         self._binary = binary
 
     @property
@@ -91,6 +96,18 @@ class MethodRequest(Invocation):
         value = self._extended_id
         if not value:
             value = self._extended_id = new_request_id()
+        return value
+
+    @property
+    def trace_id(self) -> bytes:
+        """The value of `X-Amzn-Trace-Id` in what is asked for this request, and in its answer.
+
+        The client's trace goes on (AWS X-Ray developer guide, "Tracing header").
+        """
+        value = self._trace_id
+        if not value:
+            assert self.request is not None  # it is one
+            value = self._trace_id = trace_of(self.request.header(b"x-amzn-trace-id") or b"")
         return value
 
     @property
@@ -118,6 +135,30 @@ class MethodRequest(Invocation):
         """What the variable took of the path: decoded, but of `{name+}` as it came."""
         taken = self.path_parameters.get(name)
         return taken if taken is None or f"{{{name}+}}" in self.resource else unquote(taken)
+
+
+def trace_of(header: bytes) -> bytes:
+    """`Root=…;Parent=…;Sampled=…` as `header` begins it; what it lacks, or has in no form that is known, is made here.
+
+    Where it names a parent and does not say whether it is sampled, it is.
+    """
+    given: dict[bytes, bytes] = {}
+    for part in header.split(b";"):
+        name, _, value = part.strip().partition(b"=")
+        fits = _TRACE.get(name.lower())
+        if fits is not None and fits(value):
+            given[name.lower()] = value
+    parent = given.get(b"parent")
+    root = b"Root=" + given[b"root"] if b"root" in given else new_trace_id()
+    sampled = given.get(b"sampled", b"0" if parent is None else b"1")
+    return b"%b;Parent=%b;Sampled=%b" % (root, parent or random_bytes(8).hex().encode(), sampled)
+
+
+_TRACE = {
+    b"root": re.compile(rb"[0-9A-Za-z-]{1,64}").fullmatch,
+    b"parent": re.compile(rb"[0-9A-Fa-f]{16}").fullmatch,
+    b"sampled": re.compile(rb"[01]").fullmatch,
+}
 
 
 def _of_identity(name: str) -> Variable:

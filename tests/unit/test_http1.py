@@ -81,6 +81,15 @@ def test_a_request_line() -> None:
             id="to HEAD",
         ),
         pytest.param(
+            http1.response(200, (), head_only=True, length=7),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
+            id="to HEAD, the body elsewhere",
+        ),
+        pytest.param(http1.response(200, (), head_only=True), b"HTTP/1.1 200 OK\r\n\r\n", id="to HEAD, length unknown"),
+        pytest.param(
+            http1.response(200, (), length=7), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", id="length of no HEAD"
+        ),
+        pytest.param(
             http1.response(403, close=True),
             b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
             id="closing",

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wsgateway.errors import GatewayError, MissingAuthenticationToken, RequestTooLarge
+from wsgateway.errors import BadRequest, GatewayError, MissingAuthenticationToken, RequestTooLarge
 from wsgateway.headers import returned
 from wsgateway.invocation import Client, header_text
 from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, collect
@@ -40,6 +40,8 @@ class CompiledMethod:
     checks: tuple[Callable[[MethodRequest], None], ...]
     """*Raise* GatewayError where the request may not go on."""
     integrate: Call
+    traced: bool
+    """Whether its answers say which trace they belong to; AWS's say it unless they are a backend's own, or nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class RestApis:
         if not gateway.rest or any(name in request.target for name in OURS):
             return self._otherwise(request)
         try:
+            if "|" in request.target:
+                raise BadRequest("the URL holds a vertical bar; write %7C")
             place = gateway.rest_endpoints.resolve(request.host, request.target)
         except GatewayError as error:
             return _nowhere(error, gateway.show_reasons)
@@ -105,8 +109,10 @@ class RestApis:
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, request: HttpRequest
     ) -> HttpResponse:
         """Go on once the whole body is here."""
+        # A client that waits is not asked for what is too large (RFC 9110 §10.1.1); others are sending it.
+        length = int(request.header(b"content-length") or 0) if request.header(b"expect") else 0
         try:
-            body = await collect(request.body, stage.max_body_bytes)
+            body = None if length > stage.max_body_bytes else await collect(request.body, stage.max_body_bytes)
         except ConnectionResetError:
             return HttpResponse(400, close=True)  # nobody reads it
         if body is None:
@@ -128,15 +134,19 @@ class RestApis:
         except Exception as error:
             return self._failed(stage, invocation, error)
         if isinstance(answer, EndpointResponse):
-            return self._answered(stage, answer, invocation)
-        return self._answer_later(stage, invocation, answer)
+            return self._answered(stage, method, answer, invocation)
+        return self._answer_later(stage, method, invocation, answer)
 
     async def _answer_later(
-        self, stage: CompiledRestStage, invocation: MethodRequest, answer: Awaitable[EndpointResponse]
+        self,
+        stage: CompiledRestStage,
+        method: CompiledMethod,
+        invocation: MethodRequest,
+        answer: Awaitable[EndpointResponse],
     ) -> HttpResponse:
         self._gateway.running += 1
         try:
-            return self._answered(stage, await answer, invocation)
+            return self._answered(stage, method, await answer, invocation)
         except Exception as error:
             return self._failed(stage, invocation, error)
         finally:
@@ -150,7 +160,9 @@ class RestApis:
         self._count(stage, response.status)
         return response
 
-    def _answered(self, stage: CompiledRestStage, answer: EndpointResponse, invocation: MethodRequest) -> HttpResponse:
+    def _answered(
+        self, stage: CompiledRestStage, method: CompiledMethod, answer: EndpointResponse, invocation: MethodRequest
+    ) -> HttpResponse:
         faults = self._gateway.faults
         if faults.failing:
             faults.succeeded((stage.api_id, stage.name, invocation.route_key))
@@ -160,7 +172,9 @@ class RestApis:
             headers.append((b"Content-Type", b"application/json"))
         headers.append((b"x-amzn-RequestId", invocation.request_id.encode()))
         headers.append((b"x-amz-apigw-id", invocation.extended_request_id.encode()))
-        return HttpResponse(answer.status, tuple(headers), answer.body or b"")
+        if method.traced:
+            headers.append((b"X-Amzn-Trace-Id", invocation.trace_id))
+        return HttpResponse(answer.status, tuple(headers), answer.body or b"", length=answer.length)
 
     def _count(self, stage: CompiledRestStage, status: int) -> None:
         requests = self._gateway.counters.requests

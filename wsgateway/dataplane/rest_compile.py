@@ -55,7 +55,12 @@ def compile_rest(
         site = site_of(api_id, api, path, verb, stage, definitions)
         integration = api.integration_of(method)
         call = types[integration.type].compile(integration.common, site)
-        paths.setdefault(path, {})[verb] = CompiledMethod(path, tuple(_checks(api, method, models)), call)
+        paths.setdefault(path, {})[verb] = CompiledMethod(
+            resource=path,
+            checks=tuple(_checks(api, method, models)),
+            integrate=call,
+            traced=integration.type not in ("HTTP_PROXY", "MOCK"),
+        )
     return CompiledRestStage(
         api_id=api_id,
         name=name,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from wsgateway.errors import BackendFault, IntegrationFailure, IntegrationTimeout, ServiceUnavailable
 from wsgateway.http1 import field
-from wsgateway.invocation import new_trace_id
 from wsgateway.upstream.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -66,9 +65,7 @@ class SignedCall:
             way.count("unsigned")
             raise IntegrationFailure(f"{way.name}: {way.credentials.missing}", failure="")
         pass_gate(way.gate, way.name)
-        handshake = invocation.request
-        trace = None if handshake is None else handshake.header(b"x-amzn-trace-id")
-        lines = field(b"X-Amzn-Trace-Id", trace or new_trace_id())
+        lines = field(b"X-Amzn-Trace-Id", invocation.trace_id)
         if self._tagged:
             lines += b"X-Amzn-Lambda-Integration-Tag: %b\r\n" % invocation.request_id.encode()
         exchange = _Exchange(loop=way.origin.loop)

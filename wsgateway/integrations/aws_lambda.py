@@ -21,7 +21,6 @@ from wsgateway.integrations.lambda_remote import Counts, RemoteFunction
 from wsgateway.integrations.lambda_rest import decoded, request_answer, request_event
 from wsgateway.integrations.lambda_target import Target
 from wsgateway.integrations.mapping import then
-from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointResponse
 from wsgateway.method_request import MethodRequest
 
@@ -144,7 +143,7 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
                 payload,
                 deadline=loop.time() + seconds,
                 qualifier=qualifier,
-                trace_id=new_trace_id().decode(),
+                trace_id=invocation.trace_id.decode("latin-1"),
             )
         except InvokeRefused as error:
             raise refusal(error, name) from error

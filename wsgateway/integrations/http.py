@@ -118,12 +118,10 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
             ]
         if request.body and sent not in BODILESS and not typed:
             parts.append(client_type(invocation) if rest else BINARY if request.binary else TEXT)
-        handshake = invocation.request
-        trace = None if handshake is None else handshake.header(b"x-amzn-trace-id")
-        if trace is None:
+        if invocation.request is None:
             parts += (_TRACE, new_trace_id(), b"\r\n")
         else:
-            parts.append(field(b"X-Amzn-Trace-Id", trace))
+            parts.append(field(b"X-Amzn-Trace-Id", invocation.trace_id))
         return b"".join(parts)
 
     return build

@@ -169,8 +169,7 @@ def _client_head(
         parts += [field(name, value) for name, value in forwarded]
         parts += [field(name, value) for name, value in defaults if name.lower() not in present]
         parts.append(invocation.client.forwarded if clients is None else clients(invocation))
-        trace = request.header(b"x-amzn-trace-id")
-        parts.append(field(b"X-Amzn-Trace-Id", trace or new_trace_id()))
+        parts.append(field(b"X-Amzn-Trace-Id", invocation.trace_id))
         for name, read in mapped:
             parts.extend(header_lines(name, read(invocation)))
         return b"".join(parts)

@@ -22,7 +22,6 @@ from wsgateway.integrations.aws_call import SignedCall, Way, pass_gate
 from wsgateway.integrations.aws_lambda import FUNCTION_ERROR, refusal
 from wsgateway.integrations.aws_request import PathWriter, RequestWriter
 from wsgateway.integrations.lambda_remote import refused
-from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest, EndpointResponse
 
 if TYPE_CHECKING:
@@ -136,13 +135,13 @@ class LocalCustom:
         name = self._target.name
         try:
             if call.kind == "RequestResponse":
-                self._wait_for(call, outcome, self._seconds if seconds is None else seconds)
+                self._wait_for(invocation, call, outcome, self._seconds if seconds is None else seconds)
             elif call.kind == "Event":
                 self._functions.events.start(
                     name,
                     call.payload,
                     qualifier=self._target.qualifier,
-                    trace_id=new_trace_id().decode(),
+                    trace_id=invocation.trace_id.decode("latin-1"),
                     client_context=call.context,
                 )
                 outcome.set_result(EndpointResponse(202))
@@ -152,7 +151,9 @@ class LocalCustom:
             raise refusal(error, name) from error
         return outcome
 
-    def _wait_for(self, call: Invocable, outcome: Future[EndpointResponse], seconds: float) -> None:
+    def _wait_for(
+        self, invocation: Invocation, call: Invocable, outcome: Future[EndpointResponse], seconds: float
+    ) -> None:
         """*Raises* InvokeRefused, ServiceUnavailable."""
         pass_gate(self._gate, self._shown)
         invoke = self._functions.invoke(
@@ -160,7 +161,7 @@ class LocalCustom:
             call.payload,
             deadline=self._loop.time() + seconds,
             qualifier=self._target.qualifier,
-            trace_id=new_trace_id().decode(),
+            trace_id=invocation.trace_id.decode("latin-1"),
             client_context=call.context,
         )
         if self._gate is not None:

@@ -18,7 +18,6 @@ from wsgateway.integrations.aws_answer import KEYS_OVER, refusal_of
 from wsgateway.integrations.base import noted
 from wsgateway.integrations.lambda_event import event
 from wsgateway.integrations.lambda_rest import request_event
-from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.method_request import MethodRequest
 from wsgateway.upstream.exchange import Exchange
@@ -102,7 +101,7 @@ class RemoteFunction:
         head = b"%bX-Amzn-Lambda-Integration-Tag: %b\r\nX-Amzn-Trace-Id: %b\r\n%b" % (
             self._head,
             invocation.request_id.encode(),
-            new_trace_id(),
+            invocation.trace_id,
             self._signer.sign(keys, self._shape, payload),
         )
         exchange = RemoteInvoke(loop=self._loop)

@@ -330,6 +330,7 @@ class HttpConnection(asyncio.Protocol):
                 lines=response.lines,
                 close=close,
                 head_only=incoming.method == "HEAD",
+                length=response.length,
                 now=time.time(),
             )
         except http1.UnsafeHeader as error:

@@ -119,7 +119,8 @@ class AnswerReader:
     def response(self) -> EndpointResponse:
         """Take the answer, without the fields of this hop and without trailers."""
         pieces, self._pieces = self._pieces, []
-        return EndpointResponse(self._status, tuple(self._headers), b"".join(pieces))
+        length = self._length if self._head_only else None
+        return EndpointResponse(self._status, tuple(self._headers), b"".join(pieces), length=length)
 
     # httptools
 
