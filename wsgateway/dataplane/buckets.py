@@ -6,6 +6,7 @@ whatever is deployed meanwhile; a limit that changes keeps what is left.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -17,8 +18,11 @@ from wsgateway.dataplane.shared_bucket import SharedBucket
 Name = tuple[str, ...]
 """The kind of bucket first, then whose it is: `("route", "chat", "dev", "say")`."""
 
+OF_CLIENTS = frozenset({"user", "source"})
+"""Kinds of which there are as many as clients bring; of others as many as definitions have."""
 MOST = 65_536
-"""Buckets that are remembered. Beyond that the one that was looked at longest ago is forgotten."""
+"""Buckets of clients that are remembered. Beyond that the one of them that was looked at longest ago is forgotten; no
+number of clients makes a route's or the account's be forgotten, which would begin full again."""
 SWEPT = 1_000
 """Buckets looked at in one sweep."""
 
@@ -86,18 +90,21 @@ class Buckets:
         self.leases = leases
         """Where nodes share their buckets; None where this one has none to share with. Set before the first event."""
         self._kept: dict[Name, Bucket] = {}
+        """Those of definitions."""
+        self._of_clients: OrderedDict[Name, Bucket] = OrderedDict()
         """In the order in which they are looked at."""
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._kept) + len(self._of_clients)
 
     def bucket(self, name: Name, limit: Limit) -> Bucket:
         """The bucket of a name, which has this limit from now on."""
-        found = self._kept.get(name)
+        kept = self._of_clients if name[0] in OF_CLIENTS else self._kept
+        found = kept.get(name)
         if found is None:
-            if len(self._kept) >= MOST:
-                del self._kept[next(iter(self._kept))]
-            found = self._kept[name] = self._new(name, limit)
+            if len(self._of_clients) >= MOST and kept is self._of_clients:
+                self._of_clients.popitem(last=False)
+            found = kept[name] = self._new(name, limit)
         if found.limit is not limit:
             found.change(limit)
         return found
@@ -108,7 +115,8 @@ class Buckets:
     def sweep(self) -> None:
         """Forget those of the next that are idle."""
         now = self.clock()
-        for name in list(islice(self._kept, SWEPT)):
-            bucket = self._kept.pop(name)
-            if not bucket.idle(now):
-                self._kept[name] = bucket
+        for kept in (self._kept, self._of_clients):
+            for name in list(islice(kept, SWEPT)):
+                bucket = kept.pop(name)
+                if not bucket.idle(now):
+                    kept[name] = bucket

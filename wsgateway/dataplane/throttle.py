@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.allowance import Allowance
@@ -132,8 +133,13 @@ _same = lru_cache(Limit)
 """Of stages that share a bucket one object, so that it does not seem to change with every event."""
 
 
+LONGEST_NAME = 128
+"""Characters of a user's name that are kept as they are: what is remembered of many users has a bound."""
+
+
 def _user(client: Client) -> str:
-    return client.user
+    user = client.user
+    return user if len(user) <= LONGEST_NAME else sha256(user.encode()).hexdigest()
 
 
 def _source(client: Client) -> str:

@@ -75,6 +75,23 @@ def test_idle_ones_are_forgotten_and_others_are_not(buckets: Buckets, clock: Clo
     assert len(buckets) == 0
 
 
+@pytest.mark.parametrize("kind", ["user", "source"])
+def test_no_number_of_clients_makes_a_limit_of_the_definitions_begin_anew(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(module, "MOST", 10)
+    limit, held = Limit(1.0, 3.0), [("account",), SAY, ("stage", "chat", "dev"), ("plan", "gold", "mobile")]
+    for name in held:
+        assert taken(buckets, limit, 3, name) == 3
+    for number in range(50):
+        taken(buckets, limit, 3, (kind, "chat", "dev", str(number)))
+        if number % 7 == 0:
+            buckets.sweep()
+    assert [taken(buckets, limit, 1, name) for name in held] == [0, 0, 0, 0]
+    assert len(buckets) == len(held) + 10
+    assert taken(buckets, limit, 1, (kind, "chat", "dev", "49")) == 0, "those seen last are remembered"
+
+
 def test_a_sweep_comes_to_every_one(buckets: Buckets, clock: Clock) -> None:
     for number in range(2 * module.SWEPT):
         taken(buckets, Limit(1.0, 1.0), 1, ("user", str(number)))

@@ -19,7 +19,7 @@ from tests.unit.dataplane.values import client
 from wsgateway.dataplane.admit import Admit
 from wsgateway.dataplane.buckets import Buckets, Limit, LocalBucket, Name
 from wsgateway.dataplane.compile import CompiledStage, Operation
-from wsgateway.dataplane.throttle import ACCOUNT, CALM_SECONDS, Throttle, Throttling
+from wsgateway.dataplane.throttle import ACCOUNT, CALM_SECONDS, LONGEST_NAME, Throttle, Throttling
 from wsgateway.errors import Throttled
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import Message
@@ -30,7 +30,9 @@ pytestmark = pytest.mark.anyio
 LIMIT = "{{rateLimit: 1, burstLimit: {}}}"
 
 
-def throttle(stage: str, *, account: str = "", profile: str = "open", clock: Clock | None = None) -> Throttle:
+def throttle(
+    stage: str, *, account: str = "", profile: str = "open", clock: Clock | None = None, buckets: Buckets | None = None
+) -> Throttle:
     text = f"""
 apis:
   chat:
@@ -47,7 +49,7 @@ apis:
 {account}
 """
     definitions = parse(text, "routes.yaml", {}, Path()).definitions
-    return Throttle(Buckets(clock or Clock()), definitions, "chat", "dev")
+    return Throttle(Buckets(clock or Clock()) if buckets is None else buckets, definitions, "chat", "dev")
 
 
 def admit_of(throttle: Throttle, route_key: str = "say") -> Admit:
@@ -140,6 +142,14 @@ def test_a_connection_has_its_own_and_a_handshake_is_none_of_it() -> None:
     assert [let_in(say, who, 5) for who in (a, b)] == [2, 2]
     assert refused_by(say, a) == "connection"
     assert limits.admit("$connect") is None
+
+
+def test_a_long_name_is_not_remembered_as_it_is() -> None:
+    buckets = Buckets(Clock())
+    say = admit_of(throttle(f"{{throttle: {{perUser: {LIMIT.format(2)}}}}}", buckets=buckets))
+    long, other = "a" * 8000, "a" * 7999 + "b"
+    assert [let_in(say, one(user=name), 5) for name in (long, other, long)] == [2, 2, 0]
+    assert max(len(part) for name in buckets._of_clients for part in name) <= LONGEST_NAME
 
 
 def test_a_users_connections_share_one() -> None:
