@@ -208,7 +208,11 @@ def _seconds(claims: Claims, name: str) -> float | None:
 def _object(part: str, name: str) -> dict[str, Any]:
     """A part of a token as the JSON object it encodes."""
     try:
-        value = _JSON.decode(_bytes(part).decode())
+        text = _bytes(part).decode()
+        value = _JSON.decode(text)
+        if "\\u" in text:
+            # Half of a surrogate pair (RFC 8259 §8.2) could be told to nobody: no encoder takes it.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         _refuse(f"the token's {name} is no JSON")
     if not isinstance(value, dict):

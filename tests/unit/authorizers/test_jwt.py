@@ -222,6 +222,17 @@ def test_an_infinite_expiry_is_no_json() -> None:
         claims_of(f"{head}.{payload}.AAAA")
 
 
+def test_half_a_character_could_be_told_to_nobody() -> None:
+    """No event, record or name of a limit can hold it (RFC 8259 §8.2)."""
+    payload = json.dumps(CLAIMS | {"sub": "\ud800"}).encode()
+
+    with pytest.raises(Unauthorized, match="payload is no JSON"):
+        claims_of(serialize_compact({"alg": "RS256", "kid": "rsa"}, payload, RSA, ["RS256"]))
+
+    payload = json.dumps(CLAIMS | {"sub": "\U0001f600"}).encode()
+    assert claims_of(serialize_compact({"alg": "RS256", "kid": "rsa"}, payload, RSA, ["RS256"]))["sub"] == "\U0001f600"
+
+
 def test_a_token_without_kid_where_two_keys_fit() -> None:
     both = parse_keys(public(RSA, OTHER))
 
