@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from time import monotonic
 from typing import Protocol
 
-from wsgateway.dataplane.periods import DAY, day_of, first_day, next_first_day
+from wsgateway.dataplane.periods import DAY, day_of, first_day
 from wsgateway.model.usage_plan import Quota
 from wsgateway.registry.usage import Claim, Granted, MemoryUsage, MeterName, Usage
 
@@ -40,7 +41,7 @@ class Meter:
     """What one API key has used of one plan, as this node sees it. `Meters` gives it."""
 
     __slots__ = (
-        "_ahead", "_asked_at", "_day", "_ends", "_held", "_late", "_mark", "_midnight", "_none_until", "_of", "_own",
+        "_ahead", "_asked_at", "_dawn", "_day", "_held", "_late", "_mark", "_midnight", "_none_until", "_of", "_own",
         "_share", "_spent", "_taken_at", "_used", "name", "quota", "waiting",
     )  # fmt: skip
 
@@ -66,8 +67,13 @@ class Meter:
         """Of the quota, while the registry is away; `_own` of it are used."""
         self._ahead = 1
         self._asked_at = self._none_until = 0.0
-        self._midnight = (self._day + 1) * DAY
-        self._ends = self._midnight if self.quota is None else next_first_day(self.quota.period, self._day) * DAY
+        self._on(self._day)
+
+    def _on(self, day: int) -> None:
+        """The day on which it counts."""
+        self._day = day
+        self._dawn = day * DAY
+        self._midnight = self._dawn + DAY
 
     def change(self, quota: Quota | None) -> None:
         """Another quota holds from now on; what was used stays used."""
@@ -77,27 +83,27 @@ class Meter:
 
     def take(self) -> bool | Awaitable[bool]:
         """Whether the quota has one more; uses it."""
-        now = self._of.now()
-        if now >= self._midnight:
-            self._turn(now)
+        self._turn()
         if self.quota is None:
             self._spend()
             return True
         if self._held:
             self._held -= 1
-            self._taken_at = now
+            self._taken_at = self._of.clock()
             return True
         if self.waiting:
             return self._of.ask(self)
+        now = self._of.clock()
         if self._share is None and now < self._none_until:
             return False
         return self._on_own() if self._of.away(now) else self._of.ask(self)
 
     def settle(self, now: float, *, all: bool = False) -> bool:
-        """Give back what nobody takes, or `all` that is held; gives whether its period is over, and all is reported."""
-        over = now >= self._ends
-        if now >= self._midnight:
-            self._turn(now)
+        """Give back what nobody takes, or `all` that is held; gives whether its period is over, and all is reported.
+
+        `now` is the clock's.
+        """
+        over = self._turn()
         if all or now - self._taken_at >= KEPT_SECONDS:
             self._give_back()
         return over and not (self._spent or self._late or self.waiting)
@@ -108,17 +114,23 @@ class Meter:
             self._held = 0
             self._of.unreported[self.name] = self
 
-    def _turn(self, now: float) -> None:
-        """Midnight has passed."""
-        if now >= self._ends:
+    def _turn(self) -> bool:
+        """Look whether it is another day by now: the next, or where the clock was wrong any other. Gives whether it is
+        of another period, which begins then."""
+        now = self._of.now()
+        if self._dawn <= now < self._midnight:
+            return False
+        day = day_of(now)
+        other = self._first_of(day) != self._first
+        if other:
             self._give_back()
         if self._spent:
             self._late.append((self._day, self._spent))
             self._spent = 0
-        self._day = day_of(now)
-        self._midnight = (self._day + 1) * DAY
-        if now >= self._ends:
+        self._on(day)
+        if other:
             self._begin()
+        return other
 
     def _spend(self) -> None:
         self._spent += 1
@@ -138,9 +150,8 @@ class Meter:
     # What `Meters` says and hears
 
     def claims(self, now: float) -> list[Claim]:
-        """What to ask, and to report, which counts as reported then; that of today is the last."""
-        if now >= self._midnight:
-            self._turn(now)
+        """What to ask, and to report, which counts as reported then; today is the last. `now` is the clock's."""
+        self._turn()
         asked = [
             Claim(meter=self.name, day=day, first=day, limit=None, wanted=0, seen=0, spent=spent)
             for day, spent in self._late
@@ -165,7 +176,10 @@ class Meter:
     @property
     def _first(self) -> int:
         """The first day of the period."""
-        return self._day if self.quota is None else first_day(self.quota.period, self._day)
+        return self._first_of(self._day)
+
+    def _first_of(self, day: int) -> int:
+        return day if self.quota is None else first_day(self.quota.period, day)
 
     def _wanted(self, quota: Quota, now: float) -> int:
         busy = now - self._asked_at < BUSY_SECONDS
@@ -175,10 +189,11 @@ class Meter:
         return max(len(self.waiting), self._ahead)
 
     def granted(self, claim: Claim, waited: int, answer: Granted, now: float) -> None:
-        """The answer to the claim of today, made while `waited` events waited."""
+        """The answer to the claim of today, made while `waited` events waited; `now` is the clock's."""
+        self._turn()
         self._share, self._own = None, 0
         limit = None if self.quota is None else self.quota.limit
-        if now >= self._ends or (claim.limit, claim.first) != (limit, self._first):
+        if (claim.limit, claim.first) != (limit, self._first):
             # Another period or quota by now: who waits is asked for anew.
             self._late.append((claim.day, -answer.granted))
             self._of.unreported[self.name] = self
@@ -200,6 +215,9 @@ class Meter:
         self._tell(waited, self._on_own)
 
     def _of_held(self) -> bool:
+        if self.quota is None:  # its quota went while it waited
+            self._spend()
+            return True
         if not self._held:
             return False
         self._held -= 1
@@ -219,13 +237,17 @@ class Log(Protocol):
 
 
 class Meters:
-    """All meters of a node. `now` gives Unix time in seconds. `store` and `nodes` (how many there are) are this
-    node's own until there are others."""
+    """All meters of a node.
 
-    def __init__(self, now: Callable[[], float], log: Log) -> None:
+    `now` gives Unix time in seconds, by which days are told; `clock` gives seconds for all else, which no step of the
+    time of day makes longer. `store` and `nodes` (how many there are) are this node's own until there are others.
+    """
+
+    def __init__(self, now: Callable[[], float], log: Log, clock: Callable[[], float] = monotonic) -> None:
         self.store: Usage = MemoryUsage()
         self.nodes: Callable[[], int] = lambda: 1
         self.now = now
+        self.clock = clock
         self.unreported: dict[MeterName, Meter] = {}
         """Those that used something without asking for it."""
         self._log = log
@@ -247,7 +269,7 @@ class Meters:
         return found
 
     def away(self, now: float) -> bool:
-        """Whether the registry did not answer just now."""
+        """Whether the registry did not answer just now; `now` is the clock's."""
         return now < self._away_until
 
     def ask(self, meter: Meter) -> Awaitable[bool]:
@@ -260,7 +282,7 @@ class Meters:
 
     def sweep(self) -> None:
         """Now and then report what was used without asking, give back what nobody takes, forget what is over."""
-        now = self.now()
+        now = self.clock()
         if now < self._report_at or self.away(now):
             return
         self._report_at = now + REPORT_SECONDS
@@ -273,7 +295,7 @@ class Meters:
     async def aclose(self) -> None:
         """Report what there is to be reported, and give back what is held, if the registry takes it."""
         for meter in self._kept.values():
-            meter.settle(self.now(), all=True)
+            meter.settle(self.clock(), all=True)
         self._asking |= self.unreported
         self._begin()
         if self._round is not None:
@@ -292,17 +314,22 @@ class Meters:
 
     async def _ask_once(self) -> None:
         asking = [self._asking.pop(name) for name in list(self._asking)[:MOST_CLAIMS]]
-        asked = [(meter, len(meter.waiting), meter.claims(self.now())) for meter in asking]
+        asked: list[tuple[Meter, int, list[Claim]]] = [
+            (meter, len(meter.waiting), meter.claims(self.clock())) for meter in asking
+        ]
         for meter in asking:
             self.unreported.pop(meter.name, None)
         answers = await self._answers([claim for _, _, claims in asked for claim in claims])
         given = iter(answers or ())
+        if answers is None:  # nobody waits for one such round after the other
+            asked += [(meter, len(meter.waiting), []) for meter in self._asking.values()]
+            self._asking = {}
         for meter, waited, claims in asked:
             if answers is None:
                 self.unreported[meter.name] = meter
                 meter.unheard(claims, waited)
             else:
-                meter.granted(claims[-1], waited, [next(given) for _ in claims][-1], self.now())
+                meter.granted(claims[-1], waited, [next(given) for _ in claims][-1], self.clock())
             if meter.waiting:
                 self._asking[meter.name] = meter
 
@@ -311,7 +338,7 @@ class Meters:
         try:
             answers = await self.store.claim(claims)
         except Exception as error:  # whatever it is, nobody may wait for ever
-            self._away_until = self.now() + BELIEVED_SECONDS
+            self._away_until = self.clock() + BELIEVED_SECONDS
             if not self._is_away:
                 self._log("quotas: the registry is away, so each node grants its share of what is left", error=error)
             self._is_away = True

@@ -33,19 +33,6 @@ def first_day(period: Period, day: int) -> int:
             assert_never(period)
 
 
-def next_first_day(period: Period, day: int) -> int:
-    """The first day of the period after that."""
-    match period:
-        case "DAY":
-            return day + 1
-        case "WEEK":
-            return first_day(period, day) + 7
-        case "MONTH":
-            return first_day(period, first_day(period, day) + 31)
-        case _:
-            assert_never(period)
-
-
 def date_of(day: int) -> str:
     """2026-11-23."""
     return f"{_EPOCH + timedelta(day):%Y-%m-%d}"

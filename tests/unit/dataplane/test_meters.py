@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgateway.dataplane.meters import Meter, Meters
+from wsgateway.dataplane.meters import MOST_CLAIMS, Meter, Meters
 from wsgateway.dataplane.periods import DAY
 from wsgateway.errors import RegistryAway
 from wsgateway.model.usage_plan import Quota
@@ -42,13 +42,14 @@ class Store(MemoryUsage):
 
 
 class Nodes:
-    """Nodes of one installation, whose clock is moved by hand."""
+    """Nodes of one installation, whose clock is moved by hand; `step` is how wrong the time of day is."""
 
     def __init__(self, number: int = 1) -> None:
         self.time = float(TODAY * DAY)
+        self.step = 0.0
         self.store = Store()
         self.log: list[str] = []
-        self.all = [Meters(lambda: self.time, self._tell) for _ in range(number)]
+        self.all = [Meters(lambda: self.time + self.step, self._tell, lambda: self.time) for _ in range(number)]
         for meters in self.all:
             meters.store = self.store
             meters.nodes = lambda: number
@@ -135,6 +136,46 @@ async def test_a_new_period_begins_at_midnight_utc(period: str, days: int) -> No
     assert await taken(meter, 3) == 2
 
 
+async def test_a_step_of_the_time_of_day_makes_nobody_wait_longer() -> None:
+    nodes = Nodes()
+    (node,) = nodes.all
+    nodes.time += 7200
+    nodes.store.away = True
+    assert await taken(node.meter(NAME, quota(10)), 1) == 1
+    nodes.store.away = False
+    nodes.step = -3600.0
+    nodes.time += 1
+    asked = len(nodes.store.rounds)
+    assert await taken(node.meter(NAME, quota(10)), 1) == 1
+    assert len(nodes.store.rounds) == asked + 1, "the registry is asked again after a second, and not after an hour"
+
+
+async def test_a_clock_that_is_set_right_is_believed() -> None:
+    nodes = Nodes()
+    (node,) = nodes.all
+    nodes.step = 40.0 * DAY
+    assert await taken(node.meter(NAME, quota(3)), 5) == 3
+    nodes.step = 0.0
+    nodes.time += 1
+    assert await taken(node.meter(NAME, quota(3)), 5) == 3, "today nothing was used yet"
+    assert await nodes.used() == 3
+    nodes.time += DAY
+    assert await taken(node.meter(NAME, quota(3)), 5) == 3
+
+
+async def test_one_that_waits_while_the_quota_goes_is_let_through() -> None:
+    nodes = Nodes()
+    (node,) = nodes.all
+    waiting = asyncio.ensure_future(take(node.meter(NAME, quota(0))))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    node.meter(NAME, None)
+
+    assert await waiting is True
+    await node.aclose()
+    assert await nodes.used() == 1
+
+
 async def test_what_is_left_is_shared_while_the_registry_is_away() -> None:
     nodes = Nodes(2)
     meters = [each.meter(NAME, quota(10)) for each in nodes.all]
@@ -169,6 +210,15 @@ async def test_a_registry_that_is_away_is_asked_once_a_second() -> None:
     nodes.time += 1
     assert await take(meter)
     assert len(nodes.store.rounds) == asked + 1
+
+
+async def test_nobody_waits_for_more_than_one_round_that_fails() -> None:
+    nodes = Nodes()
+    nodes.store.away = True
+    meters = [nodes.all[0].meter(("gold", str(number)), quota(10)) for number in range(3 * MOST_CLAIMS)]
+
+    assert all(await asyncio.gather(*(take(meter) for meter in meters)))
+    assert len(nodes.store.rounds) == 1
 
 
 async def test_an_emptied_registry_is_told_what_was_used() -> None:
