@@ -131,18 +131,20 @@ class ConnectionsApi:
         """A call for one connection, None if it isn't here."""
         if self._signed and request.method in VERBS:
             return self._call_signed(request, place, connection_id)
+        quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
         taken = self._take(place) if request.method in VERBS else True
         if taken is True:
-            return self._unsigned(request, place, connection, connection_id)
+            return self._unsigned(request, place, connection, connection_id, quotas)
 
         def go_on() -> HttpResponse | Awaitable[HttpResponse]:
-            return self._unsigned(request, place, self._gateway.hub.get(connection_id), connection_id)
+            return self._unsigned(request, place, self._gateway.hub.get(connection_id), connection_id, quotas)
 
         return self._beyond(taken, request, place, go_on)
 
     def _take(self, place: Place) -> bool | Awaitable[bool]:
-        """What the account has for a call."""
-        account = self._gateway.stages[place.api_id, place.stage].current.account
+        """What the account has for a call. Its stage may have gone while its body, or its session, was waited for."""
+        ref = self._gateway.stages.get((place.api_id, place.stage))
+        account = None if ref is None else ref.current.account
         return account is None or self._gateway.buckets.bucket(ACCOUNT, account).take()
 
     def _beyond(
@@ -161,11 +163,10 @@ class ConnectionsApi:
         return answer if isinstance(answer, HttpResponse) else await answer
 
     def _unsigned(
-        self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str
+        self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str, quotas: Quotas
     ) -> HttpResponse | Awaitable[HttpResponse]:
         match request.method:
             case "POST":
-                quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
                 body = request.body
                 if not isinstance(body, bytes):
                     return self._later(request, place, connection_id, body, quotas)
