@@ -7,6 +7,7 @@ of query parameters are compared as they are written, as API Gateway does in map
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import unquote
@@ -36,11 +37,13 @@ class MethodRequest(Invocation):
 
     `resource` is the path of the resource that answers, `path_parameters` what its variables took of the path, as it
     came. `path` is the request's path as clients wrote it, without the query, `below` what of it is below the stage.
+    `trace` is the client's X-Amzn-Trace-Id.
     """
 
     __slots__ = (
         "_binary",
         "_extended_id",
+        "_trace_header",
         "_trace_id",
         "account_id",
         "below",
@@ -67,6 +70,7 @@ class MethodRequest(Invocation):
         stage_variables: Mapping[str, str],
         account_id: str,
         binary: bool = False,
+        trace: bytes = b"",
     ) -> None:
         super().__init__(client, EventType.REQUEST, f"{http_method} {resource}", stage_variables, request=request)
         self.resource = resource
@@ -80,6 +84,7 @@ class MethodRequest(Invocation):
         """What a gateway response is about."""
         self._extended_id = ""
         self._trace_id = b""
+        self._trace_header = trace
         self._binary = binary
 
     @property
@@ -106,8 +111,7 @@ class MethodRequest(Invocation):
         """
         value = self._trace_id
         if not value:
-            assert self.request is not None  # it is one
-            value = self._trace_id = trace_of(self.request.header(b"x-amzn-trace-id") or b"")
+            value = self._trace_id = trace_of(self._trace_header)
         return value
 
     @property
@@ -142,6 +146,9 @@ def trace_of(header: bytes) -> bytes:
 
     Where it names a parent and does not say whether it is sampled, it is.
     """
+    if not header:
+        made = random_bytes(20).hex()
+        return f"Root=1-{int(time.time()):08x}-{made[:24]};Parent={made[24:]};Sampled=0".encode()
     given: dict[bytes, bytes] = {}
     for part in header.split(b";"):
         name, _, value = part.strip().partition(b"=")

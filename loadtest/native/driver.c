@@ -2,6 +2,7 @@
  *
  *   driver load    --port P [--rate R [--abuse KIND]]   request and reply: each reply is answered by the next message
  *   driver push    --port P --internal-port Q           messages by POST to {--push-prefix}{connection id}
+ *   driver get     --port P                             GETs of --path, one at a time on each of --connections
  *   driver connect --port P                             opens --connections sockets, drops them, again, for --seconds
  *   driver idle    --port P                             opens --connections sockets and holds them until stdin ends
  *
@@ -303,7 +304,19 @@ static void send_messages(conn *c, int count) {
     send_bytes(c, scratch, (size_t)count * message_len);
 }
 
+static int getting(void) { return !strcmp(opt.mode, "get"); }
+
+static void send_get(conn *poster) {
+    poster->started = now_ns();
+    poster->busy = 1;
+    send_bytes(poster, message, message_len);
+}
+
 static void send_post(conn *poster) {
+    if (getting()) {
+        send_get(poster);
+        return;
+    }
     static unsigned random = 12345;
     conn *client;
     do {
@@ -494,8 +507,13 @@ static size_t on_http_answer(conn *c, const char *data, size_t n) {
         if (n < used) return 0;
     }
     c->busy = 0;
-    if (data[9] != '2') error_seen("POST answered", data, used);
-    else accepted++;
+    if (data[9] != '2') error_seen(getting() ? "GET answered" : "POST answered", data, used);
+    else if (!getting()) accepted++;
+    if (getting() && opt.expect && !memmem(data, used, opt.expect, strlen(opt.expect))) error_seen("unexpected answer", data, used);
+    if (getting() && measuring) {
+        completed++;
+        record(now_ns() - c->started);
+    }
     if (!stopped) send_post(c);
     return used;
 }
@@ -558,7 +576,7 @@ static void on_end(conn *c) {
     } else if (c->kind == CLIENT) {
         lose(c, "connection ended", "", 0);
     } else { /* a keep-alive connection may end, but not under a request */
-        if (c->busy) error_seen("POST got no answer", "", 0);
+        if (c->busy) error_seen("a request got no answer", "", 0);
         drop(c);
         dial(c, opt.internal_port, 0);
         if (!stopped) send_post(c);
@@ -703,9 +721,10 @@ static void run_load(void) {
     int push = !strcmp(opt.mode, "push");
     wait_quiet(10); /* what an earlier run left behind is not ours */
     if (opt.abuse) prepare_abuser();
-    if (push) posters = calloc((size_t)opt.posters, sizeof *posters);
+    if (getting()) opt.posters = opt.connections, opt.connections = 0, opt.internal_port = opt.port;
+    if (push || getting()) posters = calloc((size_t)opt.posters, sizeof *posters);
     open_all();
-    if (push) {
+    if (posters) {
         for (int i = 0; i < opt.posters; i++) {
             posters[i].kind = POSTER;
             dial(&posters[i], opt.internal_port, 0);
@@ -790,6 +809,12 @@ static void prepare(void) {
     clients = calloc((size_t)opt.connections, sizeof *clients);
     if (!payload || !message || !body || !scratch || !clients) die("out of memory");
     message_len = put_frame(message, 1, payload, put_payload(payload, opt.action, opt.size));
+    if (getting()) {
+        free(message);
+        int n = asprintf(&message, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: */*\r\nUser-Agent: driver\r\n\r\n", opt.path, opt.port);
+        if (n < 0) die("out of memory");
+        message_len = (size_t)n;
+    }
     body_len = put_payload(body, opt.action, opt.size);
     for (int i = 0; i < opt.connections; i++) clients[i].fd = -1;
     abuser.fd = -1;
@@ -849,11 +874,11 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     poller = epoll_create1(EPOLL_CLOEXEC);
     prepare();
-    if (!strcmp(opt.mode, "load") || !strcmp(opt.mode, "push")) run_load();
+    if (!strcmp(opt.mode, "load") || !strcmp(opt.mode, "push") || getting()) run_load();
     else if (!strcmp(opt.mode, "connect")) run_connect();
     else if (!strcmp(opt.mode, "idle")) run_idle();
     else {
-        fputs("driver: MODE is one of load, push, connect, idle\n", stderr);
+        fputs("driver: MODE is one of load, push, get, connect, idle\n", stderr);
         return 2;
     }
     return 0;

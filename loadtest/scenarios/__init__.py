@@ -13,6 +13,7 @@ from loadtest.scenarios.neighbours import NEIGHBOURS
 from loadtest.scenarios.push import PUSH
 from loadtest.scenarios.registry import REGISTRY
 from loadtest.scenarios.relay import RELAY
+from loadtest.scenarios.rest import REST
 from loadtest.scenarios.templates import TEMPLATES
 
 SCENARIOS: dict[str, Scenario] = {
@@ -31,5 +32,6 @@ SCENARIOS: dict[str, Scenario] = {
         GROWTH,
         TEMPLATES,
         AUTHORIZED,
+        REST,
     )
 }

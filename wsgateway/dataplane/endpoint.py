@@ -8,7 +8,7 @@ unknown is 403, as on AWS (API Gateway developer guide, "Invoke WebSocket APIs")
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
@@ -16,6 +16,8 @@ from wsgateway.errors import AccessDenied, BadRequest
 from wsgateway.model.domain import domain_of
 
 _execute_api = re.compile(r"([a-z0-9-]+)\.execute-api(?:\.|$)").match
+FORBIDDEN = "the path holds a dot segment, a backslash or NUL"
+
 REMEMBERED = 1024
 """Callback URLs' stages kept, of all forms clients write them in."""
 
@@ -104,6 +106,7 @@ class Endpoints:
         self._domains = {name: Mappings(mappings) for name, mappings in (domains or {}).items()}
         self._domains_only = domains_only
         self._callbacks: dict[tuple[str, str], Place] = {}
+        self._entries: dict[tuple[str, str], Place] = {}
 
     def stage_of_callback(self, host: str, head: str) -> Place | None:
         """The place of `{head}/{id}`, if it was resolved before: backends push to one stage again and again."""
@@ -119,6 +122,26 @@ class Endpoints:
             self._callbacks[host, target[: target.rfind("/")]] = place
         return place
 
+    def enter(self, host: str, path: str) -> tuple[Place, Sequence[str]]:
+        """As `resolve`, and the segments that are left of the path, as they came.
+
+        Of the place only what all paths of a stage have in common counts: stages are remembered by how paths begin.
+        *Raises* as `resolve` does.
+        """
+        if ("%" in path or "\\" in path or "/." in path) and _forbidden(path) is not None:
+            raise BadRequest(FORBIDDEN)
+        _, first, *tail = path.split("/")
+        known = self._entries.get((host, first))
+        if known is not None:
+            return known, tail
+        place = self.resolve(host, path)
+        if place.domain is not None or place.prefix:
+            return place, place.tail
+        if len(self._entries) >= REMEMBERED:
+            self._entries.clear()
+        self._entries[host, first] = place
+        return place, tail
+
     def resolve(self, host: str, target: str) -> Place:
         """The place a request means.
 
@@ -128,7 +151,7 @@ class Endpoints:
         path = target.partition("?")[0]
         segments = path.split("/")[1:]
         if _forbidden(path) is not None:
-            raise BadRequest("the path holds a dot segment, a backslash or NUL")
+            raise BadRequest(FORBIDDEN)
         domain = domain_of(host, self._domains) if self._domains else None
         if domain is not None:
             return self._by_mapping(domain, segments)

@@ -6,20 +6,21 @@ Authentication Token`, as on AWS; what no API or stage answers is 403 `Forbidden
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wsgateway.dataplane.rest_answers import Heads as Answers
+from wsgateway.dataplane.rest_answers import Later
+from wsgateway.dataplane.rest_client import Heads, client_of
 from wsgateway.errors import BadRequest, GatewayError, MissingAuthenticationToken, RequestTooLarge
-from wsgateway.headers import returned
-from wsgateway.invocation import Client, header_text
 from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, collect
 from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.gateway_responses import GatewayResponses
     from wsgateway.dataplane.resources import Resources
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from wsgateway.messages import Header
     from wsgateway.model.quotas import Quotas
 
-OVERRIDE = b"x-http-method-override"
 OURS = ("/@connections", "/@tickets")
 """Paths below a stage that are the gateway's own, whatever an API has."""
 
@@ -65,37 +65,41 @@ class RestApis:
     def __init__(self, gateway: Gateway, otherwise: Handler) -> None:
         self._gateway = gateway
         self._otherwise = otherwise
+        self._heads = Heads()
+        self._answers = Answers()
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        gateway = self._gateway
-        if not gateway.rest or any(name in request.target for name in OURS):
+        gateway, target = self._gateway, request.target
+        if not gateway.rest or ("/@" in target and any(name in target for name in OURS)):
             return self._otherwise(request)
+        path = target.partition("?")[0]
         try:
-            if "|" in request.target:
+            if "|" in target:
                 raise BadRequest("the URL holds a vertical bar; write %7C")
-            place = gateway.rest_endpoints.resolve(request.host, request.target)
+            place, tail = gateway.rest_endpoints.enter(request.host, path)
         except GatewayError as error:
             return _nowhere(error, gateway.show_reasons)
         if place.closed:
             return _nowhere(MissingAuthenticationToken("the API is reached by its domains alone"), gateway.show_reasons)
         stage = gateway.rest[place.api_id, place.stage]
-        override = request.header(OVERRIDE)
-        verb = request.method if override is None else override.decode("latin-1").upper()
-        found = stage.resources.find(verb, _segments(place.tail))
+        head = self._heads.of(request.headers)
+        verb = head.verb or request.method
+        found = stage.resources.find(verb, _segments(tail))
         method, parameters = (None, {}) if found is None else found
-        path = request.target.partition("?")[0].removeprefix(place.prefix)
+        if place.prefix:
+            path = path.removeprefix(place.prefix)
         invocation = MethodRequest(
-            _client(request, place, gateway),
+            client_of(request, head, place),
             request,
             resource="" if method is None else method.resource,
             http_method=verb,
             path=path,
-            below="/".join(place.tail) if place.domain is None else path,
+            below="/".join(tail) if place.domain is None else path,
             path_parameters=parameters,
             stage_variables=stage.variables,
             account_id=gateway.callers.account,
-            binary=bool(stage.binary_media_types)
-            and listed((request.header(b"content-type") or b"").decode("latin-1"), stage.binary_media_types),
+            binary=bool(stage.binary_media_types) and listed(head.content_type, stage.binary_media_types),
+            trace=head.trace,
         )
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
@@ -117,7 +121,7 @@ class RestApis:
             return HttpResponse(400, close=True)  # nobody reads it
         if body is None:
             fault = RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
-            return self._failed(stage, invocation, fault)
+            return self.failed(stage, invocation, fault)
         invocation.payload = body
         answer = self._run(stage, method, invocation)
         return answer if isinstance(answer, HttpResponse) else await answer
@@ -132,27 +136,25 @@ class RestApis:
                 check(invocation)
             answer = method.integrate(invocation)
         except Exception as error:
-            return self._failed(stage, invocation, error)
+            return self.failed(stage, invocation, error)
         if isinstance(answer, EndpointResponse):
-            return self._answered(stage, method, answer, invocation)
-        return self._answer_later(stage, method, invocation, answer)
-
-    async def _answer_later(
-        self,
-        stage: CompiledRestStage,
-        method: CompiledMethod,
-        invocation: MethodRequest,
-        answer: Awaitable[EndpointResponse],
-    ) -> HttpResponse:
+            return self.answered(stage, method, invocation, answer)
+        later = Later(loop=self._gateway.loop)
+        later.asked = answer if isinstance(answer, asyncio.Future) else asyncio.ensure_future(answer)
+        later.rest = self
+        later.stage = stage
+        later.method = method
+        later.invocation = invocation
         self._gateway.running += 1
-        try:
-            return self._answered(stage, method, await answer, invocation)
-        except Exception as error:
-            return self._failed(stage, invocation, error)
-        finally:
-            self._gateway.running -= 1
+        later.begin()
+        return later
 
-    def _failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
+    # What `Later` calls
+
+    def over(self) -> None:
+        self._gateway.running -= 1
+
+    def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
         return self._refused(stage, invocation, self._gateway.fault_of(error, invocation))
 
     def _refused(self, stage: CompiledRestStage, invocation: MethodRequest, fault: GatewayError) -> HttpResponse:
@@ -160,21 +162,21 @@ class RestApis:
         self._count(stage, response.status)
         return response
 
-    def _answered(
-        self, stage: CompiledRestStage, method: CompiledMethod, answer: EndpointResponse, invocation: MethodRequest
+    def answered(
+        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, answer: EndpointResponse
     ) -> HttpResponse:
         faults = self._gateway.faults
         if faults.failing:
             faults.succeeded((stage.api_id, stage.name, invocation.route_key))
-        self._count(stage, answer.status)
-        headers = returned(answer.headers)
-        if all(name.lower() != b"content-type" for name, _ in headers):
-            headers.append((b"Content-Type", b"application/json"))
-        headers.append((b"x-amzn-RequestId", invocation.request_id.encode()))
-        headers.append((b"x-amz-apigw-id", invocation.extended_request_id.encode()))
+        lines = b"%bx-amzn-RequestId: %b\r\nx-amz-apigw-id: %b\r\n" % (
+            self._answers.lines(answer.headers),
+            invocation.request_id.encode(),
+            invocation.extended_request_id.encode(),
+        )
         if method.traced:
-            headers.append((b"X-Amzn-Trace-Id", invocation.trace_id))
-        return HttpResponse(answer.status, tuple(headers), answer.body or b"", length=answer.length)
+            lines += b"X-Amzn-Trace-Id: %b\r\n" % invocation.trace_id
+        self._count(stage, answer.status)
+        return HttpResponse(answer.status, (), answer.body or b"", lines=lines, length=answer.length)
 
     def _count(self, stage: CompiledRestStage, status: int) -> None:
         requests = self._gateway.counters.requests
@@ -182,34 +184,14 @@ class RestApis:
         requests[key] = requests.get(key, 0) + 1
 
 
-def _segments(tail: tuple[str, ...]) -> Sequence[str]:
+def _segments(tail: Sequence[str]) -> Sequence[str]:
     """A path's segments: of its slashes at the beginning one counts, and one at its end does not."""
+    if tail and tail[0] and tail[-1]:
+        return tail
     segments = list(tail)
     while segments and not segments[0]:
         del segments[0]
     return segments[:-1] if segments and not segments[-1] else segments
-
-
-def _client(request: HttpRequest, place: Place, gateway: Gateway) -> Client:
-    user_agent = request.header(b"user-agent")
-    chain = [value.decode("latin-1") for name, value in request.headers if name.lower() == b"x-forwarded-for"]
-    chain.append(request.peer or request.source)
-    forwarded = (
-        f"X-Forwarded-For: {', '.join(chain)}\r\n"
-        f"X-Forwarded-Proto: {request.scheme}\r\n"
-        f"X-Forwarded-Port: {request.port}\r\n"
-    )
-    return Client(
-        api_id=place.api_id,
-        stage=place.stage,
-        connection_id="",
-        connected_at=0,
-        domain_name=request.authority,
-        source_ip=request.source,
-        user_agent=None if user_agent is None else header_text(user_agent),
-        callback_url="",
-        forwarded=forwarded.encode("latin-1"),
-    )
 
 
 def _nowhere(error: GatewayError, show_reason: bool) -> HttpResponse:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from wsgateway.headers import proxied
-from wsgateway.http1 import UnsafeHeader, field, request_line
+from wsgateway.http1 import UnsafeHeader, field, fields, request_line
 from wsgateway.integrations.base import noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers, header_lines
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from wsgateway.messages import EndpointResponse, Header
     from wsgateway.model.integration import Integration
     from wsgateway.templates.parameters import Target
+
+
+KEPT = 256
+KEPT_BYTES = 2048
+"""Of what goes on of one client's headers."""
 
 
 class HttpProxy(HttpBackend):
@@ -157,19 +162,40 @@ def _client_head(
     verb = verb_of(method)
     defaults = default_headers(site)
     clients = _forwarded(names)
+    static = target.static
+    first = None if static is None or method == "ANY" else request_line(method.encode(), static)
+    known: dict[tuple[Header, ...], bytes] = {}
+
+    def passed_on(headers: tuple[Header, ...]) -> bytes:
+        # Clients send the same headers again and again, and all that comes of them is told by the headers themselves.
+        found = known.get(headers)
+        if found is None:
+            forwarded = [(name, value) for name, value in proxied(headers) if name.lower() not in names]
+            present = names.union([name.lower() for name, _ in forwarded])
+            own = [header for header in defaults if header[0].lower() not in present]
+            found = fields([(b"Host", host), *forwarded, *own])
+            if len(found) <= KEPT_BYTES:
+                if len(known) >= KEPT:
+                    known.clear()
+                known[headers] = found
+        return found
 
     def build(invocation: Invocation) -> bytes:
         request = invocation.request
         assert request is not None  # a CONNECT event is a request
-        forwarded = [(name, value) for name, value in proxied(request.headers) if name.lower() not in names]
-        present = names.union([name.lower() for name, _ in forwarded])
         query = request.target.partition("?")[2]
-        parts = [request_line(verb(invocation).encode(), target.render(invocation, query))]
-        parts.append(field(b"Host", host))
-        parts += [field(name, value) for name, value in forwarded]
-        parts += [field(name, value) for name, value in defaults if name.lower() not in present]
-        parts.append(invocation.client.forwarded if clients is None else clients(invocation))
-        parts.append(field(b"X-Amzn-Trace-Id", invocation.trace_id))
+        if first is not None and not query:
+            line = first
+        else:
+            line = request_line(verb(invocation).encode(), target.render(invocation, query))
+        parts = [
+            line,
+            passed_on(request.headers),
+            invocation.client.forwarded if clients is None else clients(invocation),
+            b"X-Amzn-Trace-Id: ",
+            invocation.trace_id,  # read of a head, or made here: it can't end the line
+            b"\r\n",
+        ]
         for name, read in mapped:
             parts.extend(header_lines(name, read(invocation)))
         return b"".join(parts)

@@ -7,6 +7,7 @@ once, at deploy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.integrations.base import Call, Site
@@ -24,6 +25,8 @@ from wsgateway.messages import EndpointResponse
 from wsgateway.model.explain import shown
 from wsgateway.model.integration import Integration
 from wsgateway.upstream.origin import Origin
+
+KEPT_BYTES = 256
 
 JSON = ((b"Content-Type", b"application/json"),)
 
@@ -83,7 +86,8 @@ def _check_status(text: str, site: Site) -> Iterator[Problem]:
 
 def _by_event(ask: RequestMapping, give: ResponseMapping) -> Call:
     def call(invocation: Invocation) -> EndpointResponse:
-        answer = _answer(ask(invocation).body)
+        body = ask(invocation).body
+        answer = _known(body) if len(body) <= KEPT_BYTES else _answer(body)
         return give(invocation, answer, str(answer.status))
 
     return call
@@ -105,6 +109,12 @@ def _always(always: EndpointResponse, answer: EndpointResponse, give: ResponseMa
         return always if invocation.trace is None else give(invocation, answer, text)
 
     return call
+
+
+@lru_cache(maxsize=256)
+def _known(body: bytes) -> EndpointResponse:
+    """As `_answer`: most templates give the same again and again."""
+    return _answer(body)
 
 
 def _answer(body: bytes) -> EndpointResponse:

@@ -188,8 +188,21 @@ class HttpConnection(asyncio.Protocol):
 
     def _request(self, incoming: Incoming, body: Body) -> HttpRequest:
         """The request as handlers see it."""
-        listener = self.listener
-        origin = listener.proxies.origin_of(self._peer, incoming.headers)
+        proxies, entrance, peer = self.listener.proxies, self._entrance, self._peer
+        if not proxies.networks:
+            return HttpRequest(
+                incoming.method,
+                incoming.target,
+                incoming.host,
+                incoming.headers,
+                body,
+                incoming.authority,
+                peer,
+                entrance.scheme,
+                entrance.port,
+                peer,
+            )
+        origin = proxies.origin_of(peer, incoming.headers)
         return HttpRequest(
             incoming.method,
             incoming.target,
@@ -198,9 +211,9 @@ class HttpConnection(asyncio.Protocol):
             body,
             origin.authority or incoming.authority,
             origin.source,
-            origin.scheme or self._entrance.scheme,
-            origin.port or self._entrance.port,
-            self._peer,
+            origin.scheme or entrance.scheme,
+            origin.port or entrance.port,
+            peer,
         )
 
     def _next(self) -> None:
@@ -274,7 +287,11 @@ class HttpConnection(asyncio.Protocol):
             self.respond(incoming, answer)
         else:
             # One that is a future already needs no task: what is only passed on costs a callback, or not even that.
-            later = self._task = asyncio.ensure_future(cast("Awaitable[HttpResponse]", answer))
+            later = self._task = (
+                answer
+                if isinstance(answer, PromptAnswer)
+                else asyncio.ensure_future(cast("Awaitable[HttpResponse]", answer))
+            )
             if isinstance(later, PromptAnswer) and not later.done():
                 later.told = partial(self._answer_now, incoming)
             else:

@@ -244,3 +244,26 @@ def test_any_path_of_a_domain_gives_a_mapped_stage_or_a_gateway_error(host: str,
     except GatewayError:
         return
     assert (place.api_id, place.stage) in {("chat", "dev"), ("game", "dev"), ("game", "beta")}
+
+
+SEGMENT = st.sampled_from(["dev", "prod", "%64ev", "", "a", "..", ".", "%2e%2e", "a%5cb", "execute-api", "game", "@x"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "game.execute-api", "own.example"]), st.lists(SEGMENT, min_size=1))))
+def test_what_is_remembered_of_a_stage_means_the_same(requests: list[tuple[str, list[str]]]) -> None:
+    apis = {"chat": frozenset({"dev", "prod"}), "game": frozenset({"dev"})}
+    endpoints = Endpoints(apis, "chat", {"own.example": {"a": ("game", "dev")}}, frozenset({"game"}))
+    for host, segments in requests:
+        path = "/" + "/".join(segments)
+        try:
+            expected = endpoints.resolve(host, path)
+        except GatewayError as error:
+            with pytest.raises(type(error)):
+                endpoints.enter(host, path)
+            continue
+        place, tail = endpoints.enter(host, path)
+        assert tuple(tail) == expected.tail
+        common = [
+            (each.api_id, each.stage, each.prefix, each.domain, each.closed, each.base) for each in (place, expected)
+        ]
+        assert common[0] == common[1]

@@ -80,7 +80,7 @@ class Choice:
             if of_answer:
                 usual = [name for name in ("application/json", *named) if name in named]
                 self._default = named[usual[0]] if usual else None
-            if named:
+            if len(named) > of_answer:  # of one alone every client gets that one
                 self._key = accepted if of_answer else sent
                 self.fixed = False
         elif expression is None:

@@ -128,10 +128,15 @@ class Selected:
         self._what = "a request" if site.rest else "a handshake"
         self._parameters = compile_response_parameters(response.response_parameters) if self._headed else []
         self._most = site.max_answer_bytes
+        self._same = self.always(EndpointResponse(200, body=None)) if (self._status or 0) >= 200 else None
+        """What goes back for every answer without a body, unless a template says otherwise."""
 
     def __call__(self, invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
         """What goes back for `answer`."""
         body, binary = answer.body, answer.binary
+        same = self._same
+        if same is not None and not body and invocation.template_context is None and invocation.trace is None:
+            return same
         if (self._strategy is not None or self._binary_media_types is not None) and body:
             conversion = self._conversion(invocation, answer)
             body, binary = content.convert(conversion, body, "the backend's answer"), conversion.binary
@@ -139,8 +144,7 @@ class Selected:
         text = None if named is None else self._rendered(named, invocation, body or b"")
         if not self._headed:
             return self._reply(answer, body, binary, text)
-        media = JSON if named is None or "/" not in named.key else (b"Content-Type", named.key.encode())
-        status, headers = self._head(invocation, answer, media)
+        status, headers = self._head(invocation, answer, _media(named))
         return _headed(status, headers, body if text is None else text, self._what)
 
     def always(self, answer: EndpointResponse) -> EndpointResponse | None:
@@ -153,7 +157,9 @@ class Selected:
             return None  # it fails, each time
         if not self._headed:
             return self._reply(answer, answer.body, answer.binary, text)
-        return _headed(self._status or answer.status, [JSON], answer.body if text is None else text, self._what)
+        return _headed(
+            self._status or answer.status, [_media(named)], answer.body if text is None else text, self._what
+        )
 
     def _conversion(self, invocation: Invocation, answer: EndpointResponse) -> content.Conversion:
         types = self._binary_media_types
@@ -196,6 +202,11 @@ class Selected:
         headers = [_header(name, value) for name, value in pairs]
         typed = any(name.lower() == b"content-type" for name, _ in headers)
         return status, headers if typed else [media, *headers]
+
+
+def _media(named: Named | None) -> Header:
+    """The content type of what a template gives, where it is chosen by one."""
+    return JSON if named is None or "/" not in named.key else (b"Content-Type", named.key.encode())
 
 
 def _headed(status: int, headers: list[Header], body: bytes | None, what: str) -> EndpointResponse:
