@@ -75,6 +75,11 @@ class Operation:
     authorizer: str = ""
     """The name of the one that `authorize` is, or AWS_IAM; of a route with `refresh`, who is asked about its tokens."""
 
+    @property
+    def brings_token(self) -> bool:
+        """Whether its messages hold a token (`refresh`), which nobody is shown."""
+        return self.authorize is None and self.authorizer not in ("", "NONE")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledStage:

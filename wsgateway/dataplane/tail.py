@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.hub import Sent
+from wsgateway.dataplane.traces import HIDDEN
 from wsgateway.errors import ApiConfigurationError, GatewayError
 from wsgateway.invocation import iso_time
 
@@ -194,8 +195,9 @@ class TailedConnection(Connection):
         watch.count += 1
         watch.messages[id(message)] = (watch.count, watch.clock())
         stage = self._stage.current
-        route = (stage.select_binary if message.binary else stage.select)(message.data).key
-        watch.tell("message", number=watch.count, route=route, **_shown(message))
+        operation = (stage.select_binary if message.binary else stage.select)(message.data)
+        facts = {"bytes": len(message.data), "body": HIDDEN} if operation.brings_token else _shown(message)
+        watch.tell("message", number=watch.count, route=operation.key, **facts)
 
     def _answer(self, operation: Operation, invocation: Invocation, answer: EndpointResponse) -> None:
         watch = self._gateway.tails.of(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -55,7 +55,7 @@ def call(world: World, method: str, socket: Socket | None = None, *, signed: boo
     connection_id = world.gateway.ids.new("chat")
     Connection(world.gateway, world.ref, client(connection_id=connection_id)).opened(socket or Socket())
     request = HttpRequest(method, f"/dev/@connections/{connection_id}", "h", HEADERS if signed else (), body=b"hello")
-    return asyncio.ensure_future(cast("Any", ConnectionsApi(world.gateway, signed=signed)(request)))
+    return asyncio.ensure_future(cast("Future[HttpResponse]", ConnectionsApi(world.gateway, signed=signed)(request)))
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 200), ("GET", 200), ("DELETE", 204)])

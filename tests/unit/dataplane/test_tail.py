@@ -82,6 +82,21 @@ async def test_a_message_its_answer_and_its_reply(world: World) -> None:
     assert (reply["event"], reply["number"], reply["bytes"], reply["body"]) == ("reply", 1, 6, "grüß")
 
 
+async def test_a_token_in_a_message_is_not_shown(world: World) -> None:
+    reader = await Reader(world)
+    renew = Operation("renew", (), lambda invocation: EndpointResponse(200), False, authorizer="users")
+    world.swap(select=lambda data: renew, select_binary=lambda data: renew)
+
+    world.connection.on_message(Message(b"a secret"))
+    world.connection.on_message(Message(b"another", True))
+
+    told = [event for event in await reader.read() if event["event"] == "message"]
+    assert [(event["route"], event["bytes"], event["body"]) for event in told] == [
+        ("renew", 8, "***"),
+        ("renew", 7, "***"),
+    ]
+
+
 async def test_answers_name_the_message_they_belong_to(world: World) -> None:
     reader = await Reader(world)
 
