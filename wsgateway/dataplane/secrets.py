@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -21,6 +22,8 @@ _REQUEST: Final = "route.request."
 PLAIN: Final = frozenset(f"{_REQUEST}header.{name}" for name in ("host", "origin", "user-agent", "x-forwarded-for"))
 """What authorizers may ask for and everybody may know."""
 
+_OF_SESSIONS: Final = tuple(f"{_REQUEST}{place}.X-Amz-Security-Token" for place in ("header", "querystring"))
+
 
 def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
     """What reads tokens, tickets and API keys out of the handshakes of an API."""
@@ -32,17 +35,20 @@ def _sources(api: WebSocketApi) -> Iterator[str]:
     for source in () if authorizer is None else authorizer.identity_source:
         if source.startswith(_REQUEST) and source.lower() not in PLAIN:
             yield source
+    if "$connect" in api.routes and api.routes["$connect"].authorization_type == "AWS_IAM":
+        yield from _OF_SESSIONS
     place, name = source_of(api.api_key_selection_expression)
     if place != "context":
         yield f"{_REQUEST}{place}.{name}"
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """The text with each secret hidden, written as it is or as in a URL; of one that is cut off its part, too."""
+    """The text with each secret hidden, written as it is, as in a URL or as in JSON; of one that is cut off its part,
+    too."""
     for secret in secrets:
         if len(secret) < SHORTEST:
             continue
-        for form in {secret, quote(secret, safe="")}:
+        for form in {secret, quote(secret, safe=""), json.dumps(secret, ensure_ascii=False)[1:-1]}:
             text = text.replace(form, HIDDEN)
             cut = text.rfind(form[:SHORTEST])
             if cut >= 0 and form.startswith(text[cut:].removesuffix("…")):

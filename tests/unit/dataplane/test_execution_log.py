@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -9,8 +11,9 @@ import pytest
 from tests.unit.dataplane.values import connecting, message
 from wsgateway.authorizers.sources import compile_source
 from wsgateway.dataplane.execution_log import ExecutionLog, Logging
-from wsgateway.dataplane.secrets import without
+from wsgateway.dataplane.secrets import secrets_of, without
 from wsgateway.messages import EndpointRequest
+from wsgateway.model.loader import parse
 
 REQUEST = EndpointRequest(b"GET /ws?token=s3cret HTTP/1.1\r\nHost: backend\r\n", b"", "GET")
 
@@ -59,6 +62,34 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl+/=="
 )
 def test_secrets_are_taken_out(text: str, told: str) -> None:
     assert without(text, ["", "a", TOKEN]) == told
+
+
+def test_a_secret_is_found_in_json() -> None:
+    secret = 'a "secret"\\ of Jürgen\'s'
+
+    assert without(json.dumps({"token": secret}, ensure_ascii=False), [secret]) == '{"token": "***"}'
+
+
+def test_the_token_of_a_session_is_not_told_wherever_it_is_mapped_to() -> None:
+    text = """
+sessionLookup: {url: "https://sessions.example/"}
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {}}
+    routes: {$connect: {authorizationType: AWS_IAM}}
+"""
+    readers = secrets_of(parse(text, "routes.yaml", {}, Path()).definitions.websocket_apis["chat"])
+    event = connecting("/dev", ("X-Amz-Security-Token", "token-of-a-session"))
+    lines: list[str] = []
+    log = ExecutionLog(lambda event, **facts: lines.append(str(facts["text"])), Logging(True, True, readers), event)
+
+    log.note(
+        "endpoint request", EndpointRequest(b"GET / HTTP/1.1\r\nHost: b\r\nX-Session: token-of-a-session\r\n", b"")
+    )
+
+    assert "Endpoint request headers: {Host=b, X-Session=***}" in lines
 
 
 def test_what_a_client_shows_to_be_let_in_is_not_told() -> None:
