@@ -17,6 +17,7 @@ from wsgateway.dataplane.authorization import (
     renew_of,
 )
 from wsgateway.dataplane.buckets import Buckets, Limit
+from wsgateway.dataplane.checks import Check, checks_of
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
 from wsgateway.dataplane.meters import Meters
@@ -27,8 +28,8 @@ from wsgateway.dataplane.rest import CompiledRestStage
 from wsgateway.dataplane.rest_compile import check_rest, compile_rest, uses_of
 from wsgateway.dataplane.secrets import secrets_of
 from wsgateway.dataplane.throttle import Throttle
-from wsgateway.dataplane.validation import check_models, model_check, models_of
-from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError, Problem
+from wsgateway.dataplane.validation import check_models, models_of
+from wsgateway.errors import AccessDenied, ApiConfigurationError, DefinitionError, Problem
 from wsgateway.integrations.base import Call, IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse, HttpRequest
@@ -43,15 +44,11 @@ from wsgateway.model.stage import Stage
 from wsgateway.model.throttle import OnLimit
 from wsgateway.model.usage_plan import UsagePlan
 from wsgateway.model.websocket import Route, WebSocketApi
-from wsgateway.templates.document import JSON, Format
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.jmes import compile_rule
 from wsgateway.templates.messagepack import FORMATS
 from wsgateway.templates.schema import Models
 from wsgateway.templates.selection import RESERVED, route_table
-
-Check = Callable[[Invocation], None]
-"""Raises GatewayError where the event may not go on. It does not wait."""
 
 EVENT_TYPES = {"$connect": EventType.CONNECT, "$disconnect": EventType.DISCONNECT}
 
@@ -302,7 +299,7 @@ def _compile(
     for key, route in api.routes.items():
         integration = api.integration_of(route)
         site = _site(api_id, api, key, route, stage, definitions)
-        checks = tuple(_checks(route, models, api))
+        checks = tuple(checks_of(route, models, api))
         admit = admit_of(key)
         if route.refresh is not None:
             token = token_reader(route.refresh, api.binary_message_format)
@@ -382,46 +379,6 @@ def _site(api_id: str, api: WebSocketApi, key: str, route: Route, stage: Stage, 
         roles=definitions.roles,
         vpc_links=definitions.vpc_links,
     )
-
-
-def _checks(route: Route, models: Models, api: WebSocketApi) -> Iterator[Check]:
-    required = [name for name, needed in route.request_parameters.items() if needed]
-    if required:
-        yield _required_parameters(required)
-    if route.allow is not None:
-        yield _rule(route.allow, FORMATS[api.binary_message_format])
-    fits = model_check(route, models, api)
-    if fits is not None:
-        yield fits
-
-
-def _rule(expression: str, binary: Format) -> Check:
-    """A route's `allow`; `binary` is how binary messages are written."""
-    allows = compile_rule(expression)
-
-    def check(invocation: Invocation) -> None:
-        if not allows(invocation.body(), invocation.client.claims, binary if invocation.binary else JSON):
-            raise AccessDenied(f"the rule of route {invocation.route_key} does not give true: {expression}")
-
-    return check
-
-
-def _required_parameters(declared: list[str]) -> Check:
-    """API Gateway developer guide, "Set up WebSocket API integration requests": missing ones are a 400."""
-    parameters = [(name.split(".", 3)[2], name.split(".", 3)[3]) for name in declared]
-
-    def check(invocation: Invocation) -> None:
-        missing = [
-            name
-            for place, name in parameters
-            if not (invocation.header(name) if place == "header" else invocation.querystring(name))
-        ]
-        if missing:
-            fault = BadRequest(f"$connect requires {', '.join(missing)}")
-            fault.detail = f"Missing required request parameters: [{', '.join(missing)}]"
-            raise fault
-
-    return check
 
 
 def _nothing(invocation: Invocation) -> EndpointResponse:
