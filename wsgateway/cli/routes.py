@@ -35,11 +35,10 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
                 rows.append(row | _target(api.integration_of(route), stage.stage_variables))
     for api_id, rest in loaded.definitions.rest_apis.items():
         for stage_name, rest_stage in rest.stages.items():
-            for path, methods in rest.paths.items():
-                for verb, method in methods.items():
-                    row = {"api": api_id, "stage": stage_name, "route": f"{verb} {path}", "replies": "yes"}
-                    row["authorizer"] = "-"
-                    rows.append(row | _target(rest.integration_of(method).common, rest_stage.variables))
+            for path, verb, method in rest.methods():
+                row = {"api": api_id, "stage": stage_name, "route": f"{verb} {path}", "replies": "yes"}
+                row["authorizer"] = "-"
+                rows.append(row | _target(rest.integration_of(method).common, rest_stage.variables))
     for each in rows:
         each["domains"] = ", ".join(reached.get((str(each["api"]), str(each["stage"])), ["-"]))
     print_rows(rows, output)

@@ -12,6 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from wsgateway.dataplane.coding import decoded
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_client import Heads, client_of
@@ -21,6 +24,7 @@ from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.finish import Finish
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.gateway_responses import GatewayResponses
     from wsgateway.dataplane.resources import Resources
@@ -55,6 +59,8 @@ class CompiledRestStage:
     gateway_responses: GatewayResponses
     binary_media_types: tuple[str, ...]
     max_body_bytes: int
+    finish: Finish | None
+    """What is done to every answer, if anything is."""
     quotas: Quotas
     """Of the TCP connections that its requests come on."""
 
@@ -104,15 +110,20 @@ class RestApis:
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)
-        if isinstance(request.body, bytes):
+        if isinstance(request.body, bytes) and not head.codings:
             invocation.payload = request.body
             return self._run(stage, method, invocation)
-        return self._run_later(stage, method, invocation, request)
+        return self._run_later(stage, method, invocation, request, head.codings)
 
     async def _run_later(
-        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, request: HttpRequest
+        self,
+        stage: CompiledRestStage,
+        method: CompiledMethod,
+        invocation: MethodRequest,
+        request: HttpRequest,
+        codings: tuple[str, ...],
     ) -> HttpResponse:
-        """Go on once the whole body is here."""
+        """Go on once the whole body is here, without its codings."""
         # A client that waits is not asked for what is too large (RFC 9110 §10.1.1); others are sending it.
         length = int(request.header(b"content-length") or 0) if request.header(b"expect") else 0
         try:
@@ -122,6 +133,13 @@ class RestApis:
         if body is None:
             fault = RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
             return self.failed(stage, invocation, fault)
+        if codings and body:
+            try:
+                body = await decoded(body, codings, stage.max_body_bytes)
+            except GatewayError as error:
+                return self.failed(stage, invocation, error)
+            headers = tuple([header for header in request.headers if header[0].lower() != b"content-encoding"])
+            invocation.request = replace(request, headers=headers, body=body)
         invocation.payload = body
         answer = self._run(stage, method, invocation)
         return answer if isinstance(answer, HttpResponse) else await answer
@@ -160,7 +178,7 @@ class RestApis:
     def _refused(self, stage: CompiledRestStage, invocation: MethodRequest, fault: GatewayError) -> HttpResponse:
         response = stage.gateway_responses.answer(fault, invocation, self._gateway.show_reasons)
         self._count(stage, response.status)
-        return response
+        return response if stage.finish is None else _finished(stage.finish, invocation, response)
 
     def answered(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, answer: EndpointResponse
@@ -176,12 +194,18 @@ class RestApis:
         if method.traced:
             lines += b"X-Amzn-Trace-Id: %b\r\n" % invocation.trace_id
         self._count(stage, answer.status)
-        return HttpResponse(answer.status, (), answer.body or b"", lines=lines, length=answer.length)
+        response = HttpResponse(answer.status, (), answer.body or b"", lines=lines, length=answer.length)
+        return response if stage.finish is None else _finished(stage.finish, invocation, response)
 
     def _count(self, stage: CompiledRestStage, status: int) -> None:
         requests = self._gateway.counters.requests
         key = (stage.api_id, stage.name, status)
         requests[key] = requests.get(key, 0) + 1
+
+
+def _finished(finish: Finish, invocation: MethodRequest, response: HttpResponse) -> HttpResponse:
+    assert invocation.request is not None  # it is one
+    return finish(invocation.request, response)
 
 
 def _segments(tail: Sequence[str]) -> Sequence[str]:

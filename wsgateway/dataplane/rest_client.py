@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wsgateway.dataplane.coding import codings_of
 from wsgateway.invocation import Client, header_text
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     """Of `X-Forwarded-For`, each ended by a comma and a blank."""
     content_type: str
     trace: bytes
+    codings: tuple[str, ...]
+    """Of the body."""
 
 
 class Heads:
@@ -61,6 +64,7 @@ class Heads:
             chain,
             last.get(b"content-type", b"").decode("latin-1"),
             last.get(b"x-amzn-trace-id", b""),
+            tuple(codings_of(headers)),
         )
         if not ALWAYS_NEW.intersection(last) and len(headers) <= KEPT_HEADERS:
             if len(self._known) >= KEPT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from wsgateway.dataplane.finish import Finish
 from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gateway_responses
 from wsgateway.dataplane.resources import Resources
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
@@ -32,7 +33,7 @@ def check_rest(
     models = models_of(api_id, api)
     for problem in (*models.problems, *check_gateway_responses(api.gateway_responses)):
         yield Problem((*root, *problem.path), problem.text)
-    for path, verb, method in methods_of(api):
+    for path, verb, method in api.methods():
         integration = api.integration_of(method)
         found: dict[tuple[Path, str], dict[str, None]] = {}
         for name, stage in api.stages.items():
@@ -51,7 +52,7 @@ def compile_rest(
     stage = api.stages[name]
     models = models_of(api_id, api)
     paths: dict[str, dict[str, CompiledMethod]] = {}
-    for path, verb, method in methods_of(api):
+    for path, verb, method in api.methods():
         site = site_of(api_id, api, path, verb, stage, definitions)
         integration = api.integration_of(method)
         call = types[integration.type].compile(integration.common, site)
@@ -69,22 +70,18 @@ def compile_rest(
         gateway_responses=GatewayResponses(api.gateway_responses),
         binary_media_types=tuple(api.binary_media_types),
         max_body_bytes=api.max_body_bytes,
+        finish=Finish(api.cors, api.minimum_compression_size)
+        if api.cors is not None or api.minimum_compression_size is not None
+        else None,
         quotas=resolve(api.profile, Limits()),
     )
 
 
 def uses_of(api_id: str, api: RestApi, definitions: Definitions) -> Iterator[tuple[Integration, Site]]:
     """Every integration of the API at every place it is used."""
-    for path, verb, method in methods_of(api):
+    for path, verb, method in api.methods():
         for stage in api.stages.values():
             yield api.integration_of(method).common, site_of(api_id, api, path, verb, stage, definitions)
-
-
-def methods_of(api: RestApi) -> Iterator[tuple[str, VerbName, Method]]:
-    """Every method with its path and verb."""
-    for path, methods in api.paths.items():
-        for verb, method in methods.items():
-            yield path, verb, method
 
 
 def models_of(api_id: str, api: RestApi) -> Models:

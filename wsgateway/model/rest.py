@@ -7,7 +7,7 @@ GatewayResponse; short forms are ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
@@ -15,6 +15,7 @@ from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Among, Definition, Matches, Path
+from wsgateway.model.cors import Cors
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.gateway_response import GatewayResponse, ResponseType
 from wsgateway.model.models import BUILT_IN, ContentType, Model, ModelName
@@ -138,6 +139,10 @@ class RestApi(Definition):
     """Media types whose bodies are bytes; all others are text. `*/*` is every one."""
     max_body_bytes: Annotated[int, Ge(1), Le(10_485_760)] = 10_485_760
     """The largest request body; 10485760. (Ours: AWS's quota is fixed.)"""
+    minimum_compression_size: Annotated[int, Ge(0), Le(10_485_760)] | None = None
+    """Answers of so many bytes are compressed, if the client asks for gzip or deflate; none are."""
+    cors: Cors | None = None
+    """Lets web pages of other origins in: OPTIONS at each resource that has none, headers of all answers. (Ours.)"""
     disable_execute_api_endpoint: bool = False
     """true lets clients in by custom domains alone."""
     models: Mapping[ModelName, Model] = Field(default_factory=dict)
@@ -157,9 +162,7 @@ class RestApi(Definition):
         {
             "apiKeySource",
             "authorizers",
-            "cors",
             "endpointConfiguration",
-            "minimumCompressionSize",
             "policy",
             "tags",
         }
@@ -170,9 +173,20 @@ class RestApi(Definition):
         found = method.integration
         return self.integrations[found] if isinstance(found, str) else found
 
+    def methods(self) -> Iterator[tuple[str, VerbName, Method]]:
+        """Every method with its path and verb, those that `cors` stands for too."""
+        for path, methods in self.paths.items():
+            for verb, method in methods.items():
+                yield path, verb, method
+            if self.cors is not None and "OPTIONS" not in methods:
+                yield path, "OPTIONS", preflight(self.cors, methods)
+
     def integration_path(self, path: str, verb: VerbName) -> Path:
         """Where the integration of a method is written, from this API on."""
-        named = self.paths[path][verb].integration
+        method = self.paths[path].get(verb)
+        if method is None:
+            return ("cors",)
+        named = method.integration
         return ("integrations", named) if isinstance(named, str) else ("paths", path, verb, "integration")
 
     @classmethod
@@ -190,6 +204,24 @@ class RestApi(Definition):
             yield from _siblings(path, variables)
             for verb, method in methods.items():
                 yield from _check_method(path, verb, method)
+
+
+def preflight(cors: Cors, methods: Iterable[VerbName]) -> Method:
+    """The OPTIONS method of a resource with these methods, as API Gateway's console makes it."""
+    used: set[str] = {*VERBS[1:]} if "ANY" in methods else {*methods, "OPTIONS"}
+    said = {
+        "Allow-Methods": ",".join(cors.allow_methods or sorted(used)),
+        "Allow-Headers": ",".join(cors.allow_headers),
+    }
+    if cors.max_age is not None:
+        said["Max-Age"] = str(cors.max_age)
+    mapped = {f"method.response.header.Access-Control-{name}": f"'{value}'" for name, value in said.items() if value}
+    integration = {
+        "type": "MOCK",
+        "requestTemplates": {"application/json": '{"statusCode": 200}'},
+        "integrationResponses": {"200": {"responseParameters": mapped}},
+    }
+    return Method.model_validate({"integration": integration})
 
 
 def _unknown(method: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -48,6 +48,15 @@ def test_what_is_legal(lines: str) -> None:
     ("lines", "said"),
     [
         ("paths: {}", "paths: needs at least 1 entry"),
+        (
+            f"cors: {{allowOrigins: ['*'], allowCredentials: true}}\npaths: {{/a: {{GET: {MOCK}}}}}",
+            "cors.allowCredentials: lets in no page while allowOrigins is *",
+        ),
+        (
+            f"cors: {{allowOrigins: ['https://a.example/']}}\npaths: {{/a: {{GET: {MOCK}}}}}",
+            "cors.allowOrigins.0: https://a.example/ is not allowed: an origin is * or a scheme and a host",
+        ),
+        (f"minimumCompressionSize: 10485761\npaths: {{/a: {{GET: {MOCK}}}}}", "minimumCompressionSize: "),
         ("paths: {/a: {}}", "paths./a: needs at least 1 entry"),
         (
             f"paths: {{'/{{p+}}/c': {{GET: {MOCK}}}}}",
