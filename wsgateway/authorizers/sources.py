@@ -111,6 +111,24 @@ def check_sources(authorizer: Authorizer) -> Iterator[Problem]:
             compile_source(source)
         except ValueError as error:
             yield Problem(("identitySource", number), str(error))
+            continue
+        if authorizer.authorizer_type != "REQUEST" and source.startswith(("stageVariables.", "context.")):
+            text = f"{source} is nothing that a client brings, and {authorizer.authorizer_type} reads its token there"
+            yield Problem(("identitySource", number), f"{text}; write route.request.header.Authorization, or its like")
+    kept = authorizer.authorizer_type == "REQUEST" and authorizer.authorizer_result_ttl_in_seconds > 0
+    if kept and authorizer.identity_source and all(map(_of_everyone, authorizer.identity_source)):
+        text = "with authorizerResultTtlInSeconds all clients would get the answer that the first got"
+        yield Problem(("identitySource",), f"{text}: name what tells them apart, such as a header")
+
+
+_SAME = frozenset({"apiId", "callbackUrl", "domainName", "domainPrefix", "routeKey", "stage"})
+"""Context variables that say where a client came in, and nothing of the client."""
+
+
+def _of_everyone(source: str) -> bool:
+    """Whether a source has one value for all clients of a stage."""
+    place, _, name = source.partition(".")
+    return place == "stageVariables" or (place == "context" and name in _SAME)
 
 
 def take_bearer(invocation: Invocation) -> str:

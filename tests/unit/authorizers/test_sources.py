@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from wsgateway.authorizers.sources import compile_source, read_all
+from wsgateway.authorizers.sources import check_sources, compile_source, read_all
 from wsgateway.errors import Unauthorized
+from wsgateway.model.authorizer import Authorizer
 
 
 class Request:
@@ -80,3 +81,29 @@ def test_every_source_is_needed() -> None:
 def test_what_is_no_source(source: str) -> None:
     with pytest.raises(ValueError, match="is no identity source; write"):
         compile_source(source)
+
+
+ASKED = {"authorizerUri": "function:auth", "authorizerResultTtlInSeconds": 60}
+JWT = {"jwtConfiguration": {"issuer": "https://issuer.example", "audience": ["chat"]}}
+
+
+def problems(kind: str, *sources: str, **more: object) -> list[str]:
+    written = {"authorizerType": kind, "identitySource": list(sources), **more}
+    return [problem.text for problem in check_sources(Authorizer.model_validate(written))]
+
+
+@pytest.mark.parametrize(("kind", "more"), [("JWT", JWT), ("TICKET", {}), ("TOKEN", ASKED)])
+@pytest.mark.parametrize("source", ["stageVariables.token", "context.stage", "context.connectionId"])
+def test_a_token_that_no_client_brings_would_let_everybody_in(kind: str, more: dict[str, object], source: str) -> None:
+    (problem,) = problems(kind, source, **more)
+
+    assert problem.startswith(f"{source} is nothing that a client brings, and {kind} reads its token there")
+
+
+def test_an_answer_for_all_clients_is_not_kept() -> None:
+    (problem,) = problems("REQUEST", "stageVariables.tenant", "context.stage", **ASKED)
+
+    assert problem.startswith("with authorizerResultTtlInSeconds all clients would get the answer that the first got")
+    assert not problems("REQUEST", "stageVariables.tenant", "context.stage", authorizerUri="function:auth")
+    assert not problems("REQUEST", "stageVariables.tenant", "route.request.header.a", **ASKED)
+    assert not problems("REQUEST", "context.identity.sourceIp", **ASKED)
