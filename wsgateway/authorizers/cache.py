@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Generic, TypeVar
 
-MAX_BYTES = 4 << 20
-"""Of the answers kept for one authorizer, as they came; the oldest goes first."""
+MAX_BYTES = 32 << 20
+"""Of the answers kept for one authorizer; the oldest goes first."""
 OVERHEAD = 200
 """Bytes that each costs besides."""
 

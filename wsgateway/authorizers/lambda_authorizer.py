@@ -35,6 +35,9 @@ from wsgateway.messages import EndpointResponse, HttpRequest
 from wsgateway.model.authorizer import Authorizer
 from wsgateway.templates import pattern
 
+SWELLING = 18
+"""Bytes of memory that a byte of an answer takes, its policy compiled."""
+
 Event = Callable[[Invocation, str, Sequence[str], bool], bytes]
 """Makes an authorizer's event of a request, the ARN of what is asked for and the values of the identity sources; the
 last says whether it tells what AWS's does not."""
@@ -175,8 +178,8 @@ class _Decider:
         return self._identity(invocation, arn, output, round((time.monotonic() - began) * 1000))
 
     async def _asked(self, invocation: Invocation, event: bytes) -> tuple[Output, int]:
-        """What the backend says, and the size of that. *Raises* Unauthorized, AccessDenied, AuthorizerFailure,
-        AuthorizerConfigurationError."""
+        """What the backend says, and the memory that takes, in bytes. *Raises* Unauthorized, AccessDenied,
+        AuthorizerFailure, AuthorizerConfigurationError."""
         try:
             answer = await self._ask(invocation, event)
         except GatewayError as error:
@@ -184,7 +187,7 @@ class _Decider:
                 f"authorizer {self._name}: {error.reason or error.message}", transient=error.transient
             ) from error
         try:
-            return _read(answer, self._name), len(answer.body or b"")
+            return _read(answer, self._name), SWELLING * len(answer.body or b"")
         except AuthorizerConfigurationError as error:
             raise AuthorizerConfigurationError(f"authorizer {self._name}: {error.reason}") from error
 

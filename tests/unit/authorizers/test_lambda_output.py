@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsgateway.authorizers.cache import OVERHEAD
+from wsgateway.authorizers.lambda_authorizer import SWELLING
 from wsgateway.authorizers.lambda_output import failure_of, parse_output
 from wsgateway.errors import AccessDenied, AuthorizerConfigurationError, AuthorizerFailure, Unauthorized
 
 CONNECT = "arn:aws:execute-api:eu-west-1:123456789012:abc/prod/$connect"
 
 
-def output(effect: str = "Allow", resource: str = CONNECT, **more: Any) -> bytes:
+def output(effect: str = "Allow", resource: str | list[str] = CONNECT, **more: Any) -> bytes:
     statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     return json.dumps({"principalId": "ann", "policyDocument": policy} | more).encode()
@@ -121,3 +124,21 @@ def test_a_function_that_fails(payload: bytes, kind: type[Exception]) -> None:
 def test_no_bytes_are_a_yes(payload: bytes) -> None:
     with pytest.raises(AuthorizerConfigurationError):
         parse_output(payload)
+
+
+@pytest.mark.parametrize("resources", [1, 5, 70])
+def test_the_memory_of_an_answer_is_not_told_too_small(resources: int) -> None:
+    def payload(number: int) -> bytes:
+        return output(resource=[f"arn:aws:execute-api:*:*:{number}/*/{each}" for each in range(resources)])
+
+    parse_output(payload(0))  # what is kept once for all
+    payloads = [payload(number) for number in range(1, 51)]
+    tracemalloc.start()
+    try:
+        kept = [parse_output(each) for each in payloads]
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert taken <= sum(SWELLING * len(each) + OVERHEAD for each in payloads)
+    assert len(kept) == 50
