@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -74,6 +74,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 _decoder = msgspec.json.Decoder(Session)
 
 
+class _Kept(NamedTuple):
+    """What a look-up said, at one Unix time, and until when that is believed; None: there is no such session."""
+
+    signer: Signer | None
+    since: float
+    until: float
+
+
 class KnownSessions:
     """Whose sessions there are, as one look-up says. Its `find` is a `signed.Sessions`."""
 
@@ -83,8 +91,8 @@ class KnownSessions:
         self._authorization = "" if definition.authorization is None else definition.authorization.text
         self._ask = ask
         self._log = log
-        self._known: OrderedDict[bytes, tuple[Signer | None, float]] = OrderedDict()
-        self._unknown: OrderedDict[bytes, tuple[Signer | None, float]] = OrderedDict()
+        self._known: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._unknown: OrderedDict[bytes, _Kept] = OrderedDict()
         self._running: dict[bytes, Task[Signer | None]] = {}
         self._fault = ""
 
@@ -94,9 +102,10 @@ class KnownSessions:
         key = sha256(f"{claim.access_key}\0{claim.token}".encode("utf-8", "surrogateescape")).digest()
         for kept in (self._known, self._unknown):
             found = kept.get(key)
-            if found is not None and now < found[1]:
+            # Where the clock was set back nobody knows how long ago that was.
+            if found is not None and found.since <= now < found.until:
                 kept.move_to_end(key)
-                return _someone(found[0])
+                return _someone(found.signer)
         running = self._running.get(key)
         if running is None:
             if len(self._running) >= MAX_RUNNING:
@@ -137,9 +146,9 @@ class KnownSessions:
         self._fault = ""
         self._results["unknown" if signer is None else "found"] += 1
         if signer is None:
-            _keep(self._unknown, key, None, now + UNKNOWN_SECONDS)
+            _keep(self._unknown, key, _Kept(None, now, now + UNKNOWN_SECONDS))
         else:
-            _keep(self._known, key, signer, self._believed_until(signer, now))
+            _keep(self._known, key, _Kept(signer, now, self._believed_until(signer, now)))
         return signer
 
     def _believed_until(self, signer: Signer, now: float) -> float:
@@ -244,10 +253,8 @@ def _someone(signer: Signer | None) -> Signer:
     return signer
 
 
-def _keep(
-    kept: OrderedDict[bytes, tuple[Signer | None, float]], key: bytes, signer: Signer | None, until: float
-) -> None:
-    kept[key] = signer, until
+def _keep(kept: OrderedDict[bytes, _Kept], key: bytes, found: _Kept) -> None:
+    kept[key] = found
     kept.move_to_end(key)
     while len(kept) > MAX_KNOWN:
         kept.popitem(last=False)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -130,6 +131,17 @@ async def test_a_token_of_no_session_is_not_asked_about_again_for_a_while() -> N
     known = endpoint.sessions()
     for now in (NOW, NOW + 1, NOW + sessions.UNKNOWN_SECONDS):
         with pytest.raises(UnrecognizedClient):
+            await found(known, now=now)
+
+    assert len(endpoint.questions) == 2
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_clock_that_was_set_back_keeps_nothing_for_longer(status: int) -> None:
+    endpoint = Endpoint(status)
+    known = endpoint.sessions(cacheSeconds=60)
+    for now in (NOW, NOW - 3600, NOW - 3600 + 1):
+        with suppress(UnrecognizedClient):
             await found(known, now=now)
 
     assert len(endpoint.questions) == 2
