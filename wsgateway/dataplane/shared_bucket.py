@@ -25,6 +25,8 @@ SOON = 0.05
 PAUSE = 0.05
 """Seconds until a bucket that had too little is asked again, about; less for one that overflows in that time."""
 SHORTEST_PAUSE = 0.01
+REMEMBERED = 60.0
+"""Seconds for which it is of use what a bucket held, though it is full again."""
 SLOWEST = 1e-9
 """Tokens a second of a bucket that gets none, where something is divided by them."""
 
@@ -109,8 +111,10 @@ class SharedBucket:
     def idle(self, now: float) -> bool:
         if self._asked or self._waiting or self._spent or now < max(self._until, self._next_until):
             return False
-        known = self._known(now)
-        return known is None or known >= self.limit.burst
+        if self._level is None:
+            return True
+        # While the store is away it goes on with its part of what was there: from nothing, if that were forgotten.
+        return now - self._level_at >= REMEMBERED and self._known(now) == self.limit.burst
 
     def _take_without_stock(self, now: float) -> bool | Awaitable[bool]:
         limit = self.limit

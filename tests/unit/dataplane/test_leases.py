@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.dataplane.test_buckets import SAY, Clock
 from wsgateway.dataplane.buckets import Buckets, Limit
 from wsgateway.dataplane.leases import AGAIN, ROUND, Leases
-from wsgateway.dataplane.shared_bucket import AHEAD, LIFE
+from wsgateway.dataplane.shared_bucket import AHEAD, LIFE, REMEMBERED
 from wsgateway.errors import RegistryAway
 from wsgateway.registry.base import Grant, Want
 from wsgateway.registry.memory_shares import MemoryShares
@@ -428,10 +428,21 @@ async def test_idle_ones_are_forgotten() -> None:
     world = World(1, Limit(1.0, 5.0))
     await world.take(0, 3)
     buckets = world.nodes[0].buckets
-    for seconds, left in ((0.5, 1), (LIFE, 1), (5.0, 0)):
+    for seconds, left in ((0.5, 1), (LIFE, 1), (5.0, 1), (REMEMBERED, 0)):
         world.clock.now += seconds
         buckets.sweep()
         assert len(buckets) == left
+
+
+async def test_who_was_silent_for_a_while_has_a_share_when_the_store_is_lost() -> None:
+    world = World(1, Limit(0.1, 5.0))
+    node = world.nodes[0]
+    assert await world.take(0) == 1
+    world.clock.now += 30.0
+    node.buckets.sweep()
+    node.wire.cut = True
+
+    assert await world.take(0, 9) == 4, "what was there when it was last looked at"
 
 
 # What all nodes let pass
