@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -167,17 +168,20 @@ class _Decider:
             self._lookups[self._miss if known is None else self._hit] += 1
             if known is not None:
                 return self._identity(invocation, arn, known, 0)
-        return self._later(invocation, arn, key, self._event(invocation, arn, values, self._ours))
+        event = self._event(invocation, arn, values, self._ours)
+        return self._later(invocation, arn, key, partial(self._asked, invocation, event, values))
 
-    async def _later(self, invocation: Invocation, arn: str, key: bytes | None, event: bytes) -> Identity:
+    async def _later(
+        self, invocation: Invocation, arn: str, key: bytes | None, ask: Callable[[], Awaitable[tuple[Output, int]]]
+    ) -> Identity:
         began = time.monotonic()
         if self._answers is None or key is None:
-            output, _ = await self._asked(invocation, event)
+            output, _ = await ask()
         else:
-            output = await self._answers.ask(key, lambda: self._asked(invocation, event))
+            output = await self._answers.ask(key, ask)
         return self._identity(invocation, arn, output, round((time.monotonic() - began) * 1000))
 
-    async def _asked(self, invocation: Invocation, event: bytes) -> tuple[Output, int]:
+    async def _asked(self, invocation: Invocation, event: bytes, values: Sequence[str]) -> tuple[Output, int]:
         """What the backend says, and the memory that takes, in bytes. *Raises* Unauthorized, AccessDenied,
         AuthorizerFailure, AuthorizerConfigurationError."""
         try:
@@ -188,6 +192,9 @@ class _Decider:
             ) from error
         try:
             return _read(answer, self._name), SWELLING * len(answer.body or b"")
+        except AuthorizerFailure as error:
+            # What a function says of its failure is told to the operator, and it may name what the client brought.
+            raise AuthorizerFailure(_without(error.reason, values)) from error
         except AuthorizerConfigurationError as error:
             raise AuthorizerConfigurationError(f"authorizer {self._name}: {error.reason}") from error
 
@@ -197,6 +204,19 @@ class _Decider:
         invocation.authorizer_millis = millis
         subprotocol = take_bearer(invocation) if self._offered and invocation.request is not None else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)
+
+
+SHORTEST_TOKEN = 8
+"""A shorter text is no token, and could be a word of any sentence."""
+
+
+def _without(reason: str, values: Sequence[str]) -> str:
+    """A reason that names no value of an identity source, nor a token behind its scheme."""
+    for value in values:
+        for secret in (value, value.rpartition(" ")[2]):
+            if len(secret) >= SHORTEST_TOKEN:
+                reason = reason.replace(secret, "***")
+    return reason
 
 
 def _handshake_of(client: Client) -> HttpRequest:

@@ -132,6 +132,17 @@ async def test_a_token_that_does_not_match_is_asked_about_nobody(value: str, ask
     assert bool(asked.events) is asks
 
 
+async def test_a_failure_that_names_the_token_is_told_without_it() -> None:
+    asked = token()
+    asked.answer = EndpointResponse(
+        200, FAILED, b'{"errorMessage": "KeyError: no-such-token, of Bearer no-such-token"}'
+    )
+    with pytest.raises(AuthorizerFailure) as caught:
+        await asked.identity(connecting("/dev", ("Authorization", "Bearer no-such-token")))
+
+    assert caught.value.reason == 'authorizer users failed: {"errorMessage": "KeyError: ***, of ***"}'
+
+
 def test_a_pattern_that_can_not_be_read_is_a_problem() -> None:
     asked = token(identityValidationExpression="(a")
 
