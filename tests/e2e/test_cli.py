@@ -129,12 +129,15 @@ async def test_routes_shows_who_decides_and_validate_who_decides_nothing(tmp_pat
     (tmp_path / "routes.yaml").write_text(
         "apis: {chat: {protocolType: WEBSOCKET, routeSelectionExpression: $request.body.action, stages: {dev: {}},\n"
         f"  authorizers: {{users: {one}, spare: {one}}},\n"
-        "  routes: {$connect: {authorizer: users}}}}\n"
+        "  routes: {$connect: {authorizer: users, apiKeyRequired: true}, join: {allow: 'authorizer.x == body.x'}}}}\n"
+        "apiKeys: [{name: web, value: webwebwebwebwebwebwebweb}]\n"
+        "usagePlans: {gold: {apiKeys: [web], apiStages: [{apiId: chat, stage: dev}]}}\n"
     )
-    (row,) = json.loads((await wsgateway("routes", "--output", "json", folder=tmp_path)).out)
+    (row, join) = json.loads((await wsgateway("routes", "--output", "json", folder=tmp_path)).out)
     said = await wsgateway("validate", folder=tmp_path)
 
-    assert (row["route"], row["authorizer"]) == ("$connect", "users")
+    assert (row["route"], row["authorizer"]) == ("$connect", "users, API key")
+    assert (join["route"], join["authorizer"]) == ("join", "allow")
     assert said.err == "warning: routes.yaml:2: apis.chat.authorizers.spare: is asked by no route\n"
     assert said.out.startswith("routes.yaml: valid")
 

@@ -104,7 +104,8 @@ async def test_what_is_beyond_a_limit_is_answered_dropped_or_ends_the_connection
             assert metrics[f'wsgateway_throttled_total{{api="chat",level="{level}",stage="{stage}"}}'] == number
         told = json.loads(await running.logged("a limit is reached"))
         assert (told["api"], told["stage"], told["level"]) == ("chat", "dev", "route")
-        assert told["connection_id"] == connection_id
+        assert (told["route"], told["connection_id"]) == ("say", connection_id)
+        assert told["error"] == "the limit of the route: 0.001 a second, 2 at once"
         assert sum("a limit is reached" in line for line in running.log) == 4
 
 

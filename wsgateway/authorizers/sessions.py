@@ -105,25 +105,25 @@ class KnownSessions:
             # Where the clock was set back nobody knows how long ago that was.
             if found is not None and found.since <= now < found.until:
                 kept.move_to_end(key)
-                return _someone(found.signer)
+                return _someone(found.signer, claim)
         running = self._running.get(key)
         if running is None:
             if len(self._running) >= MAX_RUNNING:
                 raise ServiceUnavailable(f"{MAX_RUNNING} sessions are being looked up")
             running = self._running[key] = asyncio.create_task(self._looked_up(key, claim, now))
             running.add_done_callback(partial(self._ended, key))
-        return self._wait(running)
+        return self._wait(running, claim)
 
     def close(self) -> None:
         """End what is under way; who waits for it is told that it failed."""
         for running in self._running.values():
             running.cancel()
 
-    async def _wait(self, running: Task[Signer | None]) -> Signer:
+    async def _wait(self, running: Task[Signer | None], claim: Claim) -> Signer:
         await asyncio.wait([running])  # whoever leaves ends it for nobody else
         if running.cancelled():
             raise AuthorizerFailure("sessions are looked up elsewhere now")
-        return _someone(running.result())
+        return _someone(running.result(), claim)
 
     def _ended(self, key: bytes, running: Task[Signer | None]) -> None:
         del self._running[key]
@@ -247,9 +247,9 @@ def _seconds(time: float | datetime) -> float:
     return time.timestamp() if isinstance(time, datetime) else time
 
 
-def _someone(signer: Signer | None) -> Signer:
+def _someone(signer: Signer | None, claim: Claim) -> Signer:
     if signer is None:
-        raise UnrecognizedClient("no session is known")
+        raise UnrecognizedClient(f"no session is known with the access key {claim.access_key} and its session token")
     return signer
 
 

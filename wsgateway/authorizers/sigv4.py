@@ -153,7 +153,8 @@ def verify(request: Request, body: bytes, claim: Claim, secret: str) -> None:
     key = _derived(secret, claim.day, claim.region, claim.service)
     expected = digest(key, to_sign.encode(), "sha256").hex()
     if not compare_digest(expected.encode(), claim.signature.encode()):
-        raise InvalidSignature("the signature is another one than ours", detail=_should_be(claim, canonical, to_sign))
+        reason = f"the signature is another one than ours with the access key {claim.access_key}"
+        raise InvalidSignature(reason, detail=_should_be(claim, canonical, to_sign))
 
 
 @lru_cache(maxsize=1024)

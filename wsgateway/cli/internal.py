@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from wsgateway.cli.terminal import one_line
 from wsgateway.errors import StartError
 
 Endpoint = Annotated[
@@ -82,5 +83,14 @@ def requested(
             if response.status == 409:
                 where = json.loads(text)
                 raise Elsewhere(str(where["node"]), str(where["address"]))
-        raise StartError(f"{method} {path} answered {response.status}: {text}")
+        raise StartError(f"{method} {path} answered {response.status}: {_said(text)}")
     return response
+
+
+def _said(text: str) -> str:
+    """What a refusal says: its message, where it is JSON that has one. Nothing in it drives a terminal."""
+    with suppress(ValueError, LookupError, TypeError):
+        message = json.loads(text)["message"]
+        if isinstance(message, str):
+            return one_line(message)
+    return one_line(text.rstrip())

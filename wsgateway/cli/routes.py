@@ -31,7 +31,7 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
             for key, route in api.routes.items():
                 replies = "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no"
                 row = {"api": api_id, "stage": stage_name, "route": key, "replies": replies}
-                row["authorizer"] = _authorizer(route)
+                row["authorizer"] = _deciders(route)
                 rows.append(row | _target(api.integration_of(route), stage.stage_variables))
     for api_id, rest in loaded.definitions.rest_apis.items():
         for stage_name, rest_stage in rest.stages.items():
@@ -44,11 +44,11 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
     print_rows(rows, output)
 
 
-def _authorizer(route: Route) -> str:
-    """Who decides who may connect."""
-    if route.authorizer_name is not None:
-        return route.authorizer_name
-    return "AWS_IAM" if route.authorization_type == "AWS_IAM" else "-"
+def _deciders(route: Route) -> str:
+    """Who decides who may connect, or send: an authorizer, signatures, API keys, a rule."""
+    signed = "AWS_IAM" if route.authorization_type == "AWS_IAM" else None
+    key, rule = "API key" if route.api_key_required else None, None if route.allow is None else "allow"
+    return ", ".join(filter(None, (route.authorizer_name or signed, key, rule))) or "-"
 
 
 def _target(integration: Integration | None, variables: Mapping[str, str]) -> dict[str, object]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.ledger import Ledger
     from wsgateway.dataplane.relay import Relay
     from wsgateway.dataplane.rest import CompiledRestStage
-    from wsgateway.invocation import Client, Invocation
+    from wsgateway.invocation import Invocation
     from wsgateway.messages import HttpRequest
     from wsgateway.model.usage_plan import UsagePlan
 
@@ -98,13 +98,16 @@ class Gateway:
         self.throttling = Throttling(self.loop.time, self.log)
         self.disconnects = Disconnects(self)
 
-    def throttled(self, fault: Throttled, client: Client) -> None:
+    def throttled(self, fault: Throttled, invocation: Invocation) -> None:
         """A client's event was beyond a limit."""
+        client = invocation.client
         whose = {"user": client.user} if client.user else {}
         self.throttling.refuse(
             client.api_id,
             client.stage,
             fault.level,
+            error=fault.reason,
+            route=invocation.route_key,
             connection_id=client.connection_id,
             source=client.source_ip,
             **whose,

@@ -245,16 +245,16 @@ class Messages(ABC):
         fault = self._gateway.fault_of(error, invocation)
         if invocation.trace is not None:
             invocation.trace.note("error", fault)
-        if isinstance(fault, Throttled) and self._beyond(fault):
+        if isinstance(fault, Throttled) and self._beyond(fault, invocation):
             return
         errors = self._gateway.counters.route_errors
         key = (self.api_id, invocation.route_key, fault.response_type)
         errors[key] = errors.get(key, 0) + 1
         self._reply(Message(self.error_text(fault, invocation).encode()))
 
-    def _beyond(self, fault: Throttled) -> bool:
+    def _beyond(self, fault: Throttled, invocation: Invocation) -> bool:
         """A message beyond a limit: count it; whether the client is told otherwise than by an error."""
-        self._gateway.throttled(fault, self.client)
+        self._gateway.throttled(fault, invocation)
         match self.stage.on_limit:
             case "ERROR":
                 return False

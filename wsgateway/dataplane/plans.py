@@ -57,7 +57,7 @@ class StagePlans:
         self._meters = meters
         self._names = {key.digest: key.name for key in definitions.api_keys}
         self._grants: dict[bytes, Grant] = {}
-        enabled = {key.name: key.digest for key in definitions.api_keys if key.enabled}
+        self._enabled = enabled = {key.name: key.digest for key in definitions.api_keys if key.enabled}
         for plan_name, plan in definitions.plans.items():
             for place in plan.api_stages:
                 if (place.api_id, place.stage) == (api_id, stage_name):
@@ -102,7 +102,8 @@ class StagePlans:
             return grant
         name = self._names.get(digest)
         if name is not None:
-            raise InvalidApiKey(f"API key {name} is disabled, or in no usage plan of this stage")
+            why = "in no usage plan of this stage" if name in self._enabled else "disabled"
+            raise InvalidApiKey(f"API key {name} is {why}")
         raise InvalidApiKey("nobody knows its API key" if value else "it brings no API key")
 
     # At messages

@@ -60,13 +60,13 @@ def error_text(message: str, connection_id: str, request_id: str, reason: str = 
     return f'{{"message": {json.dumps(message)}, "connectionId":"{connection_id}", "requestId":"{request_id}"{more}}}'
 
 
-def refused_handshake(status: int, text: str, request_id: str) -> HttpResponse:
-    """The gateway's own refusal of a handshake, `text` made by `error_text`."""
+def refused_handshake(status: int, text: str, request_id: str, *, soon: bool = True) -> HttpResponse:
+    """The gateway's own refusal of a handshake, `text` made by `error_text`; `soon`: one may come again in seconds."""
     headers: list[Header] = [
         (b"Content-Type", b"application/json; charset=UTF-8"),
         (b"x-amz-apigw-id", request_id.encode()),
     ]
-    if status in (429, 503):
+    if soon and status in (429, 503):
         headers.append(retry_after())
     return HttpResponse(status, tuple(headers), text.encode(), close=True)
 

@@ -25,6 +25,7 @@ from wsgateway.errors import (
     ClientFault,
     GatewayError,
     InvalidApiKey,
+    QuotaExceeded,
     RegistryAway,
     ServiceUnavailable,
     Throttled,
@@ -309,11 +310,12 @@ class WebSocketApis:
         connection.give_up_place()
         fault = self._gateway.fault_of(error, invocation)
         if isinstance(fault, Throttled):
-            self._gateway.throttled(fault, connection.client)
+            self._gateway.throttled(fault, invocation)
         if invocation.trace is not None:
             invocation.trace.note("error", fault)
         count(self._gateway.counters.connects, fault.status)
-        return refused_handshake(fault.status, connection.error_text(fault, invocation), invocation.request_id)
+        text = connection.error_text(fault, invocation)
+        return refused_handshake(fault.status, text, invocation.request_id, soon=not isinstance(fault, QuotaExceeded))
 
 
 def _client(gateway: Gateway, request: HttpRequest, stage: CompiledStage, place: Place) -> Client:

@@ -390,10 +390,10 @@ def _unknown_models(routes: Mapping[str, Any], models: object) -> Iterator[Probl
 
 
 def _unknown_routes(stages: object, routes: Mapping[str, Any]) -> Iterator[Problem]:
-    """Settings of stages for routes that the API has not."""
+    """Settings of stages for routes that the API has not. Events of $connect and $default are there without them."""
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         settings = stage.get("routeSettings") if isinstance(stage, dict) else None
         for key in settings if isinstance(settings, dict) else ():
-            if key not in routes:
+            if key not in routes and key not in ("$connect", "$default"):
                 near = did_you_mean(key, routes) or "; define it under routes"
                 yield Problem(("stages", name, "routeSettings", key), f"there is no route {shown(key)}{near}")

@@ -28,6 +28,10 @@ X = "integrations: {x: {integrationType: HTTP_PROXY, integrationUri: http://a}}\
         pytest.param("stages: {dev: , blue-green_1: }", id="stages without settings"),
         pytest.param("stages: {dev: {stageVariables: {a: '127.0.0.1:8000', b: 'x/y?a=b&c=d#e,f~g'}}}", id="variables"),
         pytest.param("messageOrdering: SEQUENTIAL", id="one message at a time"),
+        pytest.param(
+            "stages: {dev: {routeSettings: {$connect: {loggingLevel: INFO}, $default: {loggingLevel: INFO}}}}",
+            id="settings of events that come without a route",
+        ),
         pytest.param(r"routeSelectionExpression: \$default", id="a static expression"),
         pytest.param("binaryMessageFormat: MESSAGEPACK", id="binary messages of MessagePack"),
         pytest.param("profile: aws\nbinaryMessageFormat: JSON", id="what goes without saying"),
