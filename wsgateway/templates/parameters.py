@@ -57,6 +57,8 @@ Place = Literal["header", "querystring", "path"]
 Named = Callable[[str], Source]
 
 _NAME = re.compile(r"[a-zA-Z0-9._$-]+")
+_CLAIM = re.compile(r"[a-zA-Z0-9._$:-]+")
+"""Cognito's own claims have a colon in their names, such as `cognito:groups`."""
 _NAME_PROBLEM: Final = "expected a name of letters, digits, '.', '_', '$' and '-'"
 
 
@@ -157,7 +159,8 @@ def parse_source(text: str, side: Side = ROUTE_REQUEST) -> Source:
         return _body(text, f"{side.source}.body", side.body)
     for prefix, named in _prefixes(side).items():
         if text.startswith(f"{prefix}."):
-            return named(_name(text, len(prefix) + 1))
+            claim = text.startswith("context.authorizer.claims.")
+            return named(_name(text, len(prefix) + 1, _CLAIM if claim else _NAME))
     body = [] if side.body is None else [f"{side.source}.body.JSONPATH"]
     legal = ["'text' in single quotes", *[f"{prefix}.NAME" for prefix in _prefixes(side)], *body]
     raise ExpressionError(f"expected {_either(legal)}", text)
@@ -190,8 +193,8 @@ def _body(text: str, prefix: str, of: BodyOf) -> Body:
         raise ExpressionError(error.problem, text, len(prefix) + error.position - 1) from error
 
 
-def _name(text: str, start: int) -> str:
-    match = _NAME.match(text, start)
+def _name(text: str, start: int, of: re.Pattern[str] = _NAME) -> str:
+    match = of.match(text, start)
     end = start if match is None else match.end()
     if match is None or end < len(text):
         raise ExpressionError(_NAME_PROBLEM, text, end)

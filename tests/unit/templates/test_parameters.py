@@ -140,6 +140,9 @@ def test_an_aws_service_gets_some_headers_from_nobody_else(name: str) -> None:
         pytest.param("'it's'", Static("it's"), id="a text with a quote"),
         pytest.param("context.connectionId", Context("connectionId"), id="a context variable"),
         pytest.param("context.authorizer.principalId", Context("authorizer.principalId"), id="a dotted one"),
+        pytest.param(
+            "context.authorizer.claims.cognito:groups", Context("authorizer.claims.cognito:groups"), id="a claim"
+        ),
         pytest.param("stageVariables.backend", StageVariable("backend"), id="a stage variable"),
         pytest.param("route.request.header.X-Tag", Header("X-Tag"), id="a header"),
         pytest.param("route.request.multivalueheader.X-Tag", Header("X-Tag", multi=True), id="all of a header"),
@@ -167,6 +170,7 @@ def test_sources(text: str, source: Source) -> None:
         pytest.param("route.request.bodyx", 0, "expected 'text'", id="almost the body"),
         pytest.param("context.", 8, "expected a name", id="no name"),
         pytest.param("context.a b", 9, "expected a name", id="a blank in a name"),
+        pytest.param("context.a:b", 9, "expected a name", id="a colon in a name that is no claim's"),
         pytest.param("route.request.body.", 19, "behind the dot", id="no path behind the dot"),
         pytest.param("route.request.body.a[b]", 21, "expected a quoted name", id="a wrong path"),
     ],
