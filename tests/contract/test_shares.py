@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from tests.harness import PATIENCE
+from tests.memory_shares import MemoryShares
 from tests.redis import cluster, redis_server, sentinels
 from wsgateway.registry.base import Grant, Shares, Want
-from wsgateway.registry.memory_shares import MemoryShares
 from wsgateway.registry.redis_shares import AT_ONCE
 from wsgateway.registry.url import Registry, open_registry
 

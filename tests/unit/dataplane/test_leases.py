@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.memory_shares import MemoryShares
 from tests.unit.dataplane.test_buckets import SAY, Clock
 from wsgateway.dataplane.buckets import Buckets, Limit
 from wsgateway.dataplane.leases import AGAIN, ROUND, Leases
 from wsgateway.dataplane.shared_bucket import AHEAD, LIFE, REMEMBERED
 from wsgateway.errors import RegistryAway
 from wsgateway.registry.base import Grant, Want
-from wsgateway.registry.memory_shares import MemoryShares
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""Token buckets in one process's memory: what nodes share where they are all in it."""
+"""Token buckets in one process's memory: the model that the nodes' own, in Redis, is held to."""
 
 from __future__ import annotations
 
