@@ -196,6 +196,9 @@ class WebSocketApis:
         except RegistryAway:
             connection.give_up_place()
             return self._turn_away(client.api_id, Cause.REGISTRY_AWAY, client.source_ip)
+        except Exception as error:
+            ledger.leave(client.connection_id)
+            return self._refuse(connection, invocation, error)
         except asyncio.CancelledError:
             ledger.leave(client.connection_id)
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -581,3 +581,34 @@ async def test_leaving_while_reading_is_paused_pauses_no_second_time_and_never_r
     await world.messages.answer(0)
     await world.messages.answer(1)
     assert world.socket.told == ["pause", (1001, "Going away")]
+
+
+class BrokenLedger:
+    """Records that can't be written, for no reason that anybody foresaw."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []
+
+    def wants(self, stage: CompiledStage) -> bool:
+        return True
+
+    async def enter(self, connection: Connection) -> None:
+        raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+
+    def leave(self, connection_id: str) -> None:
+        self.left.append(connection_id)
+
+
+async def test_a_handshake_that_can_not_be_recorded_leaves_nothing_behind() -> None:
+    world, ledger = World(), BrokenLedger()
+    world.gateway.ledger = cast("Any", ledger)
+    request = handshake()
+    answer = WebSocketApis(world.gateway).connect(request)
+    assert isinstance(answer, Awaitable)
+    response = await answer
+
+    assert isinstance(response, HttpResponse)
+    assert response.status == 500
+    assert len(ledger.left) == 1
+    assert world.gateway.opening == 0
+    assert not len(world.gateway.admission._apis["chat"].live)
