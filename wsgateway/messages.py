@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -107,11 +107,26 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
         return found
 
 
+class Answering(Protocol):
+    """A body that is still being made. It is read once, in order; `aclose`, or letting go of it, ends it."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def aclose(self) -> None: ...
+
+
+class AnswerStream(Protocol):
+    """The body of a backend's answer, still coming. It is read once, in order; who does not read all closes it."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def close(self) -> None: ...
+
+
 class HttpResponse(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer. Framing headers are the writer's: `headers` holds none.
 
-    A `body` that is a generator is written as it comes, as fast as the client takes it. It is closed when it ends and
-    when the client has gone; where it is never begun (the client left before, HEAD) nothing of it runs.
+    A `body` that is no bytes, such as a generator, is written as it comes, as fast as the client takes it. It is closed
+    when it ends and when the client has gone; where it is never begun (the client left before, HEAD) nothing of it
+    runs.
     `lines` are further header fields, each ended by CR LF, made of values that are safe by what they are. `close` ends
     the connection after the answer. `length` is of answers to HEAD: how long the body is that a GET would get, where
     that is not the one of `body`.
@@ -119,22 +134,31 @@ class HttpResponse(msgspec.Struct, frozen=True, gc=False):
 
     status: int
     headers: tuple[Header, ...] = ()
-    body: bytes | AsyncGenerator[bytes, None] = b""
+    body: bytes | Answering = b""
     close: bool = False
     lines: bytes = b""
     length: int | None = None
+
+
+class Upload(msgspec.Struct, frozen=True, gc=False):
+    """The body of a request that is still arriving; `length` is what it says of itself, None of one in chunks."""
+
+    body: AsyncIterable[bytes]
+    length: int | None
 
 
 class EndpointRequest(msgspec.Struct, frozen=True, gc=False):
     """What a backend is asked: a whole HTTP/1.1 request, ready to be written but for its body's length.
 
     `head` is the request line and all headers, each ended by CR LF, without the blank line and without framing
-    headers (Content-Length is added by the upstream; `Content-Length: 0` on an empty body).
+    headers (Content-Length is added by the upstream; `Content-Length: 0` on an empty body). `upload` is a body that is
+    sent as it comes, in place of `body`.
     """
 
     head: bytes
     body: bytes = b""
     method: str = "POST"
+    upload: Upload | None = None
 
 
 class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
@@ -143,7 +167,8 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
     `binary` says that a reply made of it is a binary frame; None leaves it to the Content-Type and the message's kind.
     `reply` is the reply itself, where it is always the same: its frame is built once. `failure` is how the backend
     failed, as GatewayError.failure says it, where that is not its status. `length` is what the answer to a HEAD says
-    of the body that a GET would get, None where it says nothing.
+    of the body that a GET would get, None where it says nothing. `stream` is a body that is still coming, in place of
+    `body`.
     """
 
     status: int
@@ -153,6 +178,7 @@ class EndpointResponse(msgspec.Struct, frozen=True, gc=False):
     reply: Message | None = None
     failure: str | int = ""
     length: int | None = None
+    stream: AnswerStream | None = None
 
 
 class PromptAnswer(asyncio.Future[HttpResponse]):

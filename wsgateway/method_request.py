@@ -28,7 +28,7 @@ from wsgateway.invocation import (
     random_bytes,
     request_time,
 )
-from wsgateway.messages import Header, HttpRequest
+from wsgateway.messages import Header, HttpRequest, Upload
 from wsgateway.templates.document import to_json
 
 
@@ -53,6 +53,7 @@ class MethodRequest(Invocation):
         "path_parameters",
         "payload",
         "resource",
+        "upload",
     )
 
     variables: ClassVar[Variables]
@@ -80,6 +81,8 @@ class MethodRequest(Invocation):
         self.path_parameters = path_parameters
         self.account_id = account_id
         self.payload = b""
+        self.upload: Upload | None = None
+        """The body, where it is still arriving; `payload` is empty then."""
         self.failure: GatewayError | None = None
         """What a gateway response is about."""
         self._extended_id = ""

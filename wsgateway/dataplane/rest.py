@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -17,9 +18,10 @@ from msgspec.structs import replace
 from wsgateway.dataplane.coding import decoded
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
+from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, passed_over
 from wsgateway.dataplane.rest_client import Heads, client_of
 from wsgateway.errors import BadRequest, GatewayError, MissingAuthenticationToken, RequestTooLarge
-from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, collect
+from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, Upload, collect
 from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
@@ -44,6 +46,8 @@ class CompiledMethod:
     checks: tuple[Callable[[MethodRequest], None], ...]
     """*Raise* GatewayError where the request may not go on."""
     integrate: Call
+    passes: bool
+    """Whether large bodies are sent on as they come; what looks at the whole body needs it whole."""
     traced: bool
     """Whether its answers say which trace they belong to; AWS's say it unless they are a backend's own, or nobody's."""
 
@@ -59,6 +63,8 @@ class CompiledRestStage:
     gateway_responses: GatewayResponses
     binary_media_types: tuple[str, ...]
     max_body_bytes: int
+    max_upload_bytes: int
+    """The same of bodies that are sent on as they come."""
     finish: Finish | None
     """What is done to every answer, if anything is."""
     quotas: Quotas
@@ -123,16 +129,27 @@ class RestApis:
         request: HttpRequest,
         codings: tuple[str, ...],
     ) -> HttpResponse:
-        """Go on once the whole body is here, without its codings."""
-        # A client that waits is not asked for what is too large (RFC 9110 §10.1.1); others are sending it.
-        length = int(request.header(b"content-length") or 0) if request.header(b"expect") else 0
+        """Go on once the whole body is here, without its codings, or so much of it that it is sent on as it comes."""
+        passes = method.passes and not codings
+        most = stage.max_upload_bytes if passes else stage.max_body_bytes
+        length = request.header(b"content-length")
         try:
-            body = None if length > stage.max_body_bytes else await collect(request.body, stage.max_body_bytes)
+            # A client that waits is not asked for what is too large (RFC 9110 §10.1.1); others are sending it.
+            if int(length or 0) > most:
+                body = None
+                if request.header(b"expect") is None:
+                    await passed_over(request.body, stage.max_body_bytes)
+            elif passes:
+                body, rest = await begun(request.body, PASSED_BYTES)
+                if rest is not None:
+                    invocation.upload = Upload(bounded(body, rest, most), None if length is None else int(length))
+                    body = b""
+            else:
+                body = await collect(request.body, most)
         except ConnectionResetError:
             return HttpResponse(400, close=True)  # nobody reads it
         if body is None:
-            fault = RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
-            return self.failed(stage, invocation, fault)
+            return self.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
         if codings and body:
             try:
                 body = await decoded(body, codings, stage.max_body_bytes)
@@ -194,7 +211,12 @@ class RestApis:
         if method.traced:
             lines += b"X-Amzn-Trace-Id: %b\r\n" % invocation.trace_id
         self._count(stage, answer.status)
-        response = HttpResponse(answer.status, (), answer.body or b"", lines=lines, length=answer.length)
+        body = (
+            answer.body or b""
+            if answer.stream is None
+            else Passed(answer.stream, partial(self._gateway.fault_of, invocation=invocation))
+        )
+        response = HttpResponse(answer.status, (), body, lines=lines, length=answer.length)
         return response if stage.finish is None else _finished(stage.finish, invocation, response)
 
     def _count(self, stage: CompiledRestStage, status: int) -> None:

@@ -76,8 +76,10 @@ class Later(PromptAnswer):
 
     def _landed(self, asked: Future[EndpointResponse]) -> None:
         self.rest.over()
-        if self.done():
-            return  # nobody waits any more
+        if self.done():  # nobody waits any more
+            if not asked.cancelled() and asked.exception() is None and (stream := asked.result().stream) is not None:
+                stream.close()
+            return
         error = ServiceUnavailable("the call was given up") if asked.cancelled() else asked.exception()
         try:
             if error is not None:

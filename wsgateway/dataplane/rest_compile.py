@@ -18,7 +18,7 @@ from wsgateway.model.base import Path
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits, resolve
-from wsgateway.model.rest import Method, RestApi, VerbName
+from wsgateway.model.rest import MOST_KEPT_BYTES, Method, RestApi, VerbName
 from wsgateway.model.rest_stage import RestStage
 from wsgateway.templates.schema import Models
 
@@ -61,6 +61,7 @@ def compile_rest(
             checks=tuple(_checks(api, method, models)),
             integrate=call,
             traced=integration.type not in ("HTTP_PROXY", "MOCK"),
+            passes=integration.type == "HTTP_PROXY" and integration.retry is None and not _reads_body(api, method),
         )
     return CompiledRestStage(
         api_id=api_id,
@@ -69,7 +70,8 @@ def compile_rest(
         resources=Resources(paths),
         gateway_responses=GatewayResponses(api.gateway_responses),
         binary_media_types=tuple(api.binary_media_types),
-        max_body_bytes=api.max_body_bytes,
+        max_body_bytes=min(api.max_body_bytes, MOST_KEPT_BYTES),
+        max_upload_bytes=api.max_body_bytes,
         finish=Finish(api.cors, api.minimum_compression_size)
         if api.cors is not None or api.minimum_compression_size is not None
         else None,
@@ -92,6 +94,7 @@ def models_of(api_id: str, api: RestApi) -> Models:
 def site_of(api_id: str, api: RestApi, path: str, verb: VerbName, stage: RestStage, definitions: Definitions) -> Site:
     """Where the integration of a method is used."""
     quotas = resolve(api.profile, Limits())
+    method = api.paths[path].get(verb)
     return Site(
         api_id=api_id,
         definition=api.integration_path(path, verb),
@@ -104,7 +107,13 @@ def site_of(api_id: str, api: RestApi, path: str, verb: VerbName, stage: RestSta
         roles=definitions.roles,
         vpc_links=definitions.vpc_links,
         binary_media_types=tuple(api.binary_media_types),
+        streams=method is not None and api.integration_of(method).response_transfer_mode == "STREAM",
     )
+
+
+def _reads_body(api: RestApi, method: Method) -> bool:
+    """Whether its validator wants the whole body."""
+    return method.validator_name is not None and api.request_validators[method.validator_name].validate_request_body
 
 
 def _checks(api: RestApi, method: Method, models: Models) -> Iterator[Check]:

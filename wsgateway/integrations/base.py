@@ -53,6 +53,9 @@ class Site:
     binary_media_types: tuple[str, ...] = ()
     """Of a REST API: media types whose bodies are bytes."""
 
+    streams: bool = False
+    """Of a REST API: bodies of answers are given on as they come."""
+
     @property
     def rest(self) -> bool:
         """Whether it is a method of a REST API, not a route."""

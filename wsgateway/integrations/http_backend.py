@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +18,7 @@ from wsgateway.messages import EndpointRequest
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.uri import expand, uri_fault, variables
 from wsgateway.upstream.origin import Origin
+from wsgateway.upstream.streamed import Streamed
 from wsgateway.upstream.tls import machine_fault
 
 if TYPE_CHECKING:
@@ -26,13 +29,16 @@ if TYPE_CHECKING:
     from wsgateway.integrations.mapping import Use
     from wsgateway.integrations.resilience import Resilience
     from wsgateway.invocation import Invocation
-    from wsgateway.messages import EndpointResponse
+    from wsgateway.messages import EndpointResponse, Upload
     from wsgateway.model.integration import Integration
+    from wsgateway.upstream.exchange import Exchange
     from wsgateway.upstream.link import Link
     from wsgateway.upstream.pool import Upstream
 
     Send = Callable[[Invocation, bytes, bytes], Future[EndpointResponse]]
     """Begins a request of this head (see EndpointRequest) and body, for this event."""
+    Stream = Callable[[Invocation, bytes, bytes, Upload | None], Future[EndpointResponse]]
+    """The same with a body that is still arriving, if there is one."""
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods sent without a body, whatever the message."""
@@ -93,6 +99,31 @@ class HttpBackend:
             return backend.send(request, seconds, max_body=most, gate=gate, exchange=exchange)
 
         return send_mapped
+
+    def _streaming(self, integration: Integration, site: Site, method: str) -> Stream:
+        """As `_sender`, for bodies that pass through. Nothing is asked twice: a body can be read once."""
+        backend = self._backend(integration, site)
+        gate = self._gates.of(integration, site)
+        timeout = integration.timeout_in_millis
+        seconds = site.quotas.integration_timeout if timeout is None else timeout / 1000
+        most = sys.maxsize if site.streams else site.max_answer_bytes
+        verb = verb_of(method)
+
+        def send(
+            invocation: Invocation, head: bytes, body: bytes, upload: Upload | None, seconds: float = seconds
+        ) -> Future[EndpointResponse]:
+            origin = backend if isinstance(backend, Origin) else backend.choose(monotonic())
+            assert origin is not None  # none was tried
+            exchange: Exchange | None = None
+            if site.streams or upload is not None:
+                exchange = Streamed(loop=origin.loop)
+                exchange.seconds = seconds
+                exchange.flow = None
+                exchange.passes = site.streams
+            request = EndpointRequest(head, body, verb(invocation), upload)
+            return origin.send(request, seconds, max_body=most, gate=gate, exchange=exchange)
+
+        return self._resilience.around(send, integration, site, seconds=seconds)
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {origin for use in uses for origin in origins_of(self._backend(*use))}

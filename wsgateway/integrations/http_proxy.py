@@ -17,13 +17,14 @@ from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.messages import EndpointRequest
+from wsgateway.method_request import MethodRequest
 
 if TYPE_CHECKING:
     from asyncio import Future
 
     from wsgateway.errors import Problem
     from wsgateway.integrations.base import Ask, Call, Site
-    from wsgateway.integrations.http_backend import Send
+    from wsgateway.integrations.http_backend import Send, Stream
     from wsgateway.integrations.parameters import Reader
     from wsgateway.messages import EndpointResponse, Header
     from wsgateway.model.integration import Integration
@@ -58,6 +59,9 @@ class HttpProxy(HttpBackend):
         )
         # A REST API's request goes on as it came; AWS sends no message with a method that has no body.
         bodiless = not site.rest and method in BODILESS
+        if site.rest and integration.retry is None:
+            stream = self._streaming(integration, site, method)
+            return _call_of_rest(build, self._sender(integration, site, method), stream, site)
         return _call(build, self._sender(integration, site, method), bodiless)
 
     def asking(self, integration: Integration, site: Site) -> Ask:
@@ -75,7 +79,9 @@ class HttpProxy(HttpBackend):
         return ask
 
 
-def _call(build: Callable[[Invocation], bytes], send: Send, bodiless: bool) -> Call:
+def _call(
+    build: Callable[[Invocation], bytes], send: Send, bodiless: bool
+) -> Callable[[Invocation], Future[EndpointResponse]]:
     def call(invocation: Invocation) -> Future[EndpointResponse]:
         message = invocation.message
         body = b"" if bodiless else invocation.body() if message is None else message.data
@@ -87,6 +93,25 @@ def _call(build: Callable[[Invocation], bytes], send: Send, bodiless: bool) -> C
             return send(invocation, head, body)
         invocation.trace.note("endpoint request", EndpointRequest(head, body))
         return noted(invocation, send(invocation, head, body))
+
+    return call
+
+
+def _call_of_rest(build: Callable[[Invocation], bytes], send: Send, stream: Stream, site: Site) -> Call:
+    usual = _call(build, send, bodiless=False)
+
+    def call(invocation: Invocation) -> Future[EndpointResponse]:
+        assert isinstance(invocation, MethodRequest)  # those of REST APIs are
+        upload = invocation.upload
+        if upload is None and not site.streams:
+            return usual(invocation)
+        try:
+            head = build(invocation)
+        except (UnsafeHeader, UnicodeEncodeError) as error:
+            raise unsendable(error) from error
+        if invocation.trace is not None:
+            invocation.trace.note("endpoint request", EndpointRequest(head, invocation.payload))
+        return noted(invocation, stream(invocation, head, invocation.payload, upload))
 
     return call
 

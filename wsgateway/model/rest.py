@@ -24,6 +24,9 @@ from wsgateway.model.rest_integration import RestIntegration
 from wsgateway.model.rest_stage import RestStage
 from wsgateway.model.stage import StageName
 
+MOST_KEPT_BYTES = 10_485_760
+"""Of a body that is kept whole."""
+
 VERBS = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 _PART = r"(?:[a-zA-Z0-9._:,-]+|\{[a-zA-Z0-9._:,-]+\})"
@@ -137,8 +140,8 @@ class RestApi(Definition):
     """Which limits hold: `aws` has AWS's quotas exactly, in `open` integrations may take up to 300 s."""
     binary_media_types: list[MediaType] = Field(default_factory=list)
     """Media types whose bodies are bytes; all others are text. `*/*` is every one."""
-    max_body_bytes: Annotated[int, Ge(1), Le(10_485_760)] = 10_485_760
-    """The largest request body; 10485760. (Ours: AWS's quota is fixed.)"""
+    max_body_bytes: Annotated[int, Ge(1), Le(1 << 40)] = 10_485_760
+    """The largest request body; 10485760. More is for HTTP_PROXY, in the open profile. (Ours: AWS's quota is fixed.)"""
     minimum_compression_size: Annotated[int, Ge(0), Le(10_485_760)] | None = None
     """Answers of so many bytes are compressed, if the client asks for gzip or deflate; none are."""
     cors: Cors | None = None
@@ -199,6 +202,8 @@ class RestApi(Definition):
                         yield Problem(("paths", path, verb, *problem.path), problem.text)
 
     def check(self) -> Iterator[Problem]:
+        if self.profile == "aws" and self.max_body_bytes > MOST_KEPT_BYTES:
+            yield Problem(("maxBodyBytes",), f"is at most {MOST_KEPT_BYTES} in the aws profile")
         variables: dict[str, str] = {}
         for path, methods in self.paths.items():
             yield from _siblings(path, variables)

@@ -91,6 +91,8 @@ class RestIntegration(Definition):
     """How an https backend is verified, and the certificate shown to it."""
     integration_responses: Mapping[StatusCode, RestIntegrationResponse] = Field(default_factory=dict)
     """What goes back, by the status clients get; the first whose selectionPattern matches, else the default one."""
+    response_transfer_mode: Annotated[Literal["BUFFERED", "STREAM"], Among(("BUFFERED", "STREAM"))] = "BUFFERED"
+    """STREAM gives the answer on as it comes, of any size; BUFFERED once it is whole, up to 10 MiB. Of HTTP_PROXY."""
     max_concurrency: Annotated[int, Ge(1)] | None = None
     """At most this many calls at a time; no limit. (Ours.)"""
     retry: Retry | None = None
@@ -100,15 +102,18 @@ class RestIntegration(Definition):
     dead_letter: DeadLetter | None = None
     """Log requests whose integration failed in the end; `{}` logs them without their payload. (Ours.)"""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {"cacheKeyParameters", "cacheNamespace", "integrationTarget", "responseTransferMode"}
-    )
+    not_yet: ClassVar[frozenset[str]] = frozenset({"cacheKeyParameters", "cacheNamespace", "integrationTarget"})
 
     def check(self) -> Iterator[Problem]:
         if self.http_method is None and self.type != "MOCK":
             yield Problem(("httpMethod",), "is required: the method the backend is called by, such as GET, or ANY")
         if self.http_method is not None and self.type == "MOCK":
             yield Problem(("httpMethod",), "has no effect: MOCK calls no backend; remove it")
+        if self.response_transfer_mode == "STREAM":
+            if self.type != "HTTP_PROXY":
+                yield Problem(("responseTransferMode",), f"STREAM is for HTTP_PROXY alone, not for {self.type}")
+            if self.retry is not None:
+                yield Problem(("retry",), "has no effect with responseTransferMode STREAM; remove one of the two")
         for problem in self.common.check():
             yield self.renamed(problem)
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgateway import http1
-from wsgateway.messages import Body, HttpRequest, HttpResponse, PromptAnswer
+from wsgateway.errors import GatewayError
+from wsgateway.messages import Answering, Body, HttpRequest, HttpResponse, PromptAnswer
 from wsgateway.transport import upgrade
 from wsgateway.transport.answers import INTERNAL_ERROR, INTERNAL_ERROR_BODY, JSON, MISDIRECTED, refused
 from wsgateway.transport.body import BodyStream
@@ -20,7 +21,7 @@ from wsgateway.transport.requests import RequestReader
 from wsgateway.transport.tls import TlsTransport, begin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
+    from collections.abc import Awaitable
 
     from wsgateway.transport.head import Incoming
     from wsgateway.transport.listener import Entrance, Listener
@@ -371,9 +372,7 @@ class HttpConnection(asyncio.Protocol):
 
     # Answers that are still being made
 
-    def _begin_stream(
-        self, incoming: Incoming, response: HttpResponse, body: AsyncGenerator[bytes, None], close: bool
-    ) -> None:
+    def _begin_stream(self, incoming: Incoming, response: HttpResponse, body: Answering, close: bool) -> None:
         """Write the head and then the body as it comes."""
         pump = Pump(self.transport, incoming.version)
         close = close or not pump.chunked
@@ -395,12 +394,13 @@ class HttpConnection(asyncio.Protocol):
             pump.pause(self.listener.clock())
         self._task = asyncio.ensure_future(self._stream(incoming, pump, body, close))
 
-    async def _stream(self, incoming: Incoming, pump: Pump, body: AsyncGenerator[bytes, None], close: bool) -> None:
+    async def _stream(self, incoming: Incoming, pump: Pump, body: Answering, close: bool) -> None:
         try:
             await pump.run(body)
         except Exception as error:
             # The status is said: that the rest is missing can be told by the cut alone.
-            self.listener.unexpected(error, incoming.method, incoming.target)
+            if not isinstance(error, GatewayError):  # of one the operator has been told
+                self.listener.unexpected(error, incoming.method, incoming.target)
             self.transport.abort()
             return
         self._pump = self._task = None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from wsgateway import http1
-from wsgateway.messages import HttpResponse
+from wsgateway.messages import Answering, HttpResponse
 
 STALL_SECONDS = 60.0
 """How long a client may take nothing of an answer that is still being made."""
@@ -39,7 +38,7 @@ class Pump:
             now=time.time(),
         )
 
-    async def run(self, body: AsyncGenerator[bytes, None]) -> None:
+    async def run(self, body: Answering) -> None:
         """Write all of `body`, and close it in any case. *Raises* what it raises."""
         write, chunked = self._transport.write, self.chunked
         async with aclosing(body):

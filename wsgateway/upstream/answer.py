@@ -122,6 +122,20 @@ class AnswerReader:
         length = self._length if self._head_only else None
         return EndpointResponse(self._status, tuple(self._headers), b"".join(pieces), length=length)
 
+    @property
+    def headed(self) -> bool:
+        """Whether the head of the final answer is complete."""
+        return self._status >= 200
+
+    def head(self) -> tuple[int, tuple[Header, ...]]:
+        """Status and headers, without the fields of this hop."""
+        return self._status, tuple(self._headers)
+
+    def pieces(self) -> bytes:
+        """Take what has come of the body."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
     # httptools
 
     def on_message_begin(self) -> None:

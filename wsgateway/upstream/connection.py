@@ -8,12 +8,14 @@ import ssl
 from typing import Protocol, cast
 
 from wsgateway.errors import UNSENT, BadGateway, GatewayError, IntegrationFailure
-from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.http1 import CHUNKED, LAST_CHUNK, chunk
+from wsgateway.messages import EndpointRequest, EndpointResponse, Upload
 from wsgateway.outbox import Outbox
 from wsgateway.upstream.answer import FOREVER, AnswerReader, Refused
 from wsgateway.upstream.complaint import complaint
 from wsgateway.upstream.exchange import Exchange
 from wsgateway.upstream.heads import KnownHeads
+from wsgateway.upstream.streamed import Streamed
 
 COPIED_BYTES = 65_536  # a body up to this is cheaper copied behind its head than written as a second piece
 
@@ -56,6 +58,8 @@ class Connection(asyncio.Protocol):
         "_owner",
         "_reader",
         "_reading",
+        "_room",
+        "_sending",
         "_socket",
         "error",
         "expires",
@@ -75,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._max_body = 0
         self._reader: AnswerReader  # made when there is a connection
         self._reading = False  # an answer of which a part is read
+        self._sending: asyncio.Task[None] | None = None  # writes a body that is still arriving
+        self._room: asyncio.Future[None] | None = None  # the backend takes nothing more for now
         self._socket = select.poll()
         self.over = False
         self.error: Exception | None = None  # that ended it
@@ -107,12 +113,46 @@ class Connection(asyncio.Protocol):
         self._exchange, request, self._max_body = self._next
         self._next = None
         self._head_only = request.method == "HEAD"
+        if request.upload is not None:
+            self._sending = asyncio.ensure_future(self._send(self._exchange, request.head, request.upload))
+            return
         body = request.body
         size = len(body)
         if size <= COPIED_BYTES:
             self.transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (request.head, size, body))
         else:
             self.transport.writelines((b"%bContent-Length: %d\r\n\r\n" % (request.head, size), body))
+
+    async def _send(self, exchange: Exchange, head: bytes, upload: Upload) -> None:
+        """Write a body as it arrives, as fast as the backend takes it."""
+        write, chunked = self.transport.write, upload.length is None
+        try:
+            framing = CHUNKED if upload.length is None else b"Content-Length: %d\r\n" % upload.length
+            write(head + framing + b"\r\n")
+            async for piece in upload.body:
+                write(chunk(piece) if chunked else piece)
+                if self._room is not None:
+                    await self._room
+                if isinstance(exchange, Streamed):
+                    exchange.progress()
+            if chunked:
+                write(LAST_CHUNK)
+        except Exception as error:
+            if self._exchange is exchange:
+                self._exchange = None
+                self._owner.drop(self)
+                exchange.fail(error)
+            return
+        self._sending = None
+
+    def _hold(self, full: bool) -> None:
+        """Read nothing more of an answer, or go on."""
+        if self.transport.is_closing():
+            return
+        if full:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
 
     @property
     def stage(self) -> str:
@@ -147,17 +187,30 @@ class Connection(asyncio.Protocol):
         except Refused as error:
             self._refuse(exchange, str(error))
             return
-        if reader.complete:
+        if reader.headed and not reader.complete and isinstance(exchange, Streamed) and exchange.passes:
+            flow = exchange.flow or exchange.begin(*reader.head(), self._hold)
+            self._stop_sending()  # what it has not read before it answers it does not get
+            flow.feed(reader.pieces())
+        elif reader.complete:
             response = self._finish(exchange)
             self._owner.heads.learn(data, reader, response, self.idle_seconds)
 
     def eof_received(self) -> None:
         self._end(None)
 
+    def pause_writing(self) -> None:
+        self._room = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.over = True
         self.error = exc
         self._end(exc)
+        self._stop_sending()
         self._reader.close()
         self._owner.lost(self)
 
@@ -167,7 +220,12 @@ class Connection(asyncio.Protocol):
         """`exchange` expired or was cancelled: its answer may still come, so nothing else may be asked here."""
         self._exchange = None
         self._next = None
+        self._stop_sending()
         self._owner.drop(self)
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()  # and kept: whoever was not sent all is asked nothing more
 
     def _part(self, error: Exception | None = None) -> None:
         """The peer left, or spoke, while nothing was asked. What was about to be may still go another way."""
@@ -194,9 +252,10 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         self._reading = False
         self.idle_seconds = min(self._owner.idle_seconds, reader.idle_seconds)
-        if reader.reusable:
+        if reader.reusable and self._sending is None:
             self._owner.release(self)
         else:
+            self._stop_sending()  # it answered before it had all that was asked
             self._owner.drop(self)
         exchange.answer(response)
         return response

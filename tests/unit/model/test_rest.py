@@ -49,6 +49,21 @@ def test_what_is_legal(lines: str) -> None:
     [
         ("paths: {}", "paths: needs at least 1 entry"),
         (
+            f"profile: aws\nmaxBodyBytes: 10485761\npaths: {{/a: {{GET: {MOCK}}}}}",
+            "maxBodyBytes: is at most 10485760 in the aws profile",
+        ),
+        (
+            "paths: {/a: {GET: {integration: {type: MOCK, responseTransferMode: STREAM}}}}",
+            "paths./a.GET.integration.responseTransferMode: STREAM is for HTTP_PROXY alone, not for MOCK",
+        ),
+        (
+            (
+                "paths: {/a: {GET: {integration: {type: HTTP_PROXY, httpMethod: GET, uri: 'http://a/',"
+                " responseTransferMode: STREAM, retry: {}}}}}"
+            ),
+            "paths./a.GET.integration.retry: has no effect with responseTransferMode STREAM",
+        ),
+        (
             f"cors: {{allowOrigins: ['*'], allowCredentials: true}}\npaths: {{/a: {{GET: {MOCK}}}}}",
             "cors.allowCredentials: lets in no page while allowOrigins is *",
         ),

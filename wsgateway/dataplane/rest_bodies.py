@@ -1,0 +1,85 @@
+"""Bodies that are given on as they come, no faster than they are taken: large ones of requests, answers that stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import TYPE_CHECKING, Self
+
+from wsgateway.errors import BadRequest, GatewayError, RequestTooLarge
+
+if TYPE_CHECKING:
+    from wsgateway.messages import AnswerStream, Body
+
+PASSED_BYTES = 1_048_576
+"""Larger bodies are sent on as they come, where nobody needs them whole."""
+
+
+async def begun(body: Body, most: int) -> tuple[bytes, AsyncIterator[bytes] | None]:
+    """The beginning of a body, and the rest: None where that was all, of `most` bytes at most.
+
+    *Raises* ConnectionResetError where the client left.
+    """
+    if isinstance(body, bytes):
+        return body, None
+    parts: list[bytes] = []
+    size = 0
+    rest = aiter(body)
+    async for part in rest:
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            return b"".join(parts), rest
+    return b"".join(parts), None
+
+
+async def bounded(first: bytes, rest: AsyncIterator[bytes], most: int) -> AsyncGenerator[bytes, None]:
+    """A body of `most` bytes at most, in pieces. *Raises* RequestTooLarge, BadRequest where the client broke off."""
+    size = len(first)
+    yield first
+    try:
+        async for part in rest:
+            size += len(part)
+            if size > most:
+                raise RequestTooLarge(f"a body has {most} bytes at most")
+            yield part
+    except ConnectionResetError as error:
+        raise BadRequest("the client broke off in the middle of its body") from error
+
+
+async def passed_over(body: Body, most: int) -> None:
+    """Read a body, `most` bytes of it at most, so that a client that sends it first hears the answer behind it.
+
+    *Raises* ConnectionResetError where the client left.
+    """
+    size = 0
+    if not isinstance(body, bytes):
+        async for part in body:
+            size += len(part)
+            if size > most:
+                return
+
+
+class Passed:
+    """The body of an answer on its way to the client. Whoever lets go of it ends the call, even if he never began."""
+
+    def __init__(self, stream: AnswerStream, failed: Callable[[GatewayError], object]) -> None:
+        """`failed` hears where it breaks off."""
+        self._stream = stream
+        self._reading = aiter(stream)
+        self._failed = failed
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._reading)
+        except GatewayError as error:
+            self._failed(error)
+            raise
+
+    async def aclose(self) -> None:
+        self._stream.close()
+
+    def __del__(self) -> None:
+        self._stream.close()
