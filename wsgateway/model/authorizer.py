@@ -57,13 +57,17 @@ TIMEOUT_MILLIS = 10_000
 """How long an authorizer may take. AWS says it of HTTP APIs alone (API Gateway quotas)."""
 
 Type = Literal["JWT", "REQUEST", "TICKET", "TOKEN"]
+ELSEWHERE = {
+    "COGNITO_USER_POOLS": "a user pool is the issuer of a JWT: write JWT, and jwtConfiguration with issuer "
+    "https://cognito-idp.REGION.amazonaws.com/POOL and the app clients' ids as audience"
+}
 
 
 class Authorizer(Definition):
     """Decides about connections, before $connect is called. (JWT, TOKEN and TICKET on WebSocket APIs
     are ours.)"""
 
-    authorizer_type: Annotated[Type, Among(get_args(Type))]
+    authorizer_type: Annotated[Type, Among(get_args(Type), ELSEWHERE)]
     """Who decides: JWT, by the token a client brings; TICKET, by one that was made at the internal listener; REQUEST, a
     function or URL that is given the whole handshake; TOKEN, one that is given the token alone."""
     identity_source: Annotated[list[IdentitySource], MaxLen(10)] = Field(default_factory=list)

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from textwrap import dedent
@@ -119,9 +119,9 @@ def descriptions_of(definition: type[Definition]) -> Mapping[str, str]:
         except OSError:
             continue  # only bytecode is installed
         assert isinstance(tree, ast.ClassDef)
-        for field, text in pairwise(tree.body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-                written[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
+        for node, text in pairwise(tree.body):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(text, ast.Expr):
+                written[node.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
     named = {name: field.alias or name for name, field in definition.model_fields.items()}
     return {alias: written[name] for name, alias in named.items() if name in written}
 
@@ -186,11 +186,15 @@ class Among:
     """On a Literal: the values known by name, those not built yet included; these are refused as such."""
 
     known: tuple[str, ...]
+    instead: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What to write for names that others have for the same."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         built = get_args(source)
 
         def check(value: object) -> object:
+            if isinstance(value, str) and value in self.instead:
+                raise fault(f"{none_of(value, self.known)}; {self.instead[value]}")
             if value not in self.known:
                 raise fault(none_of(value, self.known) if isinstance(value, str) else wrong_kind("a string", value))
             if value not in built:

@@ -258,3 +258,13 @@ def test_an_authorizer_that_no_route_asks_is_remarked_upon() -> None:
     (remark,) = remarks(parse(text, "routes.yaml", {}, Path()))
 
     assert str(remark) == "routes.yaml:7: apis.chat.authorizers.spare: is asked by no route"
+
+
+def test_who_comes_with_a_user_pool_is_told_what_to_write() -> None:
+    text = DEFINITION.format(connect="authorizer: users", say="", jwt=JWT, source="route.request.querystring.token")
+    with pytest.raises(DefinitionError) as caught:
+        parse(text.replace("authorizerType: JWT", "authorizerType: COGNITO_USER_POOLS"), "routes.yaml", {}, Path())
+    assert "COGNITO_USER_POOLS is none of JWT" in str(caught.value)
+    assert "write JWT, and jwtConfiguration with issuer https://cognito-idp.REGION.amazonaws.com/POOL" in str(
+        caught.value
+    )
