@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import unquote
 
@@ -150,8 +151,8 @@ def trace_of(header: bytes) -> bytes:
     Where it names a parent and does not say whether it is sampled, it is.
     """
     if not header:
-        made = random_bytes(20).hex()
-        return f"Root=1-{int(time.time()):08x}-{made[:24]};Parent={made[24:]};Sampled=0".encode()
+        made = random_bytes(20).hex().encode()
+        return b"%b%b;Parent=%b;Sampled=0" % (_new_root(int(time.time())), made[:24], made[24:])
     given: dict[bytes, bytes] = {}
     for part in header.split(b";"):
         name, _, value = part.strip().partition(b"=")
@@ -162,6 +163,12 @@ def trace_of(header: bytes) -> bytes:
     root = b"Root=" + given[b"root"] if b"root" in given else new_trace_id()
     sampled = given.get(b"sampled", b"0" if parent is None else b"1")
     return b"%b;Parent=%b;Sampled=%b" % (root, parent or random_bytes(8).hex().encode(), sampled)
+
+
+@lru_cache(maxsize=2)  # many requests share a second
+def _new_root(epoch: int) -> bytes:
+    """The beginning of a trace that begins now."""
+    return b"Root=1-%08x-" % epoch
 
 
 _TRACE = {

@@ -96,7 +96,7 @@ class RestApis:
         stage = gateway.rest[place.api_id, place.stage]
         head = self._heads.of(request.headers)
         verb = head.verb or request.method
-        found = stage.resources.find(verb, _segments(tail))
+        found = stage.resources.find(verb, tail if tail and tail[0] and tail[-1] else _segments(tail))
         method, parameters = (None, {}) if found is None else found
         if place.prefix:
             path = path.removeprefix(place.prefix)
@@ -232,8 +232,6 @@ def _finished(finish: Finish, invocation: MethodRequest, response: HttpResponse)
 
 def _segments(tail: Sequence[str]) -> Sequence[str]:
     """A path's segments: of its slashes at the beginning one counts, and one at its end does not."""
-    if tail and tail[0] and tail[-1]:
-        return tail
     segments = list(tail)
     while segments and not segments[0]:
         del segments[0]

@@ -191,19 +191,17 @@ def _client_head(
     first = None if static is None or method == "ANY" else request_line(method.encode(), static)
     known: dict[tuple[Header, ...], bytes] = {}
 
-    def passed_on(headers: tuple[Header, ...]) -> bytes:
+    def learn(headers: tuple[Header, ...]) -> bytes:
         # Clients send the same headers again and again, and all that comes of them is told by the headers themselves.
-        found = known.get(headers)
-        if found is None:
-            forwarded = [(name, value) for name, value in proxied(headers) if name.lower() not in names]
-            present = names.union([name.lower() for name, _ in forwarded])
-            own = [header for header in defaults if header[0].lower() not in present]
-            found = fields([(b"Host", host), *forwarded, *own])
-            if len(found) <= KEPT_BYTES:
-                if len(known) >= KEPT:
-                    known.clear()
-                known[headers] = found
-        return found
+        forwarded = [(name, value) for name, value in proxied(headers) if name.lower() not in names]
+        present = names.union([name.lower() for name, _ in forwarded])
+        own = [header for header in defaults if header[0].lower() not in present]
+        lines = fields([(b"Host", host), *forwarded, *own])
+        if len(lines) <= KEPT_BYTES:
+            if len(known) >= KEPT:
+                known.clear()
+            known[headers] = lines
+        return lines
 
     def build(invocation: Invocation) -> bytes:
         request = invocation.request
@@ -215,7 +213,7 @@ def _client_head(
             line = request_line(verb(invocation).encode(), target.render(invocation, query))
         parts = [
             line,
-            passed_on(request.headers),
+            known.get(request.headers) or learn(request.headers),
             invocation.client.forwarded if clients is None else clients(invocation),
             b"X-Amzn-Trace-Id: ",
             invocation.trace_id,  # read of a head, or made here: it can't end the line
