@@ -156,7 +156,7 @@ async def test_methods_of_resources(tmp_path: Path) -> None:
         assert (seen.method, seen.target, seen.body) == ("PATCH", "/all/a/b%2Fc//d?x=1&x=2", b"\xff\x00")
         assert (seen.header("x-who"), seen.header("content-type")) == ("me", "image/png")
         assert seen.header("x-forwarded-for") == "127.0.0.1"
-        override = await ask(running, "POST", "/v1/o", X_HTTP_Method_Override="DELETE")
+        override = await ask(running, "POST", "/v1/o?u=/@connections", X_HTTP_Method_Override="DELETE")
         assert override.status == 200
         assert (await other.saw("/all/o")).method == "DELETE"
 

@@ -82,9 +82,11 @@ class RestApis:
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         gateway, target = self._gateway, request.target
-        if not gateway.rest or ("/@" in target and any(name in target for name in OURS)):
+        if not gateway.rest:
             return self._otherwise(request)
         path = target.partition("?")[0]
+        if "/@" in path and any(name in path for name in OURS):
+            return self._otherwise(request)
         try:
             if "|" in target:
                 raise BadRequest("the URL holds a vertical bar; write %7C")
