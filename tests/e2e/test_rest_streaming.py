@@ -162,6 +162,7 @@ async def test_what_is_too_large_or_breaks_off_is_never_whole(tmp_path: Path) ->
         assert not store.head
         for end in (b"zz\r\n", b""):
             store.left.clear()
+            store.arrived.clear()
             async with wire(running.port) as client:
                 await client.send(post("/v1/up", "Transfer-Encoding: chunked"))
                 await client.send(b"200000\r\n" + b"u" * (2 * MIB) + b"\r\n" + end)
