@@ -83,16 +83,15 @@ class Signers:
 
         *Raises* UnrecognizedClient, InvalidSignature, ExpiredToken, and what `sessions` raises; at once or later.
         """
-        # Before anybody is asked whose key it is: what is not for us, or not of these minutes, is nobody's.
+        signer: Signer | Awaitable[Signer] | None = self.by_key.get(claim.access_key)
+        if not claim.token and signer is None:
+            raise UnrecognizedClient(f"no credential has the access key {claim.access_key}")
+        # Before anybody is asked whose session it is: what is not for us, or not of these minutes, is nobody's.
         sigv4.check(claim, region=self.region, now=now)
-        signer: Signer | Awaitable[Signer] | None
-        if not claim.token:
-            signer = self.by_key.get(claim.access_key)
-        else:
+        if claim.token:
             signer = None if self.sessions is None else self.sessions(claim, now)
         if signer is None:
-            what = "session is known" if claim.token else f"credential has the access key {claim.access_key}"
-            raise UnrecognizedClient(f"no {what}")
+            raise UnrecognizedClient("no session is known")
         if isinstance(signer, Signer):
             return _verified(signer, claim, request, body, now)
         return self._in_session(signer, claim, request, body, now)

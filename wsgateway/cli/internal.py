@@ -88,9 +88,13 @@ def requested(
 
 
 def _said(text: str) -> str:
-    """What a refusal says: its message, where it is JSON that has one. Nothing in it drives a terminal."""
+    """What a refusal says: its message and the problems behind it, where it is JSON that has them.
+
+    Nothing in it drives a terminal.
+    """
     with suppress(ValueError, LookupError, TypeError):
-        message = json.loads(text)["message"]
-        if isinstance(message, str):
-            return one_line(message)
+        refusal = json.loads(text)
+        message, problems = refusal["message"], refusal.get("problems", [])
+        if isinstance(message, str) and isinstance(problems, list):
+            return "\n".join([one_line(message), *(f"  {one_line(str(problem))}" for problem in problems)])
     return one_line(text.rstrip())
