@@ -166,6 +166,7 @@ class Client:
         "allowance",
         "api_id",
         "authorizer",
+        "buckets",
         "callback_url",
         "claims",
         "connected_at",
@@ -216,6 +217,8 @@ class Client:
         """What `$context.identity` has beside `sourceIp` and `userAgent`, under names of IDENTITY."""
         self.allowance: Any = None
         """What it may still send by itself; None before it was counted."""
+        self.buckets: dict[object, Any] | None = None
+        """What limits its events take from, by whoever looked that up; None before the first."""
 
     @property
     def user(self) -> str:

@@ -36,15 +36,20 @@ class Limit:
 
 
 class Bucket(Protocol):
-    """One bucket, as this node sees it. Ask `Buckets` for it anew each time: it forgets those that are idle."""
+    """One bucket, as this node sees it. `Buckets` forgets those that are idle: ask it again where one is not `kept`."""
 
     limit: Limit
+    kept: bool
+    """Whether `Buckets` still knows it; one that it has forgotten is of no use."""
 
     def change(self, limit: Limit) -> None:
         """It has another limit from now on; what is left in it stays."""
 
-    def take(self) -> bool | Awaitable[bool]:
-        """Whether there was a token; takes it. Waits where the nodes' store has to be asked, half a second at most."""
+    def take(self, now: float = 0.0) -> bool | Awaitable[bool]:
+        """Whether there was a token; takes it. Waits where the nodes' store has to be asked, half a second at most.
+
+        `now` is the clock's, where the caller has it.
+        """
 
     def idle(self, now: float) -> bool:
         """Whether it is as good as a new one; `now` is the clock's."""
@@ -53,9 +58,10 @@ class Bucket(Protocol):
 class LocalBucket:
     """A bucket that is this node's alone."""
 
-    __slots__ = ("_at", "_burst", "_clock", "_left", "_rate", "limit")
+    __slots__ = ("_at", "_burst", "_clock", "_left", "_rate", "kept", "limit")
 
     def __init__(self, limit: Limit, clock: Callable[[], float]) -> None:
+        self.kept = True
         self.change(limit)
         self._clock = clock
         self._left = limit.burst
@@ -66,8 +72,8 @@ class LocalBucket:
         self._rate = limit.rate
         self._burst = limit.burst if limit.rate else 0.0
 
-    def take(self) -> bool:
-        now = self._clock()
+    def take(self, now: float = 0.0) -> bool:
+        now = now or self._clock()
         left = self._left + (now - self._at) * self._rate
         self._at = now
         if left > self._burst:  # noqa: PLR1730 - min() takes a fourth of the time of all this
@@ -103,7 +109,8 @@ class Buckets:
         found = kept.get(name)
         if found is None:
             if len(self._of_clients) >= MOST and kept is self._of_clients:
-                self._of_clients.popitem(last=False)
+                _, forgotten = self._of_clients.popitem(last=False)
+                forgotten.kept = False
             found = kept[name] = self._new(name, limit)
         if found.limit is not limit:
             found.change(limit)
@@ -118,5 +125,7 @@ class Buckets:
         for kept in (self._kept, self._of_clients):
             for name in list(islice(kept, SWEPT)):
                 bucket = kept.pop(name)
-                if not bucket.idle(now):
+                if bucket.idle(now):
+                    bucket.kept = False
+                else:
                     kept[name] = bucket

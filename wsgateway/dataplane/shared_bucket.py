@@ -56,6 +56,7 @@ class SharedBucket:
         "_until",
         "_used",
         "_waiting",
+        "kept",
         "limit",
         "name",
     )
@@ -63,6 +64,7 @@ class SharedBucket:
     def __init__(self, name: Name, limit: Limit, leases: Leases) -> None:
         self.name = name
         self.limit = limit
+        self.kept = True
         self._leases = leases
         self._clock = leases.clock
         self._stock = self._next = 0
@@ -92,8 +94,8 @@ class SharedBucket:
         """Of which one the share is: the number of the outage."""
         self._alone_left = self._alone_at = 0.0
 
-    def take(self) -> bool | Awaitable[bool]:
-        now = self._clock()
+    def take(self, now: float = 0.0) -> bool | Awaitable[bool]:
+        now = now or self._clock()
         if self._stock and now < self._until:
             self._stock -= 1
             self._used += 1
@@ -122,7 +124,7 @@ class SharedBucket:
             return False
         if self._next and now < self._next_until:
             self._stock, self._until, self._next = self._next, self._next_until, 0
-            return self.take()
+            return self.take(now)
         self._used += 1
         if self._leases.away:
             if now >= self._leases.again_at and not self._asked:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.allowance import Allowance
-from wsgateway.dataplane.buckets import Buckets, Limit, Name
+from wsgateway.dataplane.buckets import Bucket, Buckets, Limit, Name
 from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import Throttled
 from wsgateway.invocation import Client, Invocation
@@ -76,19 +76,38 @@ ACCOUNT: Name = ("account",)
 """The bucket of all APIs together."""
 
 
+MOST_KEPT = 64
+"""Routes, of all deployments it has lived to see, whose buckets a client has at hand."""
+
+
 def _shared(buckets: Buckets, levels: tuple[_Level, ...]) -> Admit:
-    bucket_of = buckets.bucket
+    bucket_of, clock, ours = buckets.bucket, buckets.clock, object()
+
+    def look_up(client: Client) -> list[Bucket]:
+        """The client's buckets, kept for its next event."""
+        found = [
+            bucket_of(name if whose is None else (*name, whose(client)), limit) for _, name, whose, limit in levels
+        ]
+        if client.buckets is None or len(client.buckets) >= MOST_KEPT:
+            client.buckets = {}
+        client.buckets[ours] = found
+        return found
 
     def admit(invocation: Invocation) -> Awaitable[None] | None:
+        client, now = invocation.client, clock()
+        found: list[Bucket] | None = None if client.buckets is None else client.buckets.get(ours)
+        if found is None:
+            found = look_up(client)
         number = 0
-        for level, name, whose, limit in levels:
+        for bucket in found:
+            taken = bucket.take(now) if bucket.kept else look_up(client)[number].take(now)
             number += 1
-            taken = bucket_of(name if whose is None else (*name, whose(invocation.client)), limit).take()
             if taken is True:
                 continue
             if taken is False:
+                level, _, _, limit = levels[number - 1]
                 raise _throttled(level, limit)
-            return later(taken, number, invocation.client)
+            return later(taken, number, client)
         return None
 
     async def later(taken: bool | Awaitable[bool], number: int, client: Client) -> None:

@@ -104,9 +104,12 @@ def test_a_sweep_comes_to_every_one(buckets: Buckets, clock: Clock) -> None:
 
 def test_their_number_is_bounded(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 100)
+    first = buckets.bucket(("user", "0"), Limit(1.0, 1.0))
+    assert first.kept
     for number in range(1000):
         taken(buckets, Limit(1.0, 1.0), 1, ("user", str(number)))
     assert len(buckets) == 100
+    assert not first.kept, "whoever has it at hand has to ask again"
 
 
 @given(

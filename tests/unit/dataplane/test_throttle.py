@@ -19,7 +19,7 @@ from tests.unit.dataplane.values import client
 from wsgateway.dataplane.admit import Admit
 from wsgateway.dataplane.buckets import Buckets, Limit, LocalBucket, Name
 from wsgateway.dataplane.compile import CompiledStage, Operation
-from wsgateway.dataplane.throttle import ACCOUNT, CALM_SECONDS, LONGEST_NAME, Throttle, Throttling
+from wsgateway.dataplane.throttle import ACCOUNT, CALM_SECONDS, LONGEST_NAME, MOST_KEPT, Throttle, Throttling
 from wsgateway.errors import Throttled
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import Message
@@ -161,6 +161,30 @@ def test_a_users_connections_share_one() -> None:
     assert refused_by(say, one(user="ada")) == "user"
 
 
+def test_a_bucket_that_was_forgotten_is_looked_up_again() -> None:
+    """Clients have their buckets at hand; two that share one must not end with two."""
+    clock = Clock()
+    buckets = Buckets(clock)
+    say = admit_of(throttle(f"{{throttle: {{perUser: {LIMIT.format(3)}, {LIMIT.format(9)[1:-1]}}}}}", buckets=buckets))
+    a, b = one(user="ada"), one(user="ada")
+    assert [let_in(say, who, 1) for who in (a, b)] == [1, 1]
+    clock.now += 60.0
+    buckets.sweep()
+    assert len(buckets) == 0
+
+    assert [let_in(say, who, 2) for who in (a, b, a)] == [2, 1, 0]
+    assert len(buckets) == 2
+
+
+def test_a_client_has_no_more_at_hand_than_it_needs() -> None:
+    buckets, who = Buckets(Clock()), one(user="ada")
+    for _ in range(2 * MOST_KEPT):  # deployments
+        let_in(admit_of(throttle(f"{{throttle: {{perUser: {LIMIT.format(3)}}}}}", buckets=buckets)), who, 1)
+    assert who.buckets is not None
+    assert len(who.buckets) <= MOST_KEPT
+    assert len(buckets) == 1
+
+
 def test_an_address_or_a_64_of_ipv6_shares_one() -> None:
     limits = throttle(f"{{throttle: {{perSource: {LIMIT.format(3)}}}}}")
     say = admit_of(limits)
@@ -201,12 +225,13 @@ class Later:
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
+        self.kept = True
         self.asked: list[Future[bool]] = []
 
     def change(self, limit: Limit) -> None:
         self.limit = limit
 
-    def take(self) -> Awaitable[bool]:
+    def take(self, now: float = 0.0) -> Awaitable[bool]:
         self.asked.append(asyncio.get_running_loop().create_future())
         return self.asked[-1]
 
