@@ -94,13 +94,14 @@ def _shared(buckets: Buckets, levels: tuple[_Level, ...]) -> Admit:
         return found
 
     def admit(invocation: Invocation) -> Awaitable[None] | None:
-        client, now = invocation.client, clock()
+        client = invocation.client
         found: list[Bucket] | None = None if client.buckets is None else client.buckets.get(ours)
         if found is None:
             found = look_up(client)
-        number = 0
+        # After the look-up: a new bucket asked by an earlier clock than it was made at lacks a little of its burst.
+        now, number = clock(), 0
         for bucket in found:
-            taken = bucket.take(now) if bucket.kept else look_up(client)[number].take(now)
+            taken = bucket.take(now) if bucket.kept else look_up(client)[number].take()
             number += 1
             if taken is True:
                 continue

@@ -63,6 +63,14 @@ def event(who: Client, route_key: str = "say") -> Invocation:
     return Invocation(who, kind, route_key, {}, message=Message(b"{}"))
 
 
+class Moving(Clock):
+    """Later at every look."""
+
+    def __call__(self) -> float:
+        self.now += 1e-6
+        return self.now
+
+
 def one(*, user: str = "", source: str = "203.0.113.9") -> Client:
     made = client()
     made.source_ip = source
@@ -174,6 +182,12 @@ def test_a_bucket_that_was_forgotten_is_looked_up_again() -> None:
 
     assert [let_in(say, who, 2) for who in (a, b, a)] == [2, 1, 0]
     assert len(buckets) == 2
+
+
+def test_a_new_bucket_is_full_however_the_clock_moves() -> None:
+    limits = throttle(f"{{throttle: {{perUser: {LIMIT.format(1)}, {LIMIT.format(2)[1:-1]}}}}}", clock=Moving())
+    say = admit_of(limits)
+    assert [let_in(say, one(user=name), 1) for name in ("ada", "bob")] == [1, 1]
 
 
 def test_a_client_has_no_more_at_hand_than_it_needs() -> None:
