@@ -86,7 +86,7 @@ class Excuses:
         """When this node had no Redis, or an emptied one."""
         return (
             fault
-            for fault in self.story.faults_of("redis-away", "redis-cut", "redis-wiped")
+            for fault in self.story.faults_of("redis-away", "redis-cut", "redis-wiped", "standstill")
             if fault.kind != "redis-cut" or fault.node == node
         )
 

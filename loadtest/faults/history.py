@@ -32,9 +32,11 @@ Breakage = Literal[
     "redis-slow",
     "redis-cut",
     "peer-cut",
+    "standstill",
 ]
 """SIGKILL, SIGSTOP to SIGCONT, or SIGTERM of `node`; Redis out of every node's reach; all it held gone at that moment;
-its answers late; out of `node`'s reach alone; what other nodes send to `other` is not delivered."""
+its answers late; out of `node`'s reach alone; what other nodes send to `other` is not delivered; all links
+at rest, since the process that holds them was."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):

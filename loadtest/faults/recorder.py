@@ -9,6 +9,8 @@ from time import perf_counter
 from loadtest.faults.history import AnyEvent, Breakage, Broke, History, Mended
 
 TICK = 0.05
+STANDSTILL = 0.1
+"""Lateness that nodes may have seen: their links to Redis and to one another run through this process."""
 
 
 class Recorder:
@@ -49,4 +51,12 @@ class Recorder:
             due = perf_counter() + TICK
             await asyncio.sleep(TICK)
             if not self.over:
-                self.lag = max(self.lag, perf_counter() - due)
+                self.late(perf_counter() - due)
+
+    def late(self, seconds: float) -> None:
+        """This process stood still for so long until now."""
+        self.lag = max(self.lag, seconds)
+        if seconds >= STANDSTILL:
+            now, fault = self.now(), self.number()
+            self.add(Broke(at=now - seconds, fault=fault, kind="standstill"))
+            self.add(Mended(at=now, fault=fault))

@@ -837,6 +837,12 @@ def refused_for_want_of_redis(hand: Hand) -> None:
     hand.refused(at=31, status=503)
 
 
+def refused_as_the_links_stood_still(hand: Hand) -> None:
+    hand.breaks("standstill", at=9.5, until=10)
+    hand.add(Handshake(at=9.4, client="x", node="a"))
+    hand.refused(at=10.1, status=503)
+
+
 def refused_by_a_dying_node(hand: Hand) -> None:
     hand.kills(at=20)
     hand.add(Handshake(at=19.9, client="x", node="a"))
@@ -851,7 +857,13 @@ def refused_by_a_draining_node(hand: Hand) -> None:
 
 @pytest.mark.parametrize(
     "story",
-    [closed_after_a_long_pause, refused_for_want_of_redis, refused_by_a_dying_node, refused_by_a_draining_node],
+    [
+        closed_after_a_long_pause,
+        refused_for_want_of_redis,
+        refused_as_the_links_stood_still,
+        refused_by_a_dying_node,
+        refused_by_a_draining_node,
+    ],
 )
 def test_a_client_lost_for_a_cause(story: Story) -> None:
     assert judge(story) == []
