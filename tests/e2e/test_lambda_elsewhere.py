@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,12 +52,21 @@ CHAT = "/2015-03-31/functions/chat/invocations"
 KEY, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session/token+of=this=test"
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
 @pytest.fixture(autouse=True)
 def nothing_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_aws(monkeypatch)
+
+
+def forget_aws(patch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have credentials."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.delenv(name)
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 def defined(uri: str = "function:chat", routes: str = "", **keys: object) -> str:
@@ -263,74 +273,114 @@ async def never(request: Request) -> None:
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize(
-    ("answer", "status", "reason", "counted"),
-    [
-        pytest.param(
-            (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorMessage": "out of order"}'),
-            502, "out of order", "function_error", id="the function raises",
-        ),
-        pytest.param(
-            refusal(429, "TooManyRequestsException", "Rate Exceeded."),
-            502, "429 TooManyRequestsException Rate Exceeded.", "throttled", id="throttled",
-        ),
-        pytest.param(
-            refusal(404, "ResourceNotFoundException:http://internal.amazon.com/coral/", f"Function not found: {ARN}"),
-            500, f"404 ResourceNotFoundException Function not found: {ARN}", "not_found", id="no such function",
-        ),
-        pytest.param(
-            refusal(403, "AccessDeniedException", "User: x is not authorized to perform: lambda:InvokeFunction"),
-            500, "not authorized to perform", "denied", id="not allowed",
-        ),
-        pytest.param(
-            refusal(403, "InvalidSignatureException", LEAK),
-            500, "The request signature we calculated", "denied", id="a wrong signature",
-        ),
-        pytest.param(
-            refusal(500, "ServiceException", "An error occurred"),
-            502, "500 ServiceException", "error", id="a fault of Lambda",
-        ),
-        pytest.param((503, {}, b"<html>"), 502, "answered 503", "error", id="no JSON in a refusal"),
-        pytest.param((302, {"Location": "http://127.0.0.1/"}, b""), 502, "answered 302", "error", id="a redirect"),
-        pytest.param((200, {}, b"{not json"), 502, "result is not JSON", "ok", id="a result that is not JSON"),
-        pytest.param((200, {}, b"[1]"), 502, "not an object", "ok", id="a result that is no object"),
-        pytest.param((200, {}, b""), 502, "not an object", "ok", id="an empty result"),
-        pytest.param(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 6291557\r\n\r\n",
-            502, "over 6291556 bytes", "error", id="a huge result",
-        ),
-        pytest.param(result("x" * 1_048_577), 502, "", "ok", id="a reply over the limit"),
-        pytest.param(None, 502, "closed", "error", id="a connection that ends"),
-        pytest.param(b"nonsense\r\n\r\n", 502, "not HTTP", "error", id="not HTTP"),
-        pytest.param(never, 504, "took longer than 0.2 s", "timeout", id="no answer in time"),
-    ],
-)  # fmt: skip
+@dataclass(frozen=True)
+class Failing:
+    """An answer of Lambda, and what becomes of it."""
+
+    answer: Failure
+    status: int
+    reason: str
+    """In the log; "" where a handshake has no such failure, for its body may have any size."""
+    counted: str
+    case: str
+
+
+FAILURES = [
+    Failing(
+        (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorMessage": "out of order"}'),
+        502, "out of order", "function_error", "the function raises",
+    ),
+    Failing(
+        refusal(429, "TooManyRequestsException", "Rate Exceeded."),
+        502, "429 TooManyRequestsException Rate Exceeded.", "throttled", "throttled",
+    ),
+    Failing(
+        refusal(404, "ResourceNotFoundException:http://internal.amazon.com/coral/", f"Function not found: {ARN}"),
+        500, f"404 ResourceNotFoundException Function not found: {ARN}", "not_found", "no such function",
+    ),
+    Failing(
+        refusal(403, "AccessDeniedException", "User: x is not authorized to perform: lambda:InvokeFunction"),
+        500, "not authorized to perform", "denied", "not allowed",
+    ),
+    Failing(
+        refusal(403, "InvalidSignatureException", LEAK),
+        500, "The request signature we calculated", "denied", "a wrong signature",
+    ),
+    Failing(
+        refusal(500, "ServiceException", "An error occurred"),
+        502, "500 ServiceException", "error", "a fault of Lambda",
+    ),
+    Failing((503, {}, b"<html>"), 502, "answered 503", "error", "no JSON in a refusal"),
+    Failing((302, {"Location": "http://127.0.0.1/"}, b""), 502, "answered 302", "error", "a redirect"),
+    Failing((200, {}, b"{not json"), 502, "result is not JSON", "ok", "a result that is not JSON"),
+    Failing((200, {}, b"[1]"), 502, "not an object", "ok", "a result that is no object"),
+    Failing((200, {}, b""), 502, "not an object", "ok", "an empty result"),
+    Failing(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6291557\r\n\r\n",
+        502, "over 6291556 bytes", "error", "a huge result",
+    ),
+    Failing(result("x" * 1_048_577), 502, "", "ok", "a reply over the limit"),
+    Failing(None, 502, "closed", "error", "a connection that ends"),
+    Failing(b"nonsense\r\n\r\n", 502, "not HTTP", "error", "not HTTP"),
+    Failing(never, 504, "took longer than 0.2 s", "timeout", "no answer in time"),
+]  # fmt: skip
+ONE_OF_MANY = """
+  %(function)s:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {}}
+    integrations:
+      app: {integrationType: AWS_PROXY, integrationUri: "function:%(function)s", timeoutInMillis: 200}
+    routes:
+      %(route)s: {integration: app%(more)s}
+"""
+
+
+def functions_of(number: int) -> tuple[str, str]:
+    """Where messages go, and who is asked who may connect."""
+    return f"message{number:02}", f"connect{number:02}"
+
+
+@pytest.fixture(scope="module")
+async def failing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Gateway, Backend]]:
+    """Two functions for each failure, with an API each."""
+    definition = "apis:"
+    for number in range(len(FAILURES)):
+        message, door = functions_of(number)
+        definition += ONE_OF_MANY % {"function": message, "route": "$default", "more": ", routeResponse: true"}
+        definition += ONE_OF_MANY % {"function": door, "route": "$connect", "more": ""}
+    with pytest.MonkeyPatch.context() as patch:
+        forget_aws(patch)
+        async with elsewhere(definition, tmp_path_factory.mktemp("failing"), AWS_SESSION_TOKEN=TOKEN) as pair:
+            yield pair
+
+
+@pytest.mark.parametrize("number", range(len(FAILURES)), ids=[failure.case for failure in FAILURES])
 async def test_a_failure_is_awss_answer_and_a_line_that_names_the_function(
-    answer: Failure, status: int, reason: str, counted: str, tmp_path: Path
+    number: int, failing: tuple[Gateway, Backend]
 ) -> None:
-    definition = defined(timeout=200) + "      $connect: {integration: app}\n"
-    async with elsewhere(defined(timeout=200), tmp_path, AWS_SESSION_TOKEN=TOKEN) as (running, server):
-        server.answers(CHAT, answer)
-        async with connect(running.ws()) as client:
-            await client.send("hello")
-            message = "Endpoint request timed out" if status == 504 else "Internal server error"
-            assert json.loads(await heard(client))["message"] == message
+    running, server = failing
+    failure, functions = FAILURES[number], functions_of(number)
+    for function in functions:
+        server.answers(f"/2015-03-31/functions/{function}/invocations", failure.answer)
+    async with connect(running.ws(f"/execute-api/{functions[0]}/dev")) as client:
+        await client.send("hello")
+        message = "Endpoint request timed out" if failure.status == 504 else "Internal server error"
+        assert json.loads(await heard(client))["message"] == message
+    if failure.reason:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(running.ws(f"/execute-api/{functions[1]}/dev"))
+        assert refused.value.response.status_code == failure.status
 
-        line = json.loads(await running.logged("integration fails"))
-        assert line["error"].startswith("function chat")
-        assert reason in line["error"]
-        assert line["status"] == status
-        assert not [entry for entry in running.log if TOKEN in entry or SECRET in entry]
+    for function in functions if failure.reason else functions[:1]:
+        line = json.loads(await running.logged(f"function {function}"))
+        assert line["event"] == "integration fails"
+        assert line["error"].startswith(f"function {function}")
+        assert failure.reason in line["error"]
+        assert line["status"] == failure.status
         metrics = await running.metrics()
-        assert metrics[f'wsgateway_lambda_calls_total{{function="chat",result="{counted}"}}'] == 1
-
-        if reason:  # a handshake may have a body of any size
-            (tmp_path / "routes.yaml").write_text(definition)
-            running.reload()
-            await running.logged("definition deployed")
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(running.ws())
-            assert refused.value.response.status_code == status
+        assert metrics[f'wsgateway_lambda_calls_total{{function="{function}",result="{failure.counted}"}}'] == 1
+    assert not [entry for entry in running.log if TOKEN in entry or SECRET in entry]
 
 
 async def test_an_endpoint_that_is_down(tmp_path: Path) -> None:
