@@ -1,4 +1,4 @@
-"""`wsgateway explain`: every step of one message, by what `serve` would run."""
+"""`wsgateway explain`: every step of one message or request, by what `serve` would run."""
 
 from __future__ import annotations
 
@@ -304,7 +304,13 @@ def test_called_a_local_function_runs() -> None:
         pytest.param(["--api", "chatt"], 1, "there is no API chatt; did you mean chat?", id="no such API"),
         pytest.param(["--stage", "dev", "--route", "jion"], 1, "no route jion that calls anything; did you mean join?",
                      id="no such route"),
-        pytest.param(["--header", "a: b"], 2, "only a handshake has headers and a query; add --connect", id="a header"),
+        pytest.param(["--header", "a: b"], 1, "only a handshake has headers and a query; add --connect", id="a header"),
+        pytest.param(["--path", "/pets"], 1, "--method and --path are of REST APIs, and there is none",
+                     id="no REST API"),
+        pytest.param(["--api", "chat", "--method", "GET"], 1, "chat is a WebSocket API; --method and --path are",
+                     id="no requests"),
+        pytest.param(["--path", "pets"], 2, "is the path behind the stage and begins with /", id="no path"),
+        pytest.param(["--method", "G T"], 2, "is a method of HTTP, such as GET", id="no method"),
         pytest.param(["--connect", "--header", "a"], 2, "'a' is no header; write 'NAME: VALUE'", id="no header"),
         pytest.param(["--body", "@/nowhere/x"], 2, "/nowhere/x can't be read", id="no such file"),
         pytest.param(["--call", "--response-status", "200"], 2, "leave out --response-", id="two answers"),
@@ -316,6 +322,140 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], code: int
     assert result.returncode == code
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+REST = r"""
+apis:
+  shop:
+    protocolType: REST
+    stages: {v1: {variables: {port: "PORT"}}}
+    disableExecuteApiEndpoint: true
+    minimumCompressionSize: 0
+    cors: {allowOrigins: ["*"]}
+    models:
+      Pet: {schema: {type: object, required: [name]}}
+    requestValidators: {all: {validateRequestBody: true, validateRequestParameters: true}}
+    gatewayResponses:
+      BAD_REQUEST_BODY:
+        statusCode: "422"
+        responseTemplates: {application/json: '{"why":$context.error.validationErrorString}'}
+    paths:
+      /pets:
+        POST:
+          requestModels: {application/json: Pet}
+          requestValidator: all
+          requestParameters: {method.request.header.X-Tenant: true}
+          integration: {type: AWS_PROXY, httpMethod: POST, uri: "arn:aws:lambda:eu-west-1:123456789012:function:pets"}
+      /pets/{petId}:
+        GET:
+          integration:
+            type: HTTP
+            httpMethod: GET
+            uri: http://127.0.0.1:${stageVariables.port}/pets/{id}
+            requestParameters:
+              integration.request.path.id: method.request.path.petId
+              integration.request.header.Authorization: method.request.header.Authorization
+            integrationResponses:
+              "200": {responseTemplates: {application/json: '{"pet":$input.json("$.name")}'}}
+              "404": {selectionPattern: '4\d\d', responseTemplates: {application/json: '{"gone":"$context.path"}'}}
+      /{proxy+}:
+        ANY:
+          integration:
+            type: HTTP_PROXY
+            httpMethod: ANY
+            responseTransferMode: STREAM
+            uri: http://127.0.0.1:${stageVariables.port}/{proxy}
+            requestParameters: {integration.request.path.proxy: method.request.path.proxy}
+"""
+
+
+def of_rest(folder: Path, *arguments: str, code: int = 0, **more: Any) -> list[tuple[str, Any]]:
+    return steps(folder, "--stage", "v1", *arguments, code=code, definition=REST, **more)
+
+
+def test_a_request_ends_where_its_backend_would_be_asked(tmp_path: Path) -> None:
+    result = run(tmp_path, "--path", "/pets/3", "--header", "Authorization: secret", definition=REST)
+
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[:2] == [
+        "method                GET /pets/{petId}  (petId=3)",
+        "endpoint request      GET /pets/3",
+    ]
+    assert "Authorization: ***" in result.stdout
+    assert "answer" not in result.stdout
+    assert result.stderr.startswith("the backend was not called: --call does")
+
+
+def test_a_canned_answer_is_what_the_client_gets(tmp_path: Path) -> None:
+    found = of_rest(tmp_path, "--path", "/pets/3", "--response-body", '{"name": "Rex"}')
+    missing = of_rest(tmp_path, "--path", "/pets/a b?x=1", "--query", "y=2", "--response-status", "410", code=1)
+
+    assert [step for step, _ in found] == [
+        "method",
+        "endpoint request",
+        "endpoint response",
+        "integration response",
+        "response template",
+        "answer",
+    ]
+    assert found[3][1] == "200 (default)"
+    assert (found[-1][1]["status"], found[-1][1]["body"]) == (200, '{"pet":"Rex"}')
+    assert ["Access-Control-Allow-Origin", "*"] in found[-1][1]["headers"]
+    assert missing[0][1] == {"method": "GET /pets/{petId}", "parameters": {"petId": "a%20b"}}
+    assert missing[3] == ("integration response", r"404 (4\d\d)")
+    assert (missing[-1][1]["status"], missing[-1][1]["body"]) == (404, '{"gone":"/v1/pets/a%20b"}')
+
+
+def test_a_request_is_validated(tmp_path: Path) -> None:
+    pets = ("--method", "post", "--path", "/pets", "--body", "{}", "--header", "Content-Type: application/json")
+    lacking = of_rest(tmp_path, *pets, code=1)
+    unfit = of_rest(tmp_path, *pets, "--header", "X-Tenant: a", code=1)
+    fine = of_rest(tmp_path, *pets, "--header", "X-Tenant: a", "--body", '{"name": "Rex"}', "--response-body", "{}")
+
+    required = ["method.request.header.X-Tenant"]
+    assert lacking[1] == ("parameters", {"required": required, "missing": ["X-Tenant"]})
+    assert lacking[2][1]["type"] == "BAD_REQUEST_PARAMETERS"
+    assert lacking[-1][1]["status"] == 400
+    assert unfit[2] == ("model", {"model": "Pet", "valid": False, "errors": unfit[3][1]["reason"].partition(": ")[2]})
+    assert (unfit[-1][0], unfit[-1][1]["status"]) == ("answer", 422)
+    assert fine[2] == ("model", {"model": "Pet", "valid": True, "errors": None})
+    event = json.loads(fine[3][1]["body"])
+    assert (event["resource"], event["httpMethod"], event["body"]) == ("/pets", "POST", '{"name": "Rex"}')
+    assert fine[-1][1]["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        pytest.param("/", 403, "no resource answers GET /v1/", id="no resource"),
+        pytest.param("/a/%2e%2e/b", 400, "the path holds a dot segment, a backslash or NUL", id="a dot segment"),
+        pytest.param("/a|b", 400, "the URL holds a vertical bar; write %7C", id="a vertical bar"),
+    ],
+)
+def test_requests_that_no_method_answers(tmp_path: Path, path: str, status: int, reason: str) -> None:
+    found = dict(of_rest(tmp_path, "--path", path, code=1))
+
+    assert (found["error"]["status"], found["error"]["reason"], found["answer"]["status"]) == (status, reason, status)
+
+
+@pytest.mark.anyio
+async def test_called_a_request_goes_on_with_what_the_backend_answers(tmp_path: Path) -> None:
+    async with backend() as running:
+        running.answers("/all/x", (200, {"X-Kind": "real"}, b"yes"))
+        asked = ("--path", "/all/x", "--method", "PUT", "--body", "hi", "--call")
+        found = await asyncio.to_thread(of_rest, tmp_path, *asked, port=running.port)
+        request = await running.saw("/all/x")
+
+    assert (request.method, request.body) == ("PUT", b"hi")
+    assert found[-1][1]["body"] == "yes"
+    assert ["X-Kind", "real"] in found[-1][1]["headers"]
+
+
+def test_a_route_is_none_of_a_rest_api(tmp_path: Path) -> None:
+    result = run(tmp_path, "--connect", "--api", "shop", definition=REST)
+
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
+    assert "shop is a REST API; say --method and --path of the request, not a route" in result.stderr
 
 
 def test_an_invalid_file_is_told_as_validate_does(tmp_path: Path) -> None:

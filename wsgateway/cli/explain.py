@@ -1,9 +1,10 @@
-"""`wsgateway explain`: what becomes of one message, step by step."""
+"""`wsgateway explain`: what becomes of one message or request, step by step."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,15 +21,26 @@ WIDTH = 22
 """Of the column with the steps' names."""
 
 Body = Annotated[
-    str, typer.Option(help="The message; @FILE reads it from a file, - from standard input.", show_default=False)
+    str,
+    typer.Option(
+        help="The message, or the request's body; @FILE reads it from a file, - from standard input.",
+        show_default=False,
+    ),
 ]
 RouteKey = Annotated[
     str | None,
     typer.Option(help="The route, such as $connect (default: the one the message selects).", show_default=False),
 ]
 Connect = Annotated[bool, typer.Option("--connect", help="Explain a handshake: --route '$connect'.")]
-Header = Annotated[list[str] | None, typer.Option(help="A header of the handshake: 'NAME: VALUE'.")]
-Query = Annotated[list[str] | None, typer.Option(help="A query parameter of the handshake: NAME=VALUE.")]
+Header = Annotated[list[str] | None, typer.Option(help="A header of the handshake or request: 'NAME: VALUE'.")]
+Query = Annotated[list[str] | None, typer.Option(help="A query parameter of it: NAME=VALUE.")]
+Method = Annotated[
+    str | None, typer.Option(help="Of a REST API: the request's method (default: GET).", show_default=False)
+]
+UrlPath = Annotated[
+    str | None,
+    typer.Option("--path", help="Of a REST API: the path behind the stage, such as /pets/3.", show_default=False),
+]
 Call = Annotated[bool, typer.Option("--call", help="Really call the backend, and go on with its answer.")]
 Status = Annotated[
     int | None,
@@ -45,6 +57,8 @@ def explain(
     body: Body = "",
     route: RouteKey = None,
     connect: Connect = False,
+    method: Method = None,
+    path: UrlPath = None,
     api: Annotated[str | None, typer.Option(help="The API (default: the file's default).")] = None,
     stage: Annotated[str | None, typer.Option(help="The stage (default: the only one).")] = None,
     header: Header = None,
@@ -58,16 +72,18 @@ def explain(
 ) -> int:
     """Show what FILE makes of a message: route, model, request, and with an answer also the response and the frame.
 
+    With --method or --path, of a request to a REST API: method, request validator, request, response, answer.
+
     No backend is called without --call. Exit code 1 if the client would get an error.
     """
     if connect:
         if route not in (None, "$connect"):
             raise typer.BadParameter("is the route of --connect already", param_hint="--route")
         route = "$connect"
-    if (header or query) and route != "$connect":
-        raise typer.BadParameter(
-            "only a handshake has headers and a query; add --connect", param_hint="--header, --query"
-        )
+    if path is not None and not path.startswith("/"):
+        raise typer.BadParameter("is the path behind the stage and begins with /", param_hint="--path")
+    if method is not None and re.fullmatch(r"[A-Za-z]{1,32}", method) is None:
+        raise typer.BadParameter("is a method of HTTP, such as GET", param_hint="--method")
     canned = response_status is not None or response_body is not None or bool(response_header)
     if canned and call:
         raise typer.BadParameter("really calls the backend; leave out --response-…", param_hint="--call")
@@ -87,6 +103,8 @@ def explain(
         api=api,
         stage=stage,
         route=route,
+        method=None if method is None else method.upper(),
+        path=path,
         body=_content(body),
         headers=tuple(map(_header, header or ())),
         query=tuple(map(_parameter, query or ())),
@@ -155,6 +173,11 @@ def _text(step: str, value: Any) -> str:
         case "route", {"route": route, "expression": expression, "value": selected}:
             gave = "the message is no JSON" if selected is None else f"{expression} gives {json.dumps(selected)}"
             return f"{route}  ({gave})"
+        case "method", {"method": method, "parameters": parameters}:
+            taken = ", ".join(f"{name}={text}" for name, text in parameters.items())
+            return (method or "none answers") + (f"  ({taken})" if taken else "")
+        case "parameters", {"missing": missing}:
+            return f"missing: {', '.join(missing)}" if missing else "all required ones are there"
         case "model", {"model": model, "valid": valid, "errors": errors}:
             return f"{model or 'none'}  ({'the message fits' if valid else errors})"
         case "error", {"status": status, "type": kind, "reason": reason}:

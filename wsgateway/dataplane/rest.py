@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.gateway_responses import GatewayResponses
     from wsgateway.dataplane.resources import Resources
     from wsgateway.integrations.base import Call
+    from wsgateway.invocation import Trace
     from wsgateway.messages import Header
     from wsgateway.model.quotas import Quotas
 
@@ -80,7 +81,8 @@ class RestApis:
         self._heads = Heads()
         self._answers = Answers()
 
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+    def __call__(self, request: HttpRequest, trace: Trace | None = None) -> HttpResponse | Awaitable[HttpResponse]:
+        """`trace` hears of every step, where somebody wants to know."""
         gateway, target = self._gateway, request.target
         if not gateway.rest:
             return self._otherwise(request)
@@ -92,6 +94,8 @@ class RestApis:
                 raise BadRequest("the URL holds a vertical bar; write %7C")
             place, tail = gateway.rest_endpoints.enter(request.host, path)
         except GatewayError as error:
+            if trace is not None:
+                trace.note("error", error)
             return _nowhere(error, gateway.show_reasons)
         if place.closed:
             return _nowhere(MissingAuthenticationToken("the API is reached by its domains alone"), gateway.show_reasons)
@@ -115,6 +119,9 @@ class RestApis:
             binary=bool(stage.binary_media_types) and listed(head.content_type, stage.binary_media_types),
             trace=head.trace,
         )
+        if trace is not None:
+            invocation.trace = trace
+            trace.note("method", {"method": method and invocation.route_key, "parameters": parameters})
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)
@@ -195,6 +202,8 @@ class RestApis:
         return self._refused(stage, invocation, self._gateway.fault_of(error, invocation))
 
     def _refused(self, stage: CompiledRestStage, invocation: MethodRequest, fault: GatewayError) -> HttpResponse:
+        if invocation.trace is not None:
+            invocation.trace.note("error", fault)
         response = stage.gateway_responses.answer(fault, invocation, self._gateway.show_reasons)
         self._count(stage, response.status)
         return response if stage.finish is None else _finished(stage.finish, invocation, response)

@@ -20,7 +20,7 @@ from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits, resolve
 from wsgateway.model.rest import MOST_KEPT_BYTES, Method, RestApi, VerbName
 from wsgateway.model.rest_stage import RestStage
-from wsgateway.templates.schema import Models
+from wsgateway.templates.schema import Models, Validator
 
 Check = Callable[[MethodRequest], None]
 
@@ -134,6 +134,8 @@ def _required(names: list[str]) -> Check:
 
     def check(request: MethodRequest) -> None:
         missing = [name for place, name in places if not (_value(request, place, name) or "").strip()]
+        if request.trace is not None:
+            request.trace.note("parameters", {"required": names, "missing": missing})
         if missing:
             fault = BadRequest(f"the request lacks {', '.join(missing)}")
             fault.detail = f"Missing required request parameters: [{', '.join(missing)}]"
@@ -165,6 +167,9 @@ def _body(method: Method, models: Models) -> Check:
     def check(request: MethodRequest) -> None:
         validate = validators.get(sent(request), usual)
         fault = None if validate is None else validate(request.payload or b"{}")
+        if request.trace is not None:
+            model = validate.name if isinstance(validate, Validator) else None
+            request.trace.note("model", {"model": model, "valid": fault is None, "errors": fault})
         if fault is not None:
             request.validation_error = fault
             error = BadRequestBody(f"the body does not fit its model: {fault}")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from wsgateway.errors import GatewayError
-from wsgateway.messages import EndpointRequest, EndpointResponse, Header, Message
+from wsgateway.messages import EndpointRequest, EndpointResponse, Header, HttpResponse, Message
 
 SECRET: Final = frozenset(
     {
@@ -42,6 +42,12 @@ def described(value: object, most: int = 65_536) -> Any:
             return about | _content(tuple((name, text) for name, _, text in lines), value.body, most)
         case EndpointResponse():
             return {"status": value.status} | _content(value.headers, value.body, most)
+        case HttpResponse():
+            lines = [line.partition(b": ") for line in value.lines.split(b"\r\n") if line]
+            headers = (*value.headers, *[(name, text) for name, _, text in lines])
+            return {"status": value.status} | _content(
+                headers, value.body if isinstance(value.body, bytes) else b"", most
+            )
         case Message():
             return {("bodyBase64" if value.binary else "body"): _body(value.data, most, value.binary)}
         case GatewayError():

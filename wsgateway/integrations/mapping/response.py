@@ -91,7 +91,7 @@ class ResponseMapping:
         if selected is None:
             raise ApiConfigurationError(f"no integration response matches {_short(text)}; add one, or $default")
         if invocation.trace is not None:
-            invocation.trace.note("integration response", selected.key)
+            invocation.trace.note("integration response", selected.shown)
         try:
             return selected(invocation, answer)
         finally:
@@ -118,10 +118,11 @@ class Selected:
     def __init__(self, key: str, response: IntegrationResponse, site: Site) -> None:
         where = ("integrationResponses", key, "responseTemplates")
         templates, expression = response.response_templates, response.template_selection_expression
-        self.key = key
         self._choice = Choice(templates, expression, RESPONSE_ROOTS, where, site)
         self._strategy = response.content_handling_strategy
         self._status = response.status_code if isinstance(response, Selectable) else None
+        self.shown = key if self._status is None else f"{self._status} ({'default' if key in DEFAULTS else key[1:-1]})"
+        """What it is called in the definition; of a REST API the status, and the pattern."""
         self._binary_media_types = site.binary_media_types if site.rest else None
         self._headed = site.rest or site.event_type is EventType.CONNECT
         """Whether the answer has a status and headers; a frame has none."""
