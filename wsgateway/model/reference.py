@@ -27,6 +27,7 @@ TITLES = {
     "Model": "A model",
     "RestApi": "A REST API",
     "RestStage": "A stage of a REST API",
+    "MethodSettings": "Settings of methods",
     "Method": "A method",
     "MethodResponse": "A method response",
     "RequestValidator": "A request validator",

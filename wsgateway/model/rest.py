@@ -18,6 +18,7 @@ from wsgateway.model.base import Among, Definition, Matches, Path
 from wsgateway.model.cors import Cors
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.gateway_response import GatewayResponse, ResponseType
+from wsgateway.model.method_settings import check_keys
 from wsgateway.model.models import BUILT_IN, ContentType, Model, ModelName
 from wsgateway.model.quotas import Profile
 from wsgateway.model.rest_integration import RestIntegration
@@ -209,6 +210,10 @@ class RestApi(Definition):
             yield from _siblings(path, variables)
             for verb, method in methods.items():
                 yield from _check_method(path, verb, method)
+        named = [(path, verb) for path, verb, _ in self.methods()]
+        for name, stage in self.stages.items():
+            for problem in check_keys(stage.method_settings, named):
+                yield Problem(("stages", name, "methodSettings", *problem.path), problem.text)
 
 
 def preflight(cors: Cors, methods: Iterable[VerbName]) -> Method:

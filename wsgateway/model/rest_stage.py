@@ -9,6 +9,7 @@ from annotated_types import MaxLen
 from pydantic import Field
 
 from wsgateway.model.base import Definition
+from wsgateway.model.method_settings import MethodSettings, settings_of
 from wsgateway.model.stage import VariableName, VariableValue
 
 
@@ -19,6 +20,9 @@ class RestStage(Definition):
     """What the stage is for."""
     variables: Annotated[Mapping[VariableName, VariableValue], MaxLen(100)] = Field(default_factory=dict)
     """Values that integrations name as `${stageVariables.NAME}`."""
+    method_settings: Mapping[str, MethodSettings] = Field(default_factory=dict)
+    """Settings by method: `*/*` is every one, `pets/{petId}/GET` the GET of /pets/{petId}; what is absent there is as
+    in `*/*`."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
@@ -29,9 +33,12 @@ class RestStage(Definition):
             "clientCertificateId",
             "deploymentId",
             "documentationVersion",
-            "methodSettings",
             "stageVariables",
             "tags",
             "tracingEnabled",
         }
     )
+
+    def settings_of(self, path: str, verb: str) -> MethodSettings:
+        """The settings of one method."""
+        return settings_of(self.method_settings, path, verb)[0]

@@ -1,0 +1,75 @@
+"""`methodSettings` of a REST API's stage: what holds for all of its methods, and for single ones.
+
+API Gateway API reference (v1), MethodSetting. A key is `*/*`, or a resource's path without its leading slash and a
+verb, such as `pets/{petId}/GET`; the same with the slash is legal, and with `~1` in place of each, as AWS's tools write
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import ClassVar
+
+from wsgateway.errors import Problem
+from wsgateway.model.base import Definition
+from wsgateway.model.explain import did_you_mean, shown
+
+ALL = "*/*"
+"""The key of what holds for all methods."""
+
+
+class MethodSettings(Definition):
+    """What holds for the methods of a stage: all of them under `*/*`, or one."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset(
+        {
+            "cacheDataEncrypted",
+            "cacheTtlInSeconds",
+            "cachingEnabled",
+            "dataTraceEnabled",
+            "loggingLevel",
+            "metricsEnabled",
+            "requireAuthorizationForCacheControl",
+            "throttlingBurstLimit",
+            "throttlingRateLimit",
+            "unauthorizedCacheControlHeaderStrategy",
+        }
+    )
+
+
+def method_of(key: str) -> tuple[str, str]:
+    """The path and the verb that a key names; ("*", "*") for all methods."""
+    key = key.replace("~1", "/").replace("~0", "~")
+    path, slash, verb = key.rpartition("/")
+    if not slash:
+        return key, ""
+    path = path.strip("/")
+    return ("*", "*") if (path, verb) == ("*", "*") else (f"/{path}", verb)
+
+
+def settings_of(settings: Mapping[str, MethodSettings], path: str, verb: str) -> tuple[MethodSettings, MethodSettings]:
+    """What holds for one method, and its own settings alone: what these leave out is as for all methods."""
+    usual = own = MethodSettings()
+    for key, each in settings.items():
+        named = method_of(key)
+        if named == ("*", "*"):
+            usual = each
+        elif named == (path, verb):
+            own = each
+    said = {name: getattr(own, name) for name in own.model_fields_set}
+    return usual.model_copy(update=said), own
+
+
+def check_keys(settings: Mapping[str, MethodSettings], methods: Collection[tuple[str, str]]) -> Iterator[Problem]:
+    """Keys that name none of these methods, or one that another key names; paths start at the settings."""
+    seen: dict[tuple[str, str], str] = {}
+    known = {("*", "*"), *methods}
+    for key in settings:
+        named = method_of(key)
+        first = seen.setdefault(named, key)
+        if named not in known:
+            names = [ALL, *(f"{path[1:]}/{verb}" for path, verb in methods)]
+            near = did_you_mean(key, names) or "; a key is */* or a method's, such as pets/{petId}/GET"
+            yield Problem((key,), f"the API has no method {shown(key)}{near}")
+        elif first != key:
+            yield Problem((key,), f"names the method that {shown(first)} names, too; keep one of the two")
