@@ -47,7 +47,7 @@ from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.deploy import Deployments
 from wsgateway.deployments_api import DeploymentsApi
 from wsgateway.errors import Problem, StartError
-from wsgateway.facts import node_facts
+from wsgateway.facts import node_values
 from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
 from wsgateway.guard import UNGUARDED, Guard
 from wsgateway.installation import Installation
@@ -316,7 +316,7 @@ class _App:
             installation.agreement = agreement
         worker = self._worker
         metrics = Metrics(
-            partial(node_facts, gateway, backends, deployments, agreement, self._log.writer, installation),
+            partial(node_values, gateway, backends, deployments, agreement, self._log.writer, installation),
             shown=None if worker is None else worker.show,
         )
         guard = Guard(self._secret, open=is_loopback_host(settings.internal_host))

@@ -1,4 +1,4 @@
-"""What `/metrics` says of this node: the counts of every part as one value."""
+"""What `/metrics` says of this node: the value of every metric of the catalog, from the part that counts it."""
 
 from __future__ import annotations
 
@@ -11,95 +11,98 @@ from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.gateway import Gateway
 from wsgateway.deploy import Deployments
 from wsgateway.installation import Installation
-from wsgateway.telemetry.base import MembershipFacts, NodeFacts
+from wsgateway.telemetry.base import Value, Values
 from wsgateway.telemetry.log import LogWriter
 
 
-def node_facts(
+def node_values(
     gateway: Gateway,
     backends: Backends,
     deployments: Deployments,
     agreement: Agreement,
     log: LogWriter,
     installation: Installation | None,
-) -> NodeFacts:
-    """The counts of this moment."""
+) -> Values:
+    """The values of this moment, by the name of their metric."""
     counters, pools = gateway.counters, backends.functions.pools
-    return NodeFacts(
-        version=__version__,
-        connections=len(gateway.hub),
-        connections_limit=gateway.max_connections,
-        draining=gateway.draining,
-        definition_valid=deployments.valid,
-        definition_rolled_back=deployments.rolled_back,
-        definitions=agreement.definitions,
-        definition_mismatch=agreement.broken,
-        definition_records_ignored=deployments.archive.ignored,
-        disconnects_running=gateway.closing + gateway.disconnects.running,
-        tails=gateway.tails.running,
-        connects=_by_status(counters.connects),
-        disconnects=_by_code_class(counters.close_codes),
-        messages={"in": counters.messages_in, "out": counters.messages_out},
-        compressed_connections=counters.compressed_connections,
-        compressed_messages={"in": counters.compressed_in, "out": counters.compressed_out},
-        compressed_bytes={"in": counters.compressed_bytes_in, "out": counters.compressed_bytes_out},
-        compressed_payload_bytes={
+    return {
+        "build_info": {__version__: 1},
+        "connections": len(gateway.hub),
+        "connections_limit": gateway.max_connections,
+        "draining": gateway.draining,
+        "definition_valid": deployments.valid,
+        "definition_rolled_back": deployments.rolled_back,
+        "definitions": agreement.definitions,
+        "definition_mismatch": agreement.broken,
+        "definition_records_ignored_total": deployments.archive.ignored,
+        "disconnects_running": gateway.closing + gateway.disconnects.running,
+        "tails": gateway.tails.running,
+        "connects_total": _by_status(counters.connects),
+        "disconnects_total": _by_code_class(counters.close_codes),
+        "messages_total": {"in": counters.messages_in, "out": counters.messages_out},
+        "compressed_connections_total": counters.compressed_connections,
+        "compressed_messages_total": {"in": counters.compressed_in, "out": counters.compressed_out},
+        "compressed_bytes_total": {"in": counters.compressed_bytes_in, "out": counters.compressed_bytes_out},
+        "compressed_payload_bytes_total": {
             "in": counters.compressed_payload_bytes_in,
             "out": counters.compressed_payload_bytes_out,
         },
-        pushes=_by_status(counters.pushes),
-        requests={(api, stage, str(status)): n for (api, stage, status), n in counters.requests.items()},
-        message_errors=dict(counters.route_errors),
-        failures=backends.upstream.failures() | {"refused": sum(kind.refused for kind in backends.types.values())},
-        publishes=dict(backends.brokers.results),
-        publishes_pending=dict(backends.brokers.pending),
-        brokers=dict(backends.brokers.up),
-        retries=dict(backends.resilience.retries),
-        retries_waiting=backends.resilience.waiting,
-        breakers=backends.resilience.breakers,
-        breakers_opened=backends.resilience.opened,
-        breakers_refused=backends.resilience.refused,
-        message_dead_letters=dict(backends.resilience.dead_letters),
-        lambda_calls=dict(backends.lambdas.counts),
-        aws_calls=dict(backends.services.counts),
-        credentials_valid=_all_found(backends.credentials.wanted),
-        invocations={name: pool.invocations for name, pool in pools.items()},
-        cold_starts={name: pool.cold_starts for name, pool in pools.items()},
-        throttles={name: pool.throttles for name, pool in pools.items()},
-        session_lookups=dict(backends.sessions.results),
-        given_up={
+        "pushes_total": _by_status(counters.pushes),
+        "rest_requests_total": {(api, stage, str(status)): n for (api, stage, status), n in counters.requests.items()},
+        "message_errors_total": dict(counters.route_errors),
+        "integration_failures_total": backends.upstream.failures()
+        | {"refused": sum(kind.refused for kind in backends.types.values())},
+        "publishes_total": dict(backends.brokers.results),
+        "publishes_pending": dict(backends.brokers.pending),
+        "broker_up": dict(backends.brokers.up),
+        "integration_retries_total": dict(backends.resilience.retries),
+        "integration_retries_waiting": backends.resilience.waiting,
+        "circuit_breaker_state": backends.resilience.breakers,
+        "circuit_breaker_opened_total": backends.resilience.opened,
+        "circuit_breaker_refused_total": backends.resilience.refused,
+        "message_dead_letters_total": dict(backends.resilience.dead_letters),
+        "lambda_calls_total": dict(backends.lambdas.counts),
+        "aws_calls_total": dict(backends.services.counts),
+        "aws_credentials_valid": _all_found(backends.credentials.wanted),
+        "function_invocations_total": {name: pool.invocations for name, pool in pools.items()},
+        "function_cold_starts_total": {name: pool.cold_starts for name, pool in pools.items()},
+        "function_throttles_total": {name: pool.throttles for name, pool in pools.items()},
+        "session_lookups_total": dict(backends.sessions.results),
+        "closed_by_gateway_total": {
             "stalled_write": counters.stalled_writes,
             "pong_timeout": counters.pong_timeouts,
             "outbox_full": counters.slow_clients,
         },
-        refused={
+        "refused_total": {
             "request_malformed": counters.requests_malformed,
             "request_misdirected": counters.misdirected,
             "tls_handshake_failed": counters.tls_handshakes_failed,
             "handshake_malformed": counters.handshakes_malformed,
             "connection_surplus": counters.connections_refused,
         },
-        disconnect_failures=counters.disconnect_failures,
-        disconnect_retries=counters.disconnect_retries,
-        disconnects_waiting=gateway.disconnects.waiting,
-        dead_letters=counters.dead_letters,
-        unexpected=counters.unexpected_errors,
-        reload_failures=deployments.failures,
-        certificates={name: pair.expires.timestamp() for name, pair in deployments.certificates.current.named()},
-        log_dropped=log.dropped,
-        relays=_by_status(counters.relays),
-        relay_doubts=dict(counters.relay_doubts),
-        relayed_in=_by_status(counters.relayed_in),
-        membership=None if installation is None else _membership_facts(installation),
-        token_refreshes=counters.token_refreshes,
-        tickets=dict(backends.tickets.results),
-        throttled=dict(gateway.throttling.refused),
-        limits_alone=None if gateway.buckets.leases is None else gateway.buckets.leases.away,
-        admission_refused=dict(gateway.admission.refused),
-        authorizations=dict(counters.authorizations),
-        authorizer_lookups=backends.authorizer_lookups,
-        authorizer_answers=backends.authorizer_answers,
-    )
+        "disconnect_failures_total": counters.disconnect_failures,
+        "disconnect_retries_total": counters.disconnect_retries,
+        "disconnects_waiting": gateway.disconnects.waiting,
+        "dead_letters_total": counters.dead_letters,
+        "unexpected_errors_total": counters.unexpected_errors,
+        "reload_failures_total": deployments.failures,
+        "certificate_expires_timestamp_seconds": {
+            name: pair.expires.timestamp() for name, pair in deployments.certificates.current.named()
+        },
+        "log_lines_dropped_total": log.dropped,
+        "relays_total": _by_status(counters.relays),
+        "relay_503_total": dict(counters.relay_doubts),
+        "relayed_in_total": _by_status(counters.relayed_in),
+        **_membership(installation),
+        "token_refreshes_total": counters.token_refreshes,
+        "tickets_total": dict(backends.tickets.results),
+        "throttled_total": dict(gateway.throttling.refused),
+        "limits_alone": None if gateway.buckets.leases is None else gateway.buckets.leases.away,
+        "admission_refused_total": dict(gateway.admission.refused),
+        "authorizations_total": dict(counters.authorizations),
+        "authorizer_lookups_total": backends.authorizer_lookups,
+        "authorizer_answers": backends.authorizer_answers,
+    }
 
 
 def _all_found(wanted: Sequence[Credentials]) -> bool | None:
@@ -107,20 +110,23 @@ def _all_found(wanted: Sequence[Credentials]) -> bool | None:
     return not any(credentials.fault for credentials in wanted) if wanted else None
 
 
-def _membership_facts(installation: Installation) -> MembershipFacts:
+def _membership(installation: Installation | None) -> dict[str, Value]:
+    """Of the node's part in an installation; nothing where there can't be other nodes."""
+    if installation is None:
+        return {}
     membership = installation.membership
     peers, counts = membership.peers, membership.lease.counts
-    return MembershipFacts(
-        registry_up=not peers.away,
-        registry_outages=counts.away,
-        nodes=len(peers.leased),
-        records=len(membership.ledger),
-        records_mended=membership.ledger.mended,
-        bad_records=membership.takeover.bad_records + installation.unreadable,
-        lease_misses=counts.missed,
-        fenced=counts.fenced,
-        taken_over=membership.takeover.connections,
-    )
+    return {
+        "registry_up": not peers.away,
+        "registry_outages_total": counts.away,
+        "nodes": len(peers.leased),
+        "records": len(membership.ledger),
+        "records_mended_total": membership.ledger.mended,
+        "bad_records_total": membership.takeover.bad_records + installation.unreadable,
+        "lease_misses_total": counts.missed,
+        "fenced_connections_total": counts.fenced,
+        "taken_over_total": membership.takeover.connections,
+    }
 
 
 def _by_status(counts: dict[int, int]) -> dict[str, int]:

@@ -1,52 +1,37 @@
-"""Several workers' pages of metrics as one: counters and histograms are summed, and gauges as the table here says."""
+"""Several workers' pages of metrics as one: counters and histograms are summed, and gauges as the catalog says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-Join = Callable[[float, float], float]
+from wsgateway.telemetry.catalog import BY_NAME
+from wsgateway.telemetry.catalog.base import Join, added
 
-
-def _sum(one: float, other: float) -> float:
-    return one + other
-
-
-GAUGES: Mapping[str, Join] = {
+PROCESS: Mapping[str, Join] = {
     "process_max_fds": min,
-    "process_open_fds": _sum,
-    "process_resident_memory_bytes": _sum,
+    "process_open_fds": added,
+    "process_resident_memory_bytes": added,
     "process_start_time_seconds": min,
-    "process_virtual_memory_bytes": _sum,
+    "process_virtual_memory_bytes": added,
     "python_info": max,
-    "wsgateway_authorizer_answers": _sum,
-    "wsgateway_aws_credentials_valid": min,
-    "wsgateway_broker_up": min,
-    "wsgateway_build_info": max,
-    "wsgateway_certificate_expires_timestamp_seconds": min,
-    "wsgateway_circuit_breaker_state": max,
-    "wsgateway_connections": _sum,
-    "wsgateway_connections_limit": _sum,
-    "wsgateway_definition_mismatch": max,
-    "wsgateway_definition_rolled_back": max,
-    "wsgateway_definition_valid": min,
-    "wsgateway_definitions": max,
-    "wsgateway_disconnects_running": _sum,
-    "wsgateway_disconnects_waiting": _sum,
-    "wsgateway_draining": min,  # while one of them takes clients they don't drain
-    "wsgateway_integration_retries_waiting": _sum,
-    "wsgateway_limits_alone": max,
-    "wsgateway_nodes": max,
-    "wsgateway_publishes_pending": _sum,
-    "wsgateway_records": _sum,
-    "wsgateway_registry_up": min,
-    "wsgateway_tails": _sum,
 }
-"""What becomes of a gauge that several have. A test finds those that are missing; here they are summed."""
+"""What becomes of a gauge of prometheus_client's that several have; the catalog says it of ours."""
+
+
+def join_of(family: Metric) -> Join:
+    """What several workers' values of a family make together."""
+    if family.type in COUNTS:
+        return added
+    ours = BY_NAME.get(family.name)
+    return PROCESS.get(family.name, added) if ours is None else ours.join
+
+
+COUNTS = ("counter", "histogram")
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -62,10 +47,9 @@ class Merged:
     def add(self, page: bytes) -> None:
         """*Raises* ValueError where it is no page of metrics."""
         for family in list(text_string_to_metric_families(page.decode())):  # all of it, or nothing
-            counts = family.type in ("counter", "histogram")
-            if counts or not self._only_counts:
+            if family.type in COUNTS or not self._only_counts:
                 self._families.setdefault(family.name, family)
-                self._add(family, _sum if counts else GAUGES.get(family.name, _sum))
+                self._add(family, join_of(family))
 
     def _add(self, family: Metric, join: Join) -> None:
         samples = self._samples.setdefault(family.name, {})

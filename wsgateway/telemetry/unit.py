@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
 from wsgateway.messages import Handler, HttpRequest, HttpResponse
+from wsgateway.telemetry.base import Table
+from wsgateway.telemetry.catalog import WORKERS
 from wsgateway.telemetry.health import TEXT
 from wsgateway.telemetry.merge import Merged
-from wsgateway.telemetry.metrics import CONTENT_TYPE
+from wsgateway.telemetry.metrics import CONTENT_TYPE, family_of
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -99,16 +99,12 @@ def _added(merged: Merged, page: bytes) -> bool:
 
 
 def _families(board: Board, silent: set[int]) -> list[Metric]:
-    workers = GaugeMetricFamily(
-        "wsgateway_workers", "Workers by state; silent ones did not answer this scrape.", labels=["state"]
-    )
     states = ["silent" if index in silent else state for index, state in enumerate(board.states)]
-    for name in ("starting", "ready", "draining", "down", "silent"):
-        workers.add_metric([name], states.count(name))
-    restarts = CounterMetricFamily(
-        "wsgateway_worker_restarts_total", "Workers that ended and were started again.", value=board.restarts
-    )
-    return [workers, restarts]
+    values: dict[str, float | Table] = {
+        "workers": {name: states.count(name) for name in ("starting", "ready", "draining", "down", "silent")},
+        "worker_restarts_total": board.restarts,
+    }
+    return [family_of(metric, values[metric.name]) for metric in WORKERS.metrics]
 
 
 def readiness(board: Board, index: int, why_not: str) -> tuple[bool, str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
-from typing import Any
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from wsgateway.telemetry.base import MembershipFacts, NodeFacts
-from wsgateway.telemetry.merge import GAUGES, Merged
+from wsgateway.telemetry.base import Value
+from wsgateway.telemetry.catalog import BY_NAME, OF_NODE
+from wsgateway.telemetry.merge import PROCESS, Merged
 from wsgateway.telemetry.metrics import Metrics
 from wsgateway.telemetry.unit import readiness
 from wsgateway.workers import Board, State
@@ -51,23 +48,21 @@ def samples(page: bytes) -> dict[str, float]:
     }
 
 
-def facts(value: float = 1) -> NodeFacts:
-    """Every fact there, so that every family is."""
-    made: dict[str, Any] = {}
-    for name, kind in typing.get_type_hints(NodeFacts).items():
-        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if MembershipFacts in arguments:
-            made[name] = MembershipFacts(**{field.name: value for field in dataclasses.fields(MembershipFacts)})  # type: ignore[arg-type]
-        elif kind is str:
-            made[name] = "1"
-        elif origin is dict:
-            key = arguments[0]
-            label: Any = "x" if key is str else tuple("x" for _ in typing.get_args(key))
-            made[name] = {label: value}
-        else:
-            made[name] = value
-    assert made.keys() == {field.name for field in dataclasses.fields(NodeFacts)}
-    return NodeFacts(**made)
+def values(value: float = 1) -> dict[str, Value]:
+    """Every metric there, each with each of its labels."""
+    return {metric.name: _value(metric.labels, value) for metric in OF_NODE}
+
+
+def _value(labels: tuple[str, ...], value: float) -> Value:
+    match len(labels):
+        case 0:
+            return value
+        case 1:
+            return {"x": value}
+        case 2:
+            return {("x", "y"): value}
+        case _:
+            return {("x", "y", "z"): value}
 
 
 def test_counters_and_histograms_are_summed_and_gauges_as_the_table_says() -> None:
@@ -101,7 +96,7 @@ def test_what_is_left_of_a_process_that_is_gone_are_its_counts() -> None:
 
 
 def test_a_page_of_one_comes_out_as_it_went_in() -> None:
-    page = Metrics(facts).render()
+    page = Metrics(values).render()
     merged = Merged()
     merged.add(page)
 
@@ -119,10 +114,10 @@ def test_what_is_no_page_is_refused_and_nothing_of_it_kept(page: bytes) -> None:
 
 
 def test_of_every_gauge_it_is_decided_what_becomes_of_it() -> None:
-    page = Metrics(facts).render().decode()
+    page = Metrics(values).render().decode()
     gauges = {family.name for family in text_string_to_metric_families(page) if family.type == "gauge"}
 
-    assert gauges - GAUGES.keys() == set(), "say in telemetry/merge.py what several workers' values make together"
+    assert gauges - PROCESS.keys() - BY_NAME.keys() == set(), "say in telemetry/merge.py what several make together"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Metrics of the process and of several workers."""
+
+from __future__ import annotations
+
+from wsgateway.telemetry.catalog.base import Section, counter, gauge
+
+PROCESS = Section(
+    "The process",
+    (
+        gauge(
+            "build_info",
+            "The running version.",
+            "version",
+            worry="nodes differ for longer than a rollout",
+            act="finish the rollout",
+            join=max,
+        ),
+        gauge(
+            "draining",
+            "1 while the node drains.",
+            worry="1 for longer than the drain window and 35 s",
+            act="the log's `drain goes on` says what is left",
+            join=min,  # while one of them takes clients they don't drain
+        ),
+        gauge(
+            "definition_valid",
+            "0 while the definition file last read was refused.",
+            worry="0",
+            act="the log has every problem with its line; the old definition goes on",
+            join=min,
+        ),
+        counter(
+            "reload_failures_total",
+            "Definition files that were refused.",
+            worry="with `definition_valid`",
+            act="the same",
+        ),
+        gauge(
+            "certificate_expires_timestamp_seconds",
+            "When each certificate ends, by custom domain; the default one's is empty.",
+            "domain",
+            worry="in less than 14 days",
+            act="renew it, then SIGHUP ([TLS](operations.md#tls))",
+            join=min,
+        ),
+        counter(
+            "unexpected_errors_total",
+            "Faults of the gateway's own; each has a log line.",
+            worry="any",
+            act="report it with the log's `unexpected error` line",
+        ),
+        counter(
+            "log_lines_dropped_total",
+            "Log lines a slow sink did not take.",
+            worry="any",
+            act="whoever reads stderr is too slow or stuck; lower `loggingLevel`",
+        ),
+    ),
+)
+
+WORKERS = Section(
+    "Several workers",
+    (
+        gauge(
+            "workers",
+            "Workers by state: starting, ready, draining, down (waits to be started), silent (did not answer this "
+            "scrape). This and the following only on the port that workers share.",
+            "state",
+            worry="`down` or `silent` at all, `starting` for longer than a minute",
+            act="[workers](operations.md#workers): the log says how one ended",
+        ),
+        counter(
+            "worker_restarts_total",
+            "Workers that ended and were started again.",
+            worry="any",
+            act="the log's last lines of that `worker` say why",
+        ),
+    ),
+)
