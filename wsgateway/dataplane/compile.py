@@ -163,7 +163,7 @@ def compile_deployment(
         if not found:
             uses.extend(uses_of(api_id, rest_api, definitions))
             for name in rest_api.stages:
-                rest[api_id, name] = compile_rest(api_id, rest_api, name, types, definitions)
+                rest[api_id, name] = compile_rest(api_id, rest_api, name, types, definitions, buckets)
     for api_id, api in definitions.websocket_apis.items():
         models = models_of(api_id, api)
         found = list(_check(api_id, api, models, types, authorizers, definitions))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wsgateway.dataplane.secrets import without
 from wsgateway.dataplane.traces import described
@@ -20,7 +20,7 @@ from wsgateway.messages import EndpointRequest, EndpointResponse
 if TYPE_CHECKING:
     from wsgateway.authorizers.sources import Reader
     from wsgateway.dataplane.gateway import Log
-    from wsgateway.model.stage import RouteSettings
+    from wsgateway.model.event_settings import EventSettings
 
 SHOWN_BYTES: Final = 1024
 
@@ -37,8 +37,8 @@ class Logging:
     secrets: tuple[Reader, ...] = ()
 
 
-def logging_of(settings: RouteSettings, secrets: tuple[Reader, ...] = (), *, hide: bool = False) -> Logging | None:
-    """What route settings ask for; None where that is nothing. With `hide` nothing that was said is told at all."""
+def logging_of(settings: EventSettings, secrets: tuple[Reader, ...] = (), *, hide: bool = False) -> Logging | None:
+    """What settings of a route or a method ask for; None where that is nothing. With `hide` no payload is told."""
     if settings.logging_level == "OFF":
         return None
     info = settings.logging_level == "INFO"
@@ -49,6 +49,8 @@ class ExecutionLog:
     """The Trace of one event that writes lines."""
 
     __slots__ = ("_invocation", "_log", "_logging", "_secrets", "_since", "_status")
+
+    BODY: ClassVar = "Endpoint request body"
 
     def __init__(self, log: Log, logging: Logging, invocation: Invocation) -> None:
         self._log = log
@@ -104,7 +106,7 @@ class ExecutionLog:
             case "request template", _:
                 self._payload("Endpoint request body after transformations", value)
             case "endpoint request", EndpointRequest():
-                self._request(value)
+                self._sent(value)
             case "endpoint request", _:
                 self._payload("Endpoint request", value)
                 self._since = time.monotonic()
@@ -119,7 +121,7 @@ class ExecutionLog:
             case "frame", _:
                 self._end()
 
-    def _request(self, request: EndpointRequest) -> None:
+    def _sent(self, request: EndpointRequest) -> None:
         line, _, rest = request.head.partition(b"\r\n")
         hosts = [line[6:] for line in rest.split(b"\r\n") if line[:6].lower() == b"host: "]
         uri = b"".join([*hosts[:1], *line.split(b" ")[1:2]]).decode("latin-1")
@@ -128,8 +130,8 @@ class ExecutionLog:
         self._tell(f"Endpoint request URI: {uri}")
         shown = self._shown(request)
         if shown is not None:
-            self._tell(f"Endpoint request headers: {_java(shown['headers'])}")
-            self._tell(f"Endpoint request body: {shown['body']}")
+            self._tell(f"Endpoint request headers: {java(shown['headers'])}")
+            self._tell(f"{self.BODY}: {shown['body']}")
         self._tell(f"Sending request to {uri}")
         self._since = time.monotonic()
 
@@ -139,7 +141,7 @@ class ExecutionLog:
         self._tell(f"Received response. Status: {response.status}, Integration latency: {millis} ms")
         shown = self._shown(response)
         if shown is not None:
-            self._tell(f"Endpoint response headers: {_java(shown['headers'])}")
+            self._tell(f"Endpoint response headers: {java(shown['headers'])}")
             self._tell(f"Endpoint response body before transformations: {shown['body']}")
 
     def _end(self) -> None:
@@ -177,10 +179,14 @@ class ExecutionLog:
             stage=client.stage,
             route=self._invocation.route_key,
             request_id=self._invocation.request_id,
-            connection_id=client.connection_id,
+            **self._where(),
         )
 
+    def _where(self) -> dict[str, str]:
+        """What else stands in every line."""
+        return {"connection_id": self._invocation.client.connection_id}
 
-def _java(headers: list[list[str]]) -> str:
+
+def java(headers: list[list[str]]) -> str:
     """Headers as AWS prints a map."""
     return "{" + ", ".join(f"{name}={value}" for name, value in headers) + "}"

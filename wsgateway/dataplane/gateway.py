@@ -101,16 +101,15 @@ class Gateway:
     def throttled(self, fault: Throttled, invocation: Invocation) -> None:
         """A client's event was beyond a limit."""
         client = invocation.client
-        whose = {"user": client.user} if client.user else {}
+        whose = {"user": client.user, "connection_id": client.connection_id}
         self.throttling.refuse(
             client.api_id,
             client.stage,
             fault.level,
             error=fault.reason,
             route=invocation.route_key,
-            connection_id=client.connection_id,
             source=client.source_ip,
-            **whose,
+            **{name: value for name, value in whose.items() if value},
         )
 
     def fault_of(self, error: BaseException, invocation: Invocation) -> GatewayError:

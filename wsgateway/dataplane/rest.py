@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from wsgateway.dataplane.coding import decoded
+from wsgateway.dataplane.method_log import MethodLog
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, passed_over
 from wsgateway.dataplane.rest_client import Heads, client_of
-from wsgateway.errors import BadRequest, GatewayError, MissingAuthenticationToken, RequestTooLarge
+from wsgateway.errors import BadRequest, GatewayError, MissingAuthenticationToken, RequestTooLarge, Throttled
 from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, Upload, collect
 from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.admit import Admit
+    from wsgateway.dataplane.execution_log import Logging
     from wsgateway.dataplane.finish import Finish
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.gateway_responses import GatewayResponses
@@ -51,6 +54,10 @@ class CompiledMethod:
     """Whether large bodies are sent on as they come; what looks at the whole body needs it whole."""
     traced: bool
     """Whether its answers say which trace they belong to; AWS's say it unless they are a backend's own, or nobody's."""
+    limits: Admit | None = None
+    """What limits its requests, before their bodies are here; None where nothing does."""
+    logging: Logging | None = None
+    """What the execution log tells of its requests; None where that is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +132,59 @@ class RestApis:
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)
-        if isinstance(request.body, bytes) and not head.codings:
+        if method.logging is not None and trace is None:
+            invocation.trace = MethodLog(gateway.log, method.logging, invocation)
+        if method.limits is not None:
+            return self._limited(stage, method, method.limits, invocation, request, head.codings)
+        return self._begin(stage, method, invocation, request, head.codings)
+
+    def _limited(
+        self,
+        stage: CompiledRestStage,
+        method: CompiledMethod,
+        limits: Admit,
+        invocation: MethodRequest,
+        request: HttpRequest,
+        codings: tuple[str, ...],
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """Go on if what limits the request lets it through."""
+        try:
+            pending = limits(invocation)
+        except Exception as error:
+            return self.failed(stage, invocation, error)
+        if pending is None:
+            return self._begin(stage, method, invocation, request, codings)
+        return self._limited_later(pending, stage, method, invocation, request, codings)
+
+    async def _limited_later(
+        self,
+        pending: Awaitable[object],
+        stage: CompiledRestStage,
+        method: CompiledMethod,
+        invocation: MethodRequest,
+        request: HttpRequest,
+        codings: tuple[str, ...],
+    ) -> HttpResponse:
+        try:
+            await pending
+        except Exception as error:
+            return self.failed(stage, invocation, error)
+        answer = self._begin(stage, method, invocation, request, codings)
+        return answer if isinstance(answer, HttpResponse) else await answer
+
+    def _begin(
+        self,
+        stage: CompiledRestStage,
+        method: CompiledMethod,
+        invocation: MethodRequest,
+        request: HttpRequest,
+        codings: tuple[str, ...],
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """Run the method, once the body is here."""
+        if isinstance(request.body, bytes) and not codings:
             invocation.payload = request.body
             return self._run(stage, method, invocation)
-        return self._run_later(stage, method, invocation, request, head.codings)
+        return self._run_later(stage, method, invocation, request, codings)
 
     async def _run_later(
         self,
@@ -173,6 +229,8 @@ class RestApis:
     def _run(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest
     ) -> HttpResponse | Awaitable[HttpResponse]:
+        if isinstance(invocation.trace, MethodLog):
+            invocation.trace.arrived()
         try:
             if len(invocation.payload) > stage.max_body_bytes:
                 raise RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
@@ -199,7 +257,10 @@ class RestApis:
         self._gateway.running -= 1
 
     def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
-        return self._refused(stage, invocation, self._gateway.fault_of(error, invocation))
+        fault = self._gateway.fault_of(error, invocation)
+        if isinstance(fault, Throttled):
+            self._gateway.throttled(fault, invocation)
+        return self._refused(stage, invocation, fault)
 
     def _refused(self, stage: CompiledRestStage, invocation: MethodRequest, fault: GatewayError) -> HttpResponse:
         if invocation.trace is not None:
@@ -221,6 +282,8 @@ class RestApis:
         )
         if method.traced:
             lines += b"X-Amzn-Trace-Id: %b\r\n" % invocation.trace_id
+        if isinstance(invocation.trace, MethodLog):
+            invocation.trace.answered(answer)
         self._count(stage, answer.status)
         body = (
             answer.body or b""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from wsgateway.dataplane.buckets import Buckets
+from wsgateway.dataplane.execution_log import logging_of
 from wsgateway.dataplane.finish import Finish
 from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gateway_responses
 from wsgateway.dataplane.resources import Resources
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
+from wsgateway.dataplane.throttle import Throttle
 from wsgateway.errors import ApiConfigurationError, BadRequest, BadRequestBody, Problem
 from wsgateway.integrations.base import IntegrationType, Site
 from wsgateway.integrations.mapping.media import sent
@@ -46,10 +49,16 @@ def check_rest(
 
 
 def compile_rest(
-    api_id: str, api: RestApi, name: str, types: Mapping[str, IntegrationType], definitions: Definitions
+    api_id: str,
+    api: RestApi,
+    name: str,
+    types: Mapping[str, IntegrationType],
+    definitions: Definitions,
+    buckets: Buckets,
 ) -> CompiledRestStage:
-    """One stage. Only for what `check_rest` found nothing wrong with."""
+    """One stage, which is limited by `buckets`. Only for what `check_rest` found nothing wrong with."""
     stage = api.stages[name]
+    throttle = Throttle(buckets, definitions, api_id, name)
     models = models_of(api_id, api)
     paths: dict[str, dict[str, CompiledMethod]] = {}
     for path, verb, method in api.methods():
@@ -62,6 +71,8 @@ def compile_rest(
             integrate=call,
             traced=integration.type not in ("HTTP_PROXY", "MOCK"),
             passes=integration.type == "HTTP_PROXY" and integration.retry is None and not _reads_body(api, method),
+            limits=throttle.admit(f"{verb} {path}"),
+            logging=logging_of(stage.settings_of(path, verb)),
         )
     return CompiledRestStage(
         api_id=api_id,

@@ -1,8 +1,9 @@
 """What a stage's definitions let in: limits to an `Admit` for each route, and who was told that one is reached.
 
 A message takes a token of each limit that is about it, the narrowest first, so that who is over a limit of their own
-takes nothing from the others. One that a wider limit refuses has spent what it took. Levels are AWS's (API Gateway
-developer guide, "Throttle requests to your WebSocket APIs"): route, account; ours are stage, connection, user, source.
+takes nothing from the others. One that a wider limit refuses has spent what it took. So do requests of REST APIs, whose
+routes are methods. Levels are AWS's (API Gateway developer guide, "Throttle requests to your WebSocket APIs", "Throttle
+requests to your REST APIs"): route or method, account; ours are stage, connection, user, source.
 """
 
 from __future__ import annotations
@@ -17,15 +18,13 @@ from wsgateway.dataplane.buckets import Bucket, Buckets, Limit, Name
 from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import Throttled
 from wsgateway.invocation import Client, Invocation
-from wsgateway.model.throttle import AWS_ACCOUNT, RateLimit
+from wsgateway.model.throttle import AWS_ACCOUNT, RateLimit, StageThrottle
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.base import Identity
     from wsgateway.dataplane.admit import Admit
     from wsgateway.dataplane.gateway import Log
-    from wsgateway.model.definitions import Definitions
-    from wsgateway.model.stage import Stage
-    from wsgateway.model.websocket import WebSocketApi
+    from wsgateway.model.definitions import Api, Definitions
 
 CALM_SECONDS = 10.0
 """Without a refusal for so long, a limit is no longer reached."""
@@ -39,20 +38,25 @@ class Throttle:
     """The limits of one stage."""
 
     def __init__(self, buckets: Buckets, definitions: Definitions, api_id: str, stage_name: str) -> None:
-        api = definitions.websocket_apis[api_id]
+        api = definitions.apis[api_id]
         self._buckets = buckets
         self._place = (api_id, stage_name)
-        self._stage: Stage = api.stages[stage_name]
+        self._stage = api.stages[stage_name]
+        self._level = "method" if api.protocol_type == "REST" else "route"
         self.account = _limit(_account(definitions, api))
         """What `@connections` calls take from; None where nothing limits them."""
 
     def admit(self, route_key: str) -> Admit | None:
-        """What limits the events of a route; None where nothing does. Nobody is asked whether a connection may end."""
+        """What limits the events of a route, or of a method as `GET /pets`; None where nothing does.
+
+        Nobody is asked whether a connection may end.
+        """
         if route_key == "$disconnect":
             return None
         levels = tuple(self._levels(route_key))
         shared = _shared(self._buckets, levels) if levels else None
-        own = self._stage.throttle.per_connection
+        throttle = self._stage.throttle
+        own = throttle.per_connection if isinstance(throttle, StageThrottle) else None
         if own is None or route_key == "$connect":
             return shared
         return _of_connection(Limit(own.rate_limit, float(own.burst_limit)), self._buckets.clock, shared)
@@ -62,12 +66,12 @@ class Throttle:
         written: tuple[tuple[str, Name, Whose | None, RateLimit | None], ...] = (
             ("user", self._place, _user, throttle.per_user),
             ("source", self._place, _source, throttle.per_source),
-            ("route", (*self._place, route_key), None, self._stage.settings_of(route_key).limit),
+            (self._level, (*self._place, route_key), None, self._stage.limit_of(route_key)),
             ("stage", self._place, None, throttle.limit),
         )
         for level, place, whose, limit in written:
             if limit is not None:
-                yield level, (level, *place), whose, Limit(limit.rate_limit, float(limit.burst_limit))
+                yield level, (level, *place), whose, _same(limit.rate_limit, float(limit.burst_limit))
         if self.account is not None:
             yield ACCOUNT[0], ACCOUNT, None, self.account
 
@@ -82,12 +86,16 @@ MOST_KEPT = 64
 
 def _shared(buckets: Buckets, levels: tuple[_Level, ...]) -> Admit:
     bucket_of, clock, ours = buckets.bucket, buckets.clock, object()
+    of_all: dict[object, list[Bucket]] | None = {} if all(whose is None for _, _, whose, _ in levels) else None
 
     def look_up(client: Client) -> list[Bucket]:
-        """The client's buckets, kept for its next event."""
+        """The client's buckets, kept for its next event; where they are everybody's, for everybody's."""
         found = [
             bucket_of(name if whose is None else (*name, whose(client)), limit) for _, name, whose, limit in levels
         ]
+        if of_all is not None:
+            of_all[ours] = found
+            return found
         if client.buckets is None or len(client.buckets) >= MOST_KEPT:
             client.buckets = {}
         client.buckets[ours] = found
@@ -95,7 +103,8 @@ def _shared(buckets: Buckets, levels: tuple[_Level, ...]) -> Admit:
 
     def admit(invocation: Invocation) -> Awaitable[None] | None:
         client = invocation.client
-        found: list[Bucket] | None = None if client.buckets is None else client.buckets.get(ours)
+        known = client.buckets if of_all is None else of_all
+        found: list[Bucket] | None = None if known is None else known.get(ours)
         if found is None:
             found = look_up(client)
         # After the look-up: a new bucket asked by an earlier clock than it was made at lacks a little of its burst.
@@ -141,7 +150,7 @@ def _of_connection(limit: Limit, clock: Callable[[], float], shared: Admit | Non
     return admit
 
 
-def _account(definitions: Definitions, api: WebSocketApi) -> RateLimit | None:
+def _account(definitions: Definitions, api: Api) -> RateLimit | None:
     return definitions.account.throttle or (AWS_ACCOUNT if api.profile == "aws" else None)
 
 
@@ -150,7 +159,7 @@ def _limit(limit: RateLimit | None) -> Limit | None:
 
 
 _same = lru_cache(Limit)
-"""Of stages that share a bucket one object, so that it does not seem to change with every event."""
+"""Of routes and stages that share a bucket one object, so that it does not seem to change with every event."""
 
 
 LONGEST_NAME = 128

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -74,8 +75,12 @@ def described(value: object, most: int = 65_536) -> Any:
 
 
 def _content(headers: tuple[Header, ...], body: bytes | None, most: int) -> dict[str, Any]:
-    shown = [[name.decode("latin-1"), _header(name, value)] for name, value in headers]
-    return {"headers": shown, "body": None if body is None else _body(body, most)}
+    return {"headers": headers_of(headers), "body": None if body is None else _body(body, most)}
+
+
+def headers_of(headers: Iterable[Header]) -> list[list[str]]:
+    """Names and values, but for those that are credentials."""
+    return [[name.decode("latin-1"), _header(name, value)] for name, value in headers]
 
 
 def _header(name: bytes, value: bytes) -> str:

@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import ClassVar
 
 from wsgateway.errors import Problem
-from wsgateway.model.base import Definition
+from wsgateway.model.event_settings import EventSettings
 from wsgateway.model.explain import did_you_mean, shown
 
 ALL = "*/*"
 """The key of what holds for all methods."""
 
 
-class MethodSettings(Definition):
+class MethodSettings(EventSettings):
     """What holds for the methods of a stage: all of them under `*/*`, or one."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
@@ -26,12 +26,8 @@ class MethodSettings(Definition):
             "cacheDataEncrypted",
             "cacheTtlInSeconds",
             "cachingEnabled",
-            "dataTraceEnabled",
-            "loggingLevel",
             "metricsEnabled",
             "requireAuthorizationForCacheControl",
-            "throttlingBurstLimit",
-            "throttlingRateLimit",
             "unauthorizedCacheControlHeaderStrategy",
         }
     )
@@ -56,8 +52,15 @@ def settings_of(settings: Mapping[str, MethodSettings], path: str, verb: str) ->
             usual = each
         elif named == (path, verb):
             own = each
-    said = {name: getattr(own, name) for name in own.model_fields_set}
-    return usual.model_copy(update=said), own
+    return usual.but(own), own
+
+
+def check_limits(settings: Mapping[str, MethodSettings]) -> Iterator[Problem]:
+    """Limits that are half written; paths start at the settings."""
+    for key, own in settings.items():
+        if own.limits:
+            for problem in settings_of(settings, *method_of(key))[0].halves():
+                yield Problem((key, *problem.path), problem.text)
 
 
 def check_keys(settings: Mapping[str, MethodSettings], methods: Collection[tuple[str, str]]) -> Iterator[Problem]:

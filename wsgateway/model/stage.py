@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from annotated_types import MaxLen, MinLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
-from wsgateway.model.base import Among, Definition, Matches, Path
-from wsgateway.model.throttle import Burst, Rate, RateLimit, StageThrottle, half, limit_of
+from wsgateway.model.base import Definition, Matches, Path
+from wsgateway.model.event_settings import EventSettings
+from wsgateway.model.throttle import RateLimit, StageThrottle
 
 StageName = Annotated[
     str,
@@ -41,25 +42,10 @@ Origin = Annotated[
 ]
 
 
-class RouteSettings(Definition):
-    """What is told of events, and how many there may be."""
-
-    logging_level: Annotated[Literal["OFF", "ERROR", "INFO"], Among(("OFF", "ERROR", "INFO"))] = "OFF"
-    """What the log tells of each event: OFF, nothing; ERROR, why it failed; INFO, every step."""
-    data_trace_enabled: bool = False
-    """true tells at INFO what was said, too: bodies and headers, the first 1,024 bytes of each, without credentials."""
-
-    throttling_rate_limit: Rate | None = None
-    """Events of the route a second in the long run, across all nodes; needs throttlingBurstLimit. 0: none passes."""
-    throttling_burst_limit: Burst | None = None
-    """The same at once; needs throttlingRateLimit. 0: none passes."""
+class RouteSettings(EventSettings):
+    """What is told of the events of routes, and how many there may be."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset({"detailedMetricsEnabled"})
-
-    @property
-    def limit(self) -> RateLimit | None:
-        """Of each route by itself."""
-        return limit_of(self.throttling_rate_limit, self.throttling_burst_limit)
 
 
 class Stage(Definition):
@@ -93,7 +79,7 @@ class Stage(Definition):
     def check(self) -> Iterator[Problem]:
         places: list[tuple[Path, RouteSettings]] = [(("defaultRouteSettings",), self.default_route_settings)]
         for key, own in self.route_settings.items():
-            if not own.model_fields_set.isdisjoint({"throttling_rate_limit", "throttling_burst_limit"}):
+            if own.limits:
                 places.append((("routeSettings", key), self.settings_of(key)))
                 if key == "$disconnect":
                     text = (
@@ -101,14 +87,14 @@ class Stage(Definition):
                     )
                     yield Problem(("routeSettings", key), text)
         for path, settings in places:
-            rate, burst = settings.throttling_rate_limit, settings.throttling_burst_limit
-            for problem in half(rate, burst, ("throttlingRateLimit", "throttlingBurstLimit")):
+            for problem in settings.halves():
                 yield Problem((*path, *problem.path), problem.text)
+
+    def limit_of(self, route_key: str) -> RateLimit | None:
+        """How many events there may be of one route."""
+        return self.settings_of(route_key).limit
 
     def settings_of(self, route_key: str) -> RouteSettings:
         """The settings of one route."""
         own = self.route_settings.get(route_key)
-        if own is None:
-            return self.default_route_settings
-        differs = {name: getattr(own, name) for name in own.model_fields_set}
-        return self.default_route_settings.model_copy(update=differs)
+        return self.default_route_settings if own is None else self.default_route_settings.but(own)

@@ -34,24 +34,20 @@ class Account(Definition):
     """Limits of all APIs together."""
 
     throttle: RateLimit | None = None
-    """Handshakes, messages and `@connections` calls of all APIs. Absent: 10000 and 5000 for those in `aws`."""
+    """Handshakes, messages, requests and `@connections` calls of all APIs; 10000 and 5000 for those in `aws`."""
 
 
-class StageThrottle(Definition):
-    """What a stage lets in, and what becomes of a message beyond it. (Ours.)"""
+class RequestThrottle(Definition):
+    """What a stage lets in. (Ours.)"""
 
     rate_limit: Rate | None = None
-    """Handshakes and messages of all routes together, a second in the long run; needs burstLimit."""
+    """Events of the whole stage, a second in the long run; needs burstLimit."""
     burst_limit: Burst | None = None
     """The same at once; needs rateLimit."""
-    per_connection: RateLimit | None = None
-    """Messages of one connection."""
     per_user: RateLimit | None = None
-    """Handshakes and messages of all connections of one user, whom the authorizer of $connect names."""
+    """Events of one user, whom the authorizer names, over all of their connections."""
     per_source: RateLimit | None = None
-    """Handshakes and messages of all connections of one client address, or IPv6 /64."""
-    on_limit: Annotated[OnLimit, Among(("ERROR", "DROP", "CLOSE"))] = "ERROR"
-    """A message beyond any limit is answered with an error, as on AWS, or dropped, or its connection closed (1008)."""
+    """Events of one client address, or IPv6 /64, over all of its connections."""
 
     def check(self) -> Iterator[Problem]:
         yield from half(self.rate_limit, self.burst_limit, ("rateLimit", "burstLimit"))
@@ -60,6 +56,15 @@ class StageThrottle(Definition):
     def limit(self) -> RateLimit | None:
         """Of the stage as a whole."""
         return limit_of(self.rate_limit, self.burst_limit)
+
+
+class StageThrottle(RequestThrottle):
+    """What a stage lets in, and what becomes of a message beyond it. (Ours.)"""
+
+    per_connection: RateLimit | None = None
+    """Messages of one connection."""
+    on_limit: Annotated[OnLimit, Among(("ERROR", "DROP", "CLOSE"))] = "ERROR"
+    """A message beyond any limit is answered with an error, as on AWS, or dropped, or its connection closed (1008)."""
 
 
 def limit_of(rate: float | None, burst: int | None) -> RateLimit | None:

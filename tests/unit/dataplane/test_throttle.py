@@ -234,6 +234,44 @@ def test_a_new_limit_holds_for_connections_that_are_there() -> None:
     assert let_in(admit_of(after), who, 99) == 50
 
 
+@pytest.mark.parametrize(
+    ("stage", "profile", "refused"),
+    [
+        pytest.param("{}", "open", None, id="nothing is asked without limits"),
+        pytest.param("{}", "aws", "account", id="the account's"),
+        pytest.param(f"{{throttle: {LIMIT.format(2)}}}", "aws", "stage", id="the stage's"),
+        pytest.param(
+            "{methodSettings: {'*/*': {throttlingRateLimit: 1, throttlingBurstLimit: 3},"
+            f" a/GET: {{throttlingBurstLimit: 2}}}}, throttle: {LIMIT.format(9)}}}",
+            "open",
+            "method",
+            id="the method's",
+        ),
+        pytest.param(f"{{throttle: {{perSource: {LIMIT.format(2)}}}}}", "open", "source", id="an address's"),
+        pytest.param(f"{{throttle: {{perUser: {LIMIT.format(2)}}}}}", "open", "user", id="a user's"),
+    ],
+)
+def test_methods_of_rest_apis_have_the_same(stage: str, profile: str, refused: str | None) -> None:
+    text = f"""
+apis:
+  shop:
+    protocolType: REST
+    profile: {profile}
+    stages: {{v1: {stage}}}
+    paths: {{/a: {{GET: {{integration: {{type: MOCK}}}}, POST: {{integration: {{type: MOCK}}}}}}}}
+"""
+    definitions = parse(text, "routes.yaml", {}, Path()).definitions
+    limits = Throttle(Buckets(Clock()), definitions, "shop", "v1")
+    if refused is None:
+        assert limits.admit("GET /a") is None
+        return
+    get, post = admit_of(limits, "GET /a"), admit_of(limits, "POST /a")
+    each = [let_in(get, one(user="ada"), 1) for _ in range(6_000)]  # each request is of a client of its own
+    assert sum(each) == (5_000 if refused == "account" else 2)
+    assert refused_by(get, one(user="ada")) == refused
+    assert let_in(post, one(user="ada"), 5) == (3 if refused == "method" else 0)
+
+
 class Later:
     """A bucket whose answers are the test's to give."""
 

@@ -19,8 +19,9 @@ MOCK = "{integration: {type: MOCK}}"
 
 
 def faults(lines: str) -> list[str]:
-    """What is said of an API with these lines, without file and API."""
-    text = BEGINNING + "".join(f"    {line}\n" for line in lines.splitlines())
+    """What is said of an API with these lines, without file and API; `stages` stand in place of the usual ones."""
+    beginning = BEGINNING if "stages:" not in lines else BEGINNING.partition("    stages")[0]
+    text = beginning + "".join(f"    {line}\n" for line in lines.splitlines())
     try:
         parse(text, "routes.yaml", {}, Path())
     except DefinitionError as error:
@@ -37,6 +38,12 @@ def faults(lines: str) -> list[str]:
         pytest.param(
             f"integrations: {{m: {{type: MOCK}}}}\npaths: {{/: {{GET: {{integration: m}}, POST: {MOCK}}}}}",
             id="a named integration",
+        ),
+        pytest.param(
+            f"stages: {{v1: {{methodSettings: {{'*/*': {{throttlingRateLimit: 1, throttlingBurstLimit: 1}},"
+            f" 'a/{{b}}/ANY': {{throttlingBurstLimit: 0}}, /GET: {{loggingLevel: INFO}}}}}}}}\n"
+            f"paths: {{'/a/{{b}}': {{ANY: {MOCK}}}, /: {{GET: {MOCK}}}}}",
+            id="settings of methods",
         ),
     ],
 )
@@ -131,8 +138,42 @@ def test_what_is_legal(lines: str) -> None:
             f"gatewayResponses: {{DEFAULT_6XX: {{}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",
             "gatewayResponses.DEFAULT_6XX: DEFAULT_6XX is none of ACCESS_DENIED",
         ),
+        *[
+            (f"stages: {{v1: {{methodSettings: {written}}}}}\npaths: {{/a: {{ANY: {MOCK}}}, /: {{GET: {MOCK}}}}}", said)
+            for written, said in (
+                (
+                    "{'*/*': {throttlingRateLimit: 1}}",
+                    "stages.v1.methodSettings.*/*.throttlingRateLimit: limits nothing without throttlingBurstLimit",
+                ),
+                ("{a/ANY: {throttlingBurstLimit: 1}}", "stages.v1.methodSettings.a/ANY.throttlingBurstLimit: limits"),
+                ("{'*/*': {cachingEnabled: true}}", "stages.v1.methodSettings.*/*.cachingEnabled: not supported yet"),
+            )
+        ],
+        (
+            f"stages: {{v1: {{throttle: {{perConnection: {{}}}}}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",
+            "stages.v1.throttle.perConnection: ",
+        ),
         (f"policy: {{}}\npaths: {{/a: {{GET: {MOCK}}}}}", "policy: not supported yet"),
     ],
 )
 def test_what_is_refused(lines: str, said: str) -> None:
     assert any(fault.startswith(said) for fault in faults(lines)), faults(lines)
+
+
+def test_settings_of_a_method_are_those_of_all_but_for_its_own() -> None:
+    text = f"""
+apis:
+  shop:
+    protocolType: REST
+    stages:
+      v1: {{methodSettings: {{"*/*": {{loggingLevel: INFO, dataTraceEnabled: true}}, a/GET: {{loggingLevel: ERROR}}}}}}
+      v2: {{methodSettings: {{/GET: {{loggingLevel: INFO}}}}}}
+    paths: {{/: {{GET: {MOCK}}}, /a: {{GET: {MOCK}}}}}
+"""
+    stages = parse(text, "routes.yaml", {}, Path()).definitions.rest_apis["shop"].stages
+    told = [
+        (settings.logging_level, settings.data_trace_enabled)
+        for stage in stages.values()
+        for settings in (stage.settings_of("/", "GET"), stage.settings_of("/a", "GET"))
+    ]
+    assert told == [("INFO", True), ("ERROR", True), ("INFO", False), ("OFF", False)]

@@ -1,0 +1,169 @@
+"""Limits of REST APIs, and what the log tells of requests, as clients and operators see them.
+
+API Gateway developer guide, "Throttle requests to your REST APIs", "Set up CloudWatch logging for REST APIs".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import Answer, Backend, Gateway, backend, gateway, http
+
+pytestmark = pytest.mark.anyio
+
+DEFINITION = """
+defaultApi: shop
+apis:
+  shop:
+    protocolType: REST
+    stages:
+      v1:
+        variables: {backend: "127.0.0.1:@port@"}
+        methodSettings:
+          "*/*": {throttlingRateLimit: 0.001, throttlingBurstLimit: 3}
+          pets/POST: {throttlingBurstLimit: 1}
+          closed/GET: {throttlingRateLimit: 0, throttlingBurstLimit: 0}
+      logged:
+        variables: {backend: "127.0.0.1:@port@"}
+        methodSettings:
+          "*/*": {loggingLevel: INFO}
+          told/{id}/POST: {dataTraceEnabled: true}
+          failing/GET: {loggingLevel: ERROR}
+          brief/GET: {throttlingRateLimit: 0.001, throttlingBurstLimit: 2}
+      whole:
+        variables: {backend: "127.0.0.1:1024"}
+        throttle: {rateLimit: 0.001, burstLimit: 2, perSource: {rateLimit: 0.001, burstLimit: 50}}
+    gatewayResponses:
+      THROTTLED: {responseParameters: {gatewayresponse.header.X-Why: context.error.responseType}}
+    integrations:
+      ok: {type: MOCK, requestTemplates: {application/json: '{"statusCode": 200}'}, integrationResponses: {"200": {}}}
+      told:
+        type: HTTP
+        httpMethod: POST
+        uri: "http://${stageVariables.backend}/told"
+        requestTemplates: {application/json: '{"id": "$input.params("id")"}'}
+        requestParameters: {integration.request.header.Authorization: "'Bearer hidden'"}
+        integrationResponses: {"200": {responseTemplates: {application/json: "said"}}}
+    paths:
+      /pets: {GET: {integration: ok}, POST: {integration: ok}}
+      /closed: {GET: {integration: ok}}
+      /told/{id}: {POST: {integration: told}}
+      /failing: {GET: {integration: {type: HTTP_PROXY, httpMethod: GET, uri: "http://127.0.0.1:1024/"}}}
+      /brief: {GET: {integration: ok}}
+"""
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="module")
+async def behind() -> AsyncIterator[Backend]:
+    async with backend() as behind:
+        behind.answers("/told", (200, {"Set-Cookie": "hidden"}, b"heard"))
+        yield behind
+
+
+@pytest.fixture(scope="module")
+async def running(behind: Backend, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    folder: Path = tmp_path_factory.mktemp("limits")
+    async with gateway(DEFINITION.replace("@port@", str(behind.port)), folder) as running:
+        yield running
+
+
+async def ask(running: Gateway, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+    fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return await http(running.port, method, path, body, fields)
+
+
+async def statuses(running: Gateway, method: str, path: str, number: int) -> list[int]:
+    return [(await ask(running, method, path)).status for _ in range(number)]
+
+
+async def test_each_method_has_a_bucket_and_settings_of_its_own(running: Gateway) -> None:
+    assert await statuses(running, "POST", "/v1/pets", 2) == [200, 429]
+    assert await statuses(running, "GET", "/v1/pets", 4) == [200, 200, 200, 429]
+    refused = await ask(running, "GET", "/v1/closed", b"x" * 100_000)
+    assert (refused.status, refused.json()) == (429, {"message": "Too Many Requests"})
+    assert refused.header("x-amzn-errortype") == "TooManyRequestsException"
+    assert (refused.header("x-why"), refused.header("retry-after")) == ("THROTTLED", None)
+    told = json.loads(await running.logged('"level": "method"'))
+    assert (told["event"], told["route"], told["stage"]) == ("a limit is reached", "POST /pets", "v1")
+    assert "connection_id" not in told
+    metrics = await running.metrics()
+    assert metrics['wsgateway_throttled_total{api="shop",level="method",stage="v1"}'] == 3
+
+
+async def test_a_stage_is_one_bucket_for_all_its_methods(running: Gateway) -> None:
+    assert await statuses(running, "GET", "/whole/pets", 1) == [200]
+    assert await statuses(running, "GET", "/whole/brief", 2) == [200, 429]
+    assert (await running.metrics())['wsgateway_throttled_total{api="shop",level="stage",stage="whole"}'] == 1
+
+
+async def test_steps_are_told_with_what_was_said_and_without_secrets(running: Gateway, behind: Backend) -> None:
+    body = b'{"name": "x", "password": "y"}'
+    answer = await ask(
+        running,
+        "POST",
+        "/logged/told/7?a=1&b=2",
+        body,
+        Cookie="hidden",
+        X_Api_Key="hidden",
+        Content_Type="application/json",
+    )
+    assert answer.body == b"said"
+    await running.logged("Successfully completed execution")
+    facts = [fact for line in running.log if (fact := json.loads(line))["event"] == "execution"]
+    told = [fact["text"] for fact in facts if fact["request_id"] == answer.header("x-amzn-requestid")]
+    expected = [
+        f"Extended Request Id: {answer.header('x-amz-apigw-id')}",
+        f"Starting execution for request: {answer.header('x-amzn-requestid')}",
+        "HTTP Method: POST, Resource Path: /told/7",
+        "Method request path: {id=7}",
+        "Method request query string: {a=1, b=2}",
+        "Method request headers: {",
+        f"Method request body before transformations: {body.decode()}",
+        f"Endpoint request URI: 127.0.0.1:{behind.port}/told",
+        "Endpoint request headers: {",
+        'Endpoint request body after transformations: {"id": "7"}',
+        f"Sending request to 127.0.0.1:{behind.port}/told",
+        "Received response. Status: 200, Integration latency: ",
+        "Endpoint response headers: {",
+        "Endpoint response body before transformations: heard",
+        "Integration response selected: ",
+        "Method response body after transformations: said",
+        "Method response headers: {",
+        "Successfully completed execution",
+        "Method completed with status: 200",
+    ]
+    assert len(told) == len(expected), told
+    assert all(text.startswith(start) for text, start in zip(told, expected, strict=True)), told
+    assert "Cookie=***" in told[5]
+    assert "Authorization=***" in told[8]
+    assert "hidden" not in "".join(running.log)
+    where = {(fact["api"], fact["stage"], fact["route"]) for fact in facts if fact["text"] in told}
+    assert where == {("shop", "logged", "POST /told/{id}")}
+
+
+async def test_failures_alone_and_steps_without_what_was_said(running: Gateway) -> None:
+    failed = await ask(running, "GET", "/logged/failing")
+    line = json.loads(await running.logged("Execution failed: "))
+    assert (line["level"], line["route"]) == ("ERROR", "GET /failing")
+    assert line["request_id"] == failed.header("x-amzn-requestid")
+
+    assert await statuses(running, "GET", "/logged/brief?secret=hidden", 3) == [200, 200, 429]
+    await running.logged("Execution failed: the limit of the method: 0.001 a second, 2 at once")
+    facts = [fact for line in running.log if (fact := json.loads(line))["event"] == "execution"]
+    brief = [fact["text"] for fact in facts if fact["route"] == "GET /brief"]
+    assert brief[2:5] == [
+        "HTTP Method: GET, Resource Path: /brief",
+        "Integration response selected: 200 (default)",
+        "Successfully completed execution",
+    ]
+    assert "Method completed with status: 429" in brief
