@@ -181,7 +181,7 @@ class Archive:
             return None
         try:
             return msgspec.msgpack.decode(data, type=kind)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # text that is no UTF-8 is the latter
             self.ignored += 1
             return None
 
