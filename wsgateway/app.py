@@ -105,6 +105,7 @@ def authorizers_of(
     documents: Documents,
     types: Mapping[str, IntegrationType],
     account: Account,
+    endpoints: ServiceEndpoints,
     log: Logged,
     tickets: TicketOffice | None,
 ) -> Authorizers:
@@ -114,7 +115,7 @@ def authorizers_of(
     assert isinstance(urls, HttpProxy)
     return Authorizers(
         types={
-            "JWT": JwtAuthorizers(documents.get, log),
+            "JWT": JwtAuthorizers(documents.get, log, pools=lambda: endpoints.configured("Cognito Identity Provider")),
             "TICKET": TicketAuthorizers(tickets or TicketOffice(MemoryTickets())),
             "REQUEST": LambdaAuthorizers(request_event, region=account.region, account=account.account_id),
             "TOKEN": LambdaAuthorizers(token_event, region=account.region, account=account.account_id),
@@ -155,7 +156,7 @@ def backends_of(
     documents = Documents(upstream, f"wsgateway/{__version__}")
     return Backends(
         types=types,
-        authorizers=authorizers_of(documents, types, surroundings.account, log, tickets),
+        authorizers=authorizers_of(documents, types, surroundings.account, endpoints, log, tickets),
         sessions=SessionLookups(documents.post, log),
         upstream=upstream,
         functions=functions,

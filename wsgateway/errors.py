@@ -166,6 +166,13 @@ class RequestTooLarge(ClientFault):
     response_type = "REQUEST_TOO_LARGE"
 
 
+class UriTooLong(ClientFault):
+    """What is asked for has too long a name for its authorizer."""
+
+    status = 414
+    message = "Request URI too long"
+
+
 class UnsupportedMediaType(ClientFault):
     """No request template applies, and the integration's passthroughBehavior refuses what none applies to."""
 

@@ -356,7 +356,11 @@ class Invocation:
         return self.stage_variables.get(name)
 
     def header(self, name: str) -> list[str]:
-        """All values of a header of the handshake, in order; names in any case."""
+        """All values of a header of the handshake, in order; as mappings compare names: in any case."""
+        return self.field(name)
+
+    def field(self, name: str) -> list[str]:
+        """All values of a header of the request, in order; names in any case."""
         if self.request is None:
             return []
         wanted = name.lower().encode("latin-1", "replace")

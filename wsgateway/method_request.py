@@ -50,6 +50,7 @@ class MethodRequest(Invocation):
         "below",
         "failure",
         "http_method",
+        "identified",
         "path",
         "path_parameters",
         "payload",
@@ -86,6 +87,8 @@ class MethodRequest(Invocation):
         """The body, where it is still arriving; `payload` is empty then."""
         self.failure: GatewayError | None = None
         """What a gateway response is about."""
+        self.identified = False
+        """Whether its method's authorizer, or its signature, has said who sends it."""
         self._extended_id = ""
         self._trace_id = b""
         self._trace_header = trace
@@ -182,6 +185,14 @@ def _of_identity(name: str) -> Variable:
     return lambda i: i.client.identity.get(name)
 
 
+def told(failure: GatewayError) -> str | None:
+    """What a client is told: of authorizers that fail nothing, as on AWS."""
+    return None if failure.response_type in _SILENT else failure.detail
+
+
+_SILENT = frozenset({"AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"})
+
+
 def _of_failure(name: str) -> Variable:
     def read(invocation: Invocation) -> str | None:
         failure = _of(invocation).failure
@@ -189,9 +200,9 @@ def _of_failure(name: str) -> Variable:
             return None
         match name:
             case "message":
-                return failure.detail
+                return told(failure)
             case "messageString":
-                return to_json(failure.detail)
+                return to_json(told(failure))
             case _:
                 return failure.response_type
 

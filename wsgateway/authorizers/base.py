@@ -43,6 +43,8 @@ class Site:
     stage_variables: Mapping[str, str]
     ours: bool
     """Whether events tell what AWS's do not (the open profile)."""
+    of_method: bool = False
+    """Whether it decides for a method of a REST API: what is asked for is known of each request."""
     scopes: Sequence[str] = ()
     """Of which a token needs one, if there are any."""
 

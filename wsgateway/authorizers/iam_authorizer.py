@@ -1,9 +1,10 @@
-"""AWS_IAM on `$connect`: a client may connect with a signed handshake, where its owner's policy allows that.
+"""AWS_IAM on `$connect`, and on methods: who signs a request is let in, where their policy allows that.
 
 API Gateway developer guide, "Control access to WebSocket APIs with AWS_IAM authorization": action `execute-api:Invoke`
 on `…/{stage}/$connect`. As on AWS messages are not asked about again, whatever a policy says of their routes; the
 signature is that of the upgrade request, in its headers or, for browsers, in its query. `$connect` gets the request
-without it, as on AWS without Authorization: it is for this gateway.
+without it, as on AWS without Authorization: it is for this gateway. Of methods of REST APIs the whole body is signed,
+and the resource is `…/{stage}/{VERB}/{path}`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Any
 
 import msgspec
 
+from wsgateway.authorizers import arns
 from wsgateway.authorizers.base import Authorize, Identity
 from wsgateway.authorizers.signed import Signer, Signers
 from wsgateway.authorizers.sigv4 import claim_of, without_signature
 from wsgateway.invocation import Invocation
 from wsgateway.messages import HttpRequest
+from wsgateway.method_request import MethodRequest
 
 
 def compile_iam(
@@ -34,7 +37,8 @@ def compile_iam(
         request = invocation.request
         assert request is not None  # a CONNECT event is a request
         claim, at = claim_of(request), now()
-        signer = signers.signer_of(claim, request, b"", at)
+        body = invocation.payload if isinstance(invocation, MethodRequest) else b""
+        signer = signers.signer_of(claim, request, body, at)
         if isinstance(signer, Signer):
             return admit(signer, invocation, request, at)
         return later(signer, invocation, request, at)
@@ -43,7 +47,10 @@ def compile_iam(
         return admit(await pending, invocation, request, at)
 
     def admit(signer: Signer, invocation: Invocation, request: HttpRequest, at: float) -> Identity:
-        signers.let_invoke(signer, api_id, stage, request, at)
+        if isinstance(invocation, MethodRequest):
+            signers.let_call(signer, arns.of_method(invocation), request, at)
+        else:
+            signers.let_invoke(signer, api_id, stage, request, at)
         headers = tuple(header for header in request.headers if header[0].lower() != b"authorization")
         target = without_signature(request.target)
         invocation.request = msgspec.structs.replace(request, headers=headers, target=target)

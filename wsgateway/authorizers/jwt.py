@@ -56,7 +56,8 @@ class Expected:
     """What a token must say."""
 
     issuer: str
-    audiences: frozenset[str]
+    audiences: frozenset[str] | None
+    """None: for whomever it is."""
 
 
 Claims = Mapping[str, Any]
@@ -111,6 +112,11 @@ class Unverified:
     algorithm: str
     kid: str | None
 
+    def issuer(self) -> str:
+        """Who it says has signed it. *Raises* Unauthorized where it says nothing of that."""
+        issuer = _object(self.text.split(".")[1], "payload").get("iss")
+        return issuer if isinstance(issuer, str) else ""
+
     def candidates(self, keys: Iterable[SigningKey]) -> list[SigningKey]:
         """The keys that may have signed it. Without a `kid` there must be just one to choose."""
         algorithm, kid = self.algorithm, self.kid
@@ -156,7 +162,7 @@ def verify(token: Unverified, keys: Iterable[SigningKey], expected: Expected, no
     issuer = claims.get("iss")
     if issuer != expected.issuer:
         _refuse(f"the token's issuer is {str(issuer)[:200]!r}, not {expected.issuer!r}")
-    if not expected.audiences.intersection(_audiences(claims)):
+    if expected.audiences is not None and not expected.audiences.intersection(audiences(claims)):
         _refuse("the token is for another audience")
     expires = _seconds(claims, "exp")
     if expires is None:
@@ -185,7 +191,7 @@ def _signed_by(signed: bytes, signature: bytes, algorithm: str, key: SigningKey)
         return False
 
 
-def _audiences(claims: Claims) -> list[str]:
+def audiences(claims: Claims) -> list[str]:
     """`aud`, a text or a list of texts; `client_id` where there is none, as Cognito's access tokens have it."""
     found = claims["aud"] if "aud" in claims else claims.get("client_id")
     if isinstance(found, str):

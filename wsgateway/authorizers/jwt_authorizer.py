@@ -8,29 +8,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use, text_of
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
+from wsgateway.aws import Endpoint, NoEndpoint
 from wsgateway.errors import Problem, Unauthorized
 from wsgateway.invocation import Invocation
-from wsgateway.model.authorizer import Authorizer
+from wsgateway.model.authorizer import Authorizer, Issuer
+from wsgateway.templates import pattern
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.jwks import Fetch, IssuerKeys, Log
-    from wsgateway.authorizers.jwt import Claims, Unverified
+    from wsgateway.authorizers.jwt import Claims, Expected, Unverified
 
 Decide = Callable[[str, str], Identity | Awaitable[Identity]]
 """Whose a token is; the second text is the subprotocol that was offered with it. *Raises* as Authorize does."""
 
 
 class JwtAuthorizers:
-    """The AuthorizerType of JWT. `fetch` gets the documents of issuers."""
+    """The AuthorizerType of JWT. `fetch` gets the documents of issuers; `pools` says who stands for Cognito, if anybody
+    does (it *raises* NoEndpoint where that can't be read)."""
 
-    def __init__(self, fetch: Fetch, log: Log, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        log: Log,
+        now: Callable[[], float] = time.time,
+        pools: Callable[[], Endpoint | None] = lambda: None,
+    ) -> None:
         self._fetch = fetch
         self._log = log
         self._now = now
+        self._pools = pools
         self._issuers: dict[tuple[str, str | None], IssuerKeys] = {}
 
     @property
@@ -40,6 +51,16 @@ class JwtAuthorizers:
 
     def check(self, authorizer: Authorizer) -> Iterator[Problem]:
         yield from check_sources(authorizer)
+        expression = authorizer.identity_validation_expression
+        if expression is not None:
+            try:
+                pattern.compile(expression)
+            except pattern.PatternError as error:
+                yield Problem(("identityValidationExpression",), str(error))
+        try:
+            list(self._issuers_of(authorizer))
+        except NoEndpoint as error:
+            yield Problem(("providerARNs",), str(error))
 
     def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
         source = authorizer.identity_source[0]
@@ -57,57 +78,104 @@ class JwtAuthorizers:
         return lambda invocation: decide(token(invocation), "")
 
     def _decider(self, authorizer: Authorizer, scopes: Sequence[str]) -> Decide:
-        from wsgateway.authorizers.jwt import Expected, read, verify  # what checks signatures takes 0.1 s to import
+        from wsgateway.authorizers.jwt import read, verify  # what checks signatures takes 0.1 s to import
 
-        issuer, configuration = self._issuer(authorizer), authorizer.jwt_configuration
-        assert configuration is not None  # JWT authorizers have one
-        expected = Expected(configuration.issuer, frozenset(configuration.audience))
+        believed = {each.issuer: self._believed(each) for each in self._issuers_of(authorizer)}
+        only = next(iter(believed.values())) if len(believed) == 1 else None
         wanted, closing = frozenset(scopes), authorizer.close_on_expiry
 
         def decide(text: str, subprotocol: str) -> Identity | Awaitable[Identity]:
             scheme, _, credentials = text.partition(" ")
             token = read(credentials.strip() if scheme.lower() == "bearer" else text)
-            keys = issuer.at_once(token)
+            whose = only or believed.get(token.issuer())
+            if whose is None:
+                raise Unauthorized("the token's issuer is none of those that are believed")
+            keys = whose.keys.at_once(token)
             if keys is None:
-                return later(token, subprotocol)
-            return _identity(verify(token, keys, expected, self._now()), wanted, closing, subprotocol)
+                return later(token, whose, subprotocol)
+            claims = verify(token, keys, whose.expected, self._now())
+            whose.check(claims, bool(wanted))
+            return _identity(claims, wanted, closing, subprotocol, whose.pool)
 
-        async def later(token: Unverified, subprotocol: str) -> Identity:
-            claims = verify(token, await issuer.find(token), expected, self._now())
-            return _identity(claims, wanted, closing, subprotocol)
+        async def later(token: Unverified, whose: _Believed, subprotocol: str) -> Identity:
+            claims = verify(token, await whose.keys.find(token), whose.expected, self._now())
+            whose.check(claims, bool(wanted))
+            return _identity(claims, wanted, closing, subprotocol, whose.pool)
 
         return decide
 
+    def _believed(self, issuer: Issuer) -> _Believed:
+        from wsgateway.authorizers.jwt import Expected
+
+        expression = issuer.audience_pattern
+        return _Believed(
+            Expected(issuer.issuer, issuer.audiences),
+            self._issuer(issuer),
+            bool(issuer.pool),
+            None if expression is None else pattern.compile(expression).matches,
+        )
+
     def keep_only(self, uses: Sequence[Use]) -> None:
-        kept = {_key(authorizer) for authorizer, _ in uses}
+        kept = {(each.issuer, each.jwks_uri) for authorizer, _ in uses for each in self._issuers_of(authorizer)}
         for key in self._issuers.keys() - kept:
             self._issuers.pop(key).close()
 
-    def _issuer(self, authorizer: Authorizer) -> IssuerKeys:
+    def _issuers_of(self, authorizer: Authorizer) -> Iterator[Issuer]:
+        """Whose tokens are believed. What stands for Cognito has the keys of pools, and is their issuer besides."""
+        for issuer in authorizer.issuers:
+            endpoint = self._pools() if issuer.pool else None
+            if endpoint is None:
+                yield issuer
+            else:
+                place = f"{endpoint.url}/{issuer.pool}"
+                for name in (issuer.issuer, place):
+                    yield replace(issuer, issuer=name, jwks_uri=f"{place}/.well-known/jwks.json")
+
+    def _issuer(self, issuer: Issuer) -> IssuerKeys:
         """One for all authorizers of an issuer; its keys stay over a reload."""
         from wsgateway.authorizers.jwks import IssuerKeys
 
-        key = _key(authorizer)
+        key = (issuer.issuer, issuer.jwks_uri)
         found = self._issuers.get(key)
         if found is None:
             found = self._issuers[key] = IssuerKeys(*key, self._fetch, self._log)
         return found
 
 
-def _key(authorizer: Authorizer) -> tuple[str, str | None]:
-    configuration = authorizer.jwt_configuration
-    assert configuration is not None  # JWT authorizers have one
-    return configuration.issuer, configuration.jwks_uri
+@dataclass(frozen=True, slots=True)
+class _Believed:
+    """One whose tokens are believed."""
+
+    expected: Expected
+    keys: IssuerKeys
+    pool: bool
+    accepts: Callable[[str], bool] | None
+
+    def check(self, claims: Claims, scoped: bool) -> None:
+        """*Raises* Unauthorized for a token of a user pool that is for something else.
+
+        API Gateway developer guide, "Integrate a REST API with an Amazon Cognito user pool": methods with scopes take
+        access tokens, all others identity tokens.
+        """
+        if self.pool:
+            use = "access" if scoped else "id"
+            if claims.get("token_use") != use:
+                raise Unauthorized(f"the token's token_use is not {use}")
+        if self.accepts is not None:
+            from wsgateway.authorizers.jwt import audiences
+
+            if not any(map(self.accepts, audiences(claims))):
+                raise Unauthorized("the token's audience does not match identityValidationExpression")
 
 
-def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol: str) -> Identity:
+def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol: str, pool: bool = False) -> Identity:
     if wanted:
         from wsgateway.authorizers.jwt import scopes
 
         if not wanted & scopes(claims):
             raise Unauthorized(f"the token has none of the scopes {', '.join(sorted(wanted))}")
     context: dict[str, Any] = {}
-    if isinstance(claims.get("sub"), str):
+    if isinstance(claims.get("sub"), str) and not pool:  # AWS has none of user pools
         context["principalId"] = claims["sub"]
     context["claims"] = {
         name: value if isinstance(value, str) else text_of(value) for name, value in claims.items() if value is not None

@@ -20,7 +20,7 @@ import msgspec
 from wsgateway.authorizers import arns, principal
 from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use
 from wsgateway.authorizers.cache import Answers, key_of
-from wsgateway.authorizers.lambda_output import Output, failure_of, parse_output
+from wsgateway.authorizers.lambda_output import OF_METHODS, OF_ROUTES, Output, failure_of, parse_output
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.errors import (
     AccessDenied,
@@ -29,13 +29,18 @@ from wsgateway.errors import (
     GatewayError,
     Problem,
     Unauthorized,
+    UriTooLong,
 )
 from wsgateway.events import maps, request_context, request_headers
 from wsgateway.invocation import Client, Invocation
 from wsgateway.messages import EndpointResponse, HttpRequest
+from wsgateway.method_events import method_event
+from wsgateway.method_request import MethodRequest
 from wsgateway.model.authorizer import Authorizer
 from wsgateway.templates import pattern
 
+MAX_METHOD_ARN = 1600
+"""Bytes of the ARN of what is asked for (API Gateway quotas)."""
 SWELLING = 18
 """Bytes of memory that a byte of an answer takes, its policy compiled."""
 
@@ -45,7 +50,10 @@ last says whether it tells what AWS's does not."""
 
 
 def request_event(invocation: Invocation, arn: str, values: Sequence[str], ours: bool) -> bytes:
-    """The event of REQUEST: all of the handshake."""
+    """The event of REQUEST: all of the handshake, or of the request of a REST API but its body."""
+    if isinstance(invocation, MethodRequest):
+        known = {key: {} if found is None else found for key, found in method_event(invocation).items()}
+        return msgspec.json.encode({"type": "REQUEST", "methodArn": arn, **known})
     request = invocation.request
     assert request is not None  # a CONNECT event is a request
     headers = request_headers(invocation, request)
@@ -88,7 +96,10 @@ class LambdaAuthorizers:
                 yield Problem(("identityValidationExpression",), str(error))
 
     def compile(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> Authorize:
-        decider, arn = self._decider(authorizer, site, ask), self._arn(site)
+        decider = self._decider(authorizer, site, ask)
+        if site.of_method:
+            return lambda invocation: decider.authorize(invocation, self._method_arn(invocation))
+        arn = self._arn(site)
         return lambda invocation: decider.authorize(invocation, arn)
 
     def renew(self, authorizer: Authorizer, site: Site, ask: Ask | None, token: Read) -> Authorize:
@@ -101,6 +112,13 @@ class LambdaAuthorizers:
 
     def _arn(self, site: Site) -> str:
         return arns.execute_api(self._region, self._account, f"{site.api_id}/{site.stage}/{site.route_key}")
+
+    def _method_arn(self, invocation: Invocation) -> str:
+        assert isinstance(invocation, MethodRequest)  # methods have no other events
+        arn = arns.execute_api(self._region, self._account, arns.of_method(invocation))
+        if len(arn.encode()) > MAX_METHOD_ARN:
+            raise UriTooLong(f"the ARN of the method has more than {MAX_METHOD_ARN} bytes")
+        return arn
 
     def keep_only(self, uses: Sequence[Use]) -> None:
         kept = {_place(site) for _, site in uses}
@@ -145,6 +163,8 @@ class _Decider:
         self._lookups = lookups
         self._hit, self._miss = ((site.api_id, site.name, result) for result in ("hit", "miss"))
         self._ours = site.ours
+        self._of_method = site.of_method
+        self._refusals = OF_METHODS if site.of_method else OF_ROUTES
         self._ask = ask
         self._event = event
         self._answers = answers
@@ -191,7 +211,7 @@ class _Decider:
                 f"authorizer {self._name}: {error.reason or error.message}", transient=error.transient
             ) from error
         try:
-            return _read(answer, self._name), SWELLING * len(answer.body or b"")
+            return self._read(answer), SWELLING * len(answer.body or b"")
         except AuthorizerFailure as error:
             # What a function says of its failure is told to the operator, and it may name what the client brought.
             raise AuthorizerFailure(_without(error.reason, values)) from error
@@ -200,10 +220,27 @@ class _Decider:
 
     def _identity(self, invocation: Invocation, arn: str, output: Output, millis: int) -> Identity:
         request = invocation.request or _handshake_of(invocation.client)
-        output.admit(arn, principal.of_request(request, invocation.epoch / 1000))
+        output.admit(arn, principal.of_request(request, invocation.epoch / 1000), self._refusals)
         invocation.authorizer_millis = millis
         subprotocol = take_bearer(invocation) if self._offered and invocation.request is not None else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)
+
+    def _read(self, answer: EndpointResponse) -> Output:
+        """The output that an answer is. *Raises* GatewayError."""
+        body, name = answer.body or b"", self._name
+        if any(header.lower() == b"x-amz-function-error" for header, _ in answer.headers):
+            raise failure_of(body, name)
+        if 200 <= answer.status <= 299:
+            output = parse_output(body)
+            if self._of_method and not output.context.get("principalId"):
+                raise AuthorizerConfigurationError("the authorizer's output has no principalId")
+            return output
+        said = f"authorizer {name} answered {answer.status}"
+        if answer.status == 401:
+            raise Unauthorized(said)
+        if answer.status == 403:
+            raise AccessDenied(said, detail=self._refusals[1] if self._of_method else "")
+        raise AuthorizerFailure(said)
 
 
 SHORTEST_TOKEN = 8
@@ -224,18 +261,3 @@ def _handshake_of(client: Client) -> HttpRequest:
     headers = () if client.user_agent is None else ((b"User-Agent", client.user_agent.encode()),)
     scheme = "https" if b"X-Forwarded-Proto: https\r\n" in client.forwarded else "http"
     return HttpRequest("GET", "/", "", headers, source=client.source_ip, scheme=scheme)
-
-
-def _read(answer: EndpointResponse, name: str) -> Output:
-    """The output that an answer is. *Raises* GatewayError."""
-    body = answer.body or b""
-    if any(header.lower() == b"x-amz-function-error" for header, _ in answer.headers):
-        raise failure_of(body, name)
-    if 200 <= answer.status <= 299:
-        return parse_output(body)
-    said = f"authorizer {name} answered {answer.status}"
-    if answer.status == 401:
-        raise Unauthorized(said)
-    if answer.status == 403:
-        raise AccessDenied(said)
-    raise AuthorizerFailure(said)

@@ -32,6 +32,15 @@ IMPLICIT = (
     "execute-api:Invoke action"
 )
 
+Refusals = tuple[str, str]
+"""What who is not let in is told: of an explicit deny, and of none."""
+OF_ROUTES: Refusals = (EXPLICIT, IMPLICIT)
+OF_METHODS: Refusals = (
+    "User is not authorized to access this resource with an explicit deny",
+    "User is not authorized to access this resource",
+)
+"""REST APIs have other words for it than WebSocket APIs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -44,7 +53,7 @@ class Output:
     """The same as they came, for rules."""
     usage_identifier_key: str | None = field(repr=False)
 
-    def admit(self, resource: str, keys: Mapping[str, Sequence[str]]) -> None:
+    def admit(self, resource: str, keys: Mapping[str, Sequence[str]], refusals: Refusals = OF_ROUTES) -> None:
         """Let the caller in to `resource`, an execute-api ARN. `keys` are the condition keys of the request.
 
         *Raises* AccessDenied with AWS's words.
@@ -53,9 +62,9 @@ class Output:
             case Decision.ALLOW:
                 return
             case Decision.EXPLICIT_DENY:
-                raise AccessDenied(f"the authorizer's policy denies {resource}", detail=EXPLICIT)
+                raise AccessDenied(f"the authorizer's policy denies {resource}", detail=refusals[0])
             case Decision.IMPLICIT_DENY:
-                raise AccessDenied(f"the authorizer's policy says nothing of {resource}", detail=IMPLICIT)
+                raise AccessDenied(f"the authorizer's policy says nothing of {resource}", detail=refusals[1])
 
 
 def parse_output(payload: bytes) -> Output:

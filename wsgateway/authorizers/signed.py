@@ -106,6 +106,10 @@ class Signers:
         resource = f"{api_id}/{stage}/$connect"
         self._let(signer, INVOKE, resource, "identity-based policy", "an identity-based policy", request, now)
 
+    def let_call(self, signer: Signer, path: str, request: Request, now: float) -> None:
+        """Let a signer call a method, `shop/v1/GET/pets`. *Raises* NotAuthorized, in the words of REST APIs."""
+        self._let(signer, INVOKE, path, "", "", request, now)
+
     def let_manage(self, signer: Signer, api_id: str, stage: str, request: Request, now: float) -> None:
         """Let a signer call `@connections`. *Raises* NotAuthorized, in AWS's words.
 
@@ -126,9 +130,11 @@ class Signers:
             if decision is Decision.EXPLICIT_DENY
             else f"because no {policy} allows the {action} action"
         )
+        if not policy:
+            because = "with an explicit deny" if decision is Decision.EXPLICIT_DENY else ""
         masked = arns.execute_api(self.region, "*" * 8 + self.account[-4:], path)
         raise NotAuthorized(
-            f"User: {signer.principal} is not authorized to perform: {action} on resource: {masked} {because}"
+            f"User: {signer.principal} is not authorized to perform: {action} on resource: {masked} {because}".rstrip()
         )
 
 

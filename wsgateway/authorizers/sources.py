@@ -18,13 +18,20 @@ from wsgateway.messages import Header
 from wsgateway.model.authorizer import Authorizer
 
 _SOURCE = re.compile(
-    r"route\.request\.(?P<place>header|querystring|cookie)\.(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256})"
+    r"(?:route|method)\.request\.(?P<place>header|querystring|cookie)\.(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256})"
     r"|(?P<other>stageVariables|context)\.(?P<key>[A-Za-z0-9_.]{1,128})|(?P<protocol>route\.request\.subprotocol)"
 )
-FORMS = (
-    "route.request.header.NAME, route.request.querystring.NAME, route.request.cookie.NAME, route.request.subprotocol, "
-    "stageVariables.NAME or context.NAME"
-)
+_FORMS = {
+    "route": (
+        "route.request.header.NAME, route.request.querystring.NAME, route.request.cookie.NAME, "
+        "route.request.subprotocol, stageVariables.NAME or context.NAME"
+    ),
+    "method": (
+        "method.request.header.NAME, method.request.querystring.NAME, method.request.cookie.NAME, "
+        "stageVariables.NAME or context.NAME"
+    ),
+}
+"""What sources there are, of WebSocket APIs and of REST APIs."""
 SUBPROTOCOL = "route.request.subprotocol"
 BEARER = "bearer."
 """How a token is offered as a subprotocol, the only header a browser's WebSocket lets a page set."""
@@ -38,7 +45,7 @@ NOT_AT_CONNECT = frozenset({"eventType", "messageDirection"})
 class Values(Protocol):
     """What a request holds; lists are in the order in which it came."""
 
-    def header(self, name: str) -> list[str]: ...
+    def field(self, name: str) -> list[str]: ...
     def querystring(self, name: str) -> list[str]: ...
     def stage_variable(self, name: str) -> str | None: ...
     def context(self, name: str) -> str | None: ...
@@ -51,17 +58,17 @@ def compile_source(text: str) -> Reader:
     """What reads one source, the last of several values; empty where it has none. *Raises* ValueError, in words."""
     found = _SOURCE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text} is no identity source; write {FORMS}")
+        raise ValueError(f"{text} is no identity source")
     if found["protocol"]:
-        return lambda values: token_of(values.header("Sec-WebSocket-Protocol"))
+        return lambda values: token_of(values.field("Sec-WebSocket-Protocol"))
     name: str = found["name"] or found["key"]
     match found["place"] or found["other"]:
         case "header":
-            return lambda values: _last(values.header(name))
+            return lambda values: _last(values.field(name))
         case "querystring":
             return lambda values: _last(values.querystring(name))
         case "cookie":
-            return lambda values: _cookie(values.header("Cookie"), name)
+            return lambda values: _cookie(values.field("Cookie"), name)
         case "stageVariables":
             return lambda values: values.stage_variable(name) or ""
         case _:
@@ -107,14 +114,20 @@ def _cookie(headers: Sequence[str], name: str) -> str:
 def check_sources(authorizer: Authorizer) -> Iterator[Problem]:
     """What is wrong with an authorizer's identity sources; paths are relative to the authorizer."""
     for number, source in enumerate(authorizer.identity_source):
+        if source.startswith(("route.", "method.")) and not source.startswith(f"{authorizer.root}."):
+            right = f"{authorizer.root}.{source.partition('.')[2]}"
+            yield Problem(("identitySource", number), f"{source} is of another kind of API; write {right}")
+            continue
         try:
             compile_source(source)
         except ValueError as error:
-            yield Problem(("identitySource", number), str(error))
+            yield Problem(("identitySource", number), f"{error}; write {_FORMS[authorizer.root]}")
             continue
         if authorizer.authorizer_type != "REQUEST" and source.startswith(("stageVariables.", "context.")):
             text = f"{source} is nothing that a client brings, and {authorizer.authorizer_type} reads its token there"
-            yield Problem(("identitySource", number), f"{text}; write route.request.header.Authorization, or its like")
+            yield Problem(
+                ("identitySource", number), f"{text}; write {authorizer.root}.request.header.Authorization, or its like"
+            )
     kept = authorizer.authorizer_type == "REQUEST" and authorizer.authorizer_result_ttl_in_seconds > 0
     if kept and authorizer.identity_source and all(map(_of_everyone, authorizer.identity_source)):
         text = "with authorizerResultTtlInSeconds all clients would get the answer that the first got"

@@ -103,6 +103,11 @@ class ServiceEndpoints:
         scope = found.get("credentialScope", {}).get("region", region)
         return Endpoint("https", str(found["hostname"]), None, "", scope)
 
+    def configured(self, service_id: str) -> Endpoint | None:
+        """The endpoint an operator named for what SDKs call so; None where it is AWS's own. *Raises* NoEndpoint."""
+        name, url = self._configured(re.sub("[ -]", "_", service_id))
+        return _parsed(name, url, self.region or "us-east-1") if url else None
+
     def _configured(self, service: str) -> tuple[str, str | None]:
         """`(what said so, URL)` of an endpoint that is not AWS's."""
         profile = self._profile()

@@ -37,7 +37,7 @@ def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, regio
         for stage_name, rest_stage in rest.stages.items():
             for path, verb, method in rest.methods():
                 row = {"api": api_id, "stage": stage_name, "route": f"{verb} {path}", "replies": "yes"}
-                row["authorizer"] = "-"
+                row["authorizer"] = method.authorizer_name or ("AWS_IAM" if method.signed else "-")
                 rows.append(row | _target(rest.integration_of(method).common, rest_stage.variables))
     for each in rows:
         each["domains"] = ", ".join(reached.get((str(each["api"]), str(each["stage"])), ["-"]))

@@ -21,6 +21,7 @@ from wsgateway.dataplane.checks import Check, checks_of
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
 from wsgateway.dataplane.meters import Meters
+from wsgateway.dataplane.method_authorization import asked_by_methods, method_authorizer_uses
 from wsgateway.dataplane.origins import compile_origins
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.renewal import check_refresh, renewal, renewed, takes_tickets, token_reader
@@ -158,12 +159,14 @@ def compile_deployment(
     authorized: list[Use] = []
     rest: dict[tuple[str, str], CompiledRestStage] = {}
     for api_id, rest_api in definitions.rest_apis.items():
-        found = list(check_rest(api_id, rest_api, types, definitions))
+        found = list(check_rest(api_id, rest_api, types, authorizers, definitions))
         problems.extend(found)
         if not found:
             uses.extend(uses_of(api_id, rest_api, definitions))
+            uses.extend(asked_by_methods(api_id, rest_api, definitions))
+            authorized.extend(method_authorizer_uses(api_id, rest_api))
             for name in rest_api.stages:
-                rest[api_id, name] = compile_rest(api_id, rest_api, name, types, definitions, buckets)
+                rest[api_id, name] = compile_rest(api_id, rest_api, name, types, authorizers, definitions, buckets)
     for api_id, api in definitions.websocket_apis.items():
         models = models_of(api_id, api)
         found = list(_check(api_id, api, models, types, authorizers, definitions))

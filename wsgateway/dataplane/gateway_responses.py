@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from wsgateway.errors import GatewayError, Problem
 from wsgateway.integrations.mapping.media import accepted
 from wsgateway.messages import HttpResponse
+from wsgateway.method_request import told
 from wsgateway.model.gateway_response import GatewayResponse, ResponseType
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.parameters import GATEWAY_RESPONSE, compile_source, parse_source, parse_target
@@ -93,7 +94,7 @@ class GatewayResponses:
 
 
 def _plain(fault: GatewayError, show_reason: bool) -> bytes:
-    body = {"Message" if fault.response_type == "ACCESS_DENIED" else "message": fault.detail}
+    body = {"Message" if fault.response_type == "ACCESS_DENIED" else "message": told(fault)}
     if show_reason and fault.reason:
         body["reason"] = fault.reason
     return json.dumps(body, separators=(",", ":")).encode()

@@ -15,14 +15,22 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.coding import decoded
 from wsgateway.dataplane.method_log import MethodLog
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
-from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, passed_over
+from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, whole
 from wsgateway.dataplane.rest_client import Heads, client_of
-from wsgateway.errors import BadRequest, GatewayError, MissingAuthenticationToken, RequestTooLarge, Throttled
-from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, Upload, collect
+from wsgateway.errors import (
+    BadRequest,
+    ClientFault,
+    GatewayError,
+    MissingAuthenticationToken,
+    RequestTooLarge,
+    Throttled,
+)
+from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, Upload
 from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
@@ -38,6 +46,9 @@ if TYPE_CHECKING:
     from wsgateway.messages import Header
     from wsgateway.model.quotas import Quotas
 
+REFUSED_RATE = 1.0
+REFUSED_BURST = 20.0
+"""Lines a second about requests that are not let in."""
 OURS = ("/@connections", "/@tickets")
 """Paths below a stage that are the gateway's own, whatever an API has."""
 
@@ -54,8 +65,12 @@ class CompiledMethod:
     """Whether large bodies are sent on as they come; what looks at the whole body needs it whole."""
     traced: bool
     """Whether its answers say which trace they belong to; AWS's say it unless they are a backend's own, or nobody's."""
-    limits: Admit | None = None
-    """What limits its requests, before their bodies are here; None where nothing does."""
+    admit: Admit | None = None
+    """Asked before everything else; None where everyone may call it as often as they like."""
+    authorizer: str = ""
+    """The name of the authorizer, or AWS_IAM; "" where nobody is asked who it is."""
+    signed: bool = False
+    """Whether `admit` needs the whole body, which is signed with the request."""
     logging: Logging | None = None
     """What the execution log tells of its requests; None where that is nothing."""
 
@@ -87,6 +102,7 @@ class RestApis:
         self._otherwise = otherwise
         self._heads = Heads()
         self._answers = Answers()
+        self._refusals = Allowance(REFUSED_RATE, REFUSED_BURST)
 
     def __call__(self, request: HttpRequest, trace: Trace | None = None) -> HttpResponse | Awaitable[HttpResponse]:
         """`trace` hears of every step, where somebody wants to know."""
@@ -134,57 +150,102 @@ class RestApis:
             return self._refused(stage, invocation, fault)
         if method.logging is not None and trace is None:
             invocation.trace = MethodLog(gateway.log, method.logging, invocation)
-        if method.limits is not None:
-            return self._limited(stage, method, method.limits, invocation, request, head.codings)
-        return self._begin(stage, method, invocation, request, head.codings)
+        if method.admit is not None:
+            return self._enter(stage, method, method.admit, invocation, head.codings)
+        return self._go_on(stage, method, invocation, head.codings)
 
-    def _limited(
+    # Who may
+
+    def _enter(
         self,
         stage: CompiledRestStage,
         method: CompiledMethod,
-        limits: Admit,
+        admit: Admit,
         invocation: MethodRequest,
-        request: HttpRequest,
         codings: tuple[str, ...],
     ) -> HttpResponse | Awaitable[HttpResponse]:
-        """Go on if what limits the request lets it through."""
+        """Go on once it is known that it may: before the body is here, unless that is signed."""
+        assert invocation.request is not None  # it is one
+        if method.signed:
+            if not isinstance(invocation.request.body, bytes):
+                return self._enter_whole(stage, method, admit, invocation, codings)
+            invocation.payload = invocation.request.body
         try:
-            pending = limits(invocation)
+            pending = admit(invocation)
         except Exception as error:
-            return self.failed(stage, invocation, error)
-        if pending is None:
-            return self._begin(stage, method, invocation, request, codings)
-        return self._limited_later(pending, stage, method, invocation, request, codings)
+            return self._kept_out(stage, method, invocation, error)
+        if pending is not None:
+            return self._enter_later(stage, method, pending, invocation, codings)
+        return self._let_in(stage, method, invocation, codings)
 
-    async def _limited_later(
+    async def _enter_whole(
         self,
-        pending: Awaitable[object],
         stage: CompiledRestStage,
         method: CompiledMethod,
+        admit: Admit,
         invocation: MethodRequest,
-        request: HttpRequest,
+        codings: tuple[str, ...],
+    ) -> HttpResponse:
+        request, most = invocation.request, stage.max_body_bytes
+        assert request is not None  # it is one
+        try:
+            body = await whole(request, most)
+        except ConnectionResetError:
+            return HttpResponse(400, close=True)  # nobody reads it
+        if body is None:
+            return self.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
+        invocation.request = replace(request, body=body)
+        answer = self._enter(stage, method, admit, invocation, codings)
+        return answer if isinstance(answer, HttpResponse) else await answer
+
+    async def _enter_later(
+        self,
+        stage: CompiledRestStage,
+        method: CompiledMethod,
+        pending: Awaitable[object],
+        invocation: MethodRequest,
         codings: tuple[str, ...],
     ) -> HttpResponse:
         try:
             await pending
         except Exception as error:
-            return self.failed(stage, invocation, error)
-        answer = self._begin(stage, method, invocation, request, codings)
+            return self._kept_out(stage, method, invocation, error)
+        answer = self._let_in(stage, method, invocation, codings)
         return answer if isinstance(answer, HttpResponse) else await answer
 
-    def _begin(
-        self,
-        stage: CompiledRestStage,
-        method: CompiledMethod,
-        invocation: MethodRequest,
-        request: HttpRequest,
-        codings: tuple[str, ...],
+    def _let_in(
+        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, codings: tuple[str, ...]
     ) -> HttpResponse | Awaitable[HttpResponse]:
-        """Run the method, once the body is here."""
-        if isinstance(request.body, bytes) and not codings:
-            invocation.payload = request.body
+        if method.authorizer:
+            self._gateway.counters.authorized(stage.api_id, method.authorizer, 200)
+        return self._go_on(stage, method, invocation, codings)
+
+    def _kept_out(
+        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, error: Exception
+    ) -> HttpResponse:
+        known = invocation.identified
+        if method.authorizer:
+            status = 200 if known else error.status if isinstance(error, GatewayError) else 500
+            self._gateway.counters.authorized(stage.api_id, method.authorizer, status)
+        if not known and isinstance(error, ClientFault) and self._refusals.take(self._gateway.loop.time()):
+            client = invocation.client
+            self._gateway.log(
+                "client not let in", api=client.api_id, stage=client.stage, route=invocation.route_key,
+                error=error.reason, request_id=invocation.request_id, source=client.source_ip,
+            )  # fmt: skip
+        return self.failed(stage, invocation, error)
+
+    # What runs
+
+    def _go_on(
+        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, codings: tuple[str, ...]
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        assert invocation.request is not None  # it is one
+        body = invocation.request.body
+        if isinstance(body, bytes) and not codings:
+            invocation.payload = body
             return self._run(stage, method, invocation)
-        return self._run_later(stage, method, invocation, request, codings)
+        return self._run_later(stage, method, invocation, invocation.request, codings)
 
     async def _run_later(
         self,
@@ -198,19 +259,15 @@ class RestApis:
         passes = method.passes and not codings
         most = stage.max_upload_bytes if passes else stage.max_body_bytes
         length = request.header(b"content-length")
+        body: bytes | None
         try:
-            # A client that waits is not asked for what is too large (RFC 9110 §10.1.1); others are sending it.
-            if int(length or 0) > most:
-                body = None
-                if request.header(b"expect") is None:
-                    await passed_over(request.body, stage.max_body_bytes)
-            elif passes:
+            if passes and int(length or 0) <= most:
                 body, rest = await begun(request.body, PASSED_BYTES)
                 if rest is not None:
                     invocation.upload = Upload(bounded(body, rest, most), None if length is None else int(length))
                     body = b""
             else:
-                body = await collect(request.body, most)
+                body = await whole(request, most)
         except ConnectionResetError:
             return HttpResponse(400, close=True)  # nobody reads it
         if body is None:

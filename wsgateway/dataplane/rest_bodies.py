@@ -6,12 +6,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Self
 
 from wsgateway.errors import BadRequest, GatewayError, RequestTooLarge
+from wsgateway.messages import collect
 
 if TYPE_CHECKING:
-    from wsgateway.messages import AnswerStream, Body
+    from wsgateway.messages import AnswerStream, Body, HttpRequest
 
 PASSED_BYTES = 1_048_576
 """Larger bodies are sent on as they come, where nobody needs them whole."""
+PASSED_OVER_BYTES = 10_485_760
+"""So much of a body is read at most though nobody wants it."""
 
 
 async def begun(body: Body, most: int) -> tuple[bytes, AsyncIterator[bytes] | None]:
@@ -46,7 +49,17 @@ async def bounded(first: bytes, rest: AsyncIterator[bytes], most: int) -> AsyncG
         raise BadRequest("the client broke off in the middle of its body") from error
 
 
-async def passed_over(body: Body, most: int) -> None:
+async def whole(request: HttpRequest, most: int) -> bytes | None:
+    """The whole body; None where it has more than `most` bytes. *Raises* ConnectionResetError where the client left."""
+    if int(request.header(b"content-length") or 0) <= most:
+        return await collect(request.body, most)
+    # A client that waits is not asked for what is too large (RFC 9110 §10.1.1); others are sending it.
+    if request.header(b"expect") is None:
+        await _passed_over(request.body, min(most, PASSED_OVER_BYTES))
+    return None
+
+
+async def _passed_over(body: Body, most: int) -> None:
     """Read a body, `most` bytes of it at most, so that a client that sends it first hears the answer behind it.
 
     *Raises* ConnectionResetError where the client left.

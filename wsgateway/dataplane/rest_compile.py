@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from wsgateway.dataplane.admit import in_turn
+from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.execution_log import logging_of
 from wsgateway.dataplane.finish import Finish
 from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gateway_responses
+from wsgateway.dataplane.method_authorization import authorization_of, check_method_authorizers
 from wsgateway.dataplane.resources import Resources
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
 from wsgateway.dataplane.throttle import Throttle
@@ -29,12 +32,18 @@ Check = Callable[[MethodRequest], None]
 
 
 def check_rest(
-    api_id: str, api: RestApi, types: Mapping[str, IntegrationType], definitions: Definitions
+    api_id: str,
+    api: RestApi,
+    types: Mapping[str, IntegrationType],
+    authorizers: Authorizers,
+    definitions: Definitions,
 ) -> Iterator[Problem]:
     """Every problem of one REST API; paths start at the file's root."""
     root: Path = ("apis", api_id)
     models = models_of(api_id, api)
     for problem in (*models.problems, *check_gateway_responses(api.gateway_responses)):
+        yield Problem((*root, *problem.path), problem.text)
+    for problem in check_method_authorizers(api_id, api, types, authorizers, definitions):
         yield Problem((*root, *problem.path), problem.text)
     for path, verb, method in api.methods():
         integration = api.integration_of(method)
@@ -53,6 +62,7 @@ def compile_rest(
     api: RestApi,
     name: str,
     types: Mapping[str, IntegrationType],
+    authorizers: Authorizers,
     definitions: Definitions,
     buckets: Buckets,
 ) -> CompiledRestStage:
@@ -65,13 +75,19 @@ def compile_rest(
         site = site_of(api_id, api, path, verb, stage, definitions)
         integration = api.integration_of(method)
         call = types[integration.type].compile(integration.common, site)
+        authorize = authorization_of(api_id, api, method, name, definitions, authorizers)
         paths.setdefault(path, {})[verb] = CompiledMethod(
             resource=path,
             checks=tuple(_checks(api, method, models)),
             integrate=call,
             traced=integration.type not in ("HTTP_PROXY", "MOCK"),
-            passes=integration.type == "HTTP_PROXY" and integration.retry is None and not _reads_body(api, method),
-            limits=throttle.admit(f"{verb} {path}"),
+            passes=integration.type == "HTTP_PROXY"
+            and integration.retry is None
+            and not method.signed
+            and not _reads_body(api, method),
+            admit=in_turn([each for each in (authorize, throttle.admit(f"{verb} {path}")) if each is not None]),
+            authorizer=method.authorizer_name or ("AWS_IAM" if method.signed else ""),
+            signed=method.signed,
             logging=logging_of(stage.settings_of(path, verb)),
         )
     return CompiledRestStage(

@@ -14,48 +14,19 @@ from typing import Any, Final
 import msgspec
 
 from wsgateway.errors import ApiConfigurationError, BadGateway
-from wsgateway.events import maps, request_headers
-from wsgateway.headers import REMOVED_ON_ARRIVAL
 from wsgateway.integrations.lambda_event import header_of, parsed
 from wsgateway.integrations.mapping.media import accepted
 from wsgateway.messages import EndpointResponse, Header
+from wsgateway.method_events import method_event
 from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
 _KEYS: Final = frozenset({"isBase64Encoded", "statusCode", "headers", "multiValueHeaders", "body"})
 
-_IDENTITY: Final = (
-    "cognitoIdentityPoolId",
-    "accountId",
-    "cognitoIdentityId",
-    "caller",
-    "sourceIp",
-    "principalOrgId",
-    "accessKey",
-    "cognitoAuthenticationType",
-    "cognitoAuthenticationProvider",
-    "userArn",
-    "userAgent",
-    "user",
-)
-
 
 def request_event(invocation: MethodRequest) -> bytes:
     """The event as JSON."""
-    request = invocation.request
-    assert request is not None  # it is one
-    value: dict[str, Any] = {
-        "resource": invocation.resource,
-        "path": _path(invocation),
-        "httpMethod": invocation.http_method,
-    }
-    value |= maps("headers", "multiValueHeaders", request_headers(invocation, request, without=REMOVED_ON_ARRIVAL))
-    query = invocation.query()
-    value["queryStringParameters"] = {name: values[-1] for name, values in query.items()} or None
-    value["multiValueQueryStringParameters"] = query or None
-    value["pathParameters"] = invocation.all_path_parameters() or None
-    value["stageVariables"] = dict(invocation.stage_variables) or None
-    value["requestContext"] = _context(invocation)
+    value = method_event(invocation)
     body = invocation.payload
     if not body:
         value["body"] = None
@@ -63,38 +34,6 @@ def request_event(invocation: MethodRequest) -> bytes:
         value["body"] = b64encode(body).decode() if invocation.binary else body.decode("utf-8", "replace")
     value["isBase64Encoded"] = bool(body) and invocation.binary
     return msgspec.json.encode(value)
-
-
-def _path(invocation: MethodRequest) -> str:
-    """The path below the stage, of slashes at its beginning one."""
-    return "/" + invocation.below.lstrip("/")
-
-
-def _context(invocation: MethodRequest) -> dict[str, Any]:
-    client = invocation.client
-    known = {**client.identity, "sourceIp": client.source_ip, "userAgent": client.user_agent}
-    identity = {name: known.get(name) for name in _IDENTITY}
-    identity |= {name: known[name] for name in ("apiKey", "apiKeyId") if name in known}
-    context: dict[str, Any] = {
-        "resourceId": invocation.resource,
-        "resourcePath": invocation.resource,
-        "httpMethod": invocation.http_method,
-        "extendedRequestId": invocation.extended_request_id,
-        "requestTime": invocation.context("requestTime"),
-        "path": invocation.path,
-        "accountId": invocation.account_id,
-        "protocol": "HTTP/1.1",
-        "stage": client.stage,
-        "domainPrefix": invocation.context("domainPrefix"),
-        "requestTimeEpoch": invocation.epoch,
-        "requestId": invocation.request_id,
-        "identity": identity,
-        "domainName": client.domain_name,
-        "apiId": client.api_id,
-    }
-    if client.authorizer:
-        context["authorizer"] = dict(client.authorizer)
-    return context
 
 
 def request_answer(payload: bytes) -> EndpointResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -42,6 +43,19 @@ class JwtConfiguration(Definition):
             yield Problem(
                 ("jwksUri",), "is not https, and issuer is: whoever is in between could send keys of their own"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who signs tokens that are believed. `audiences` None: for whomever they are."""
+
+    issuer: str
+    jwks_uri: str | None
+    audiences: frozenset[str] | None
+    pool: str = ""
+    """Of a Cognito user pool, whose tokens say what they are for (`token_use`), its id."""
+    audience_pattern: str | None = None
+    """What `aud` must match as a whole, a regular expression as Java reads it."""
 
 
 AuthorizerUri = Annotated[
@@ -101,6 +115,17 @@ class Authorizer(Definition):
         if self.authorizer_type != "REQUEST" and len(self.identity_source) != 1:
             yield Problem(("identitySource",), f"{self.authorizer_type} has one: where the token is")
 
+    root: ClassVar[str] = "route"
+    """What its identity sources begin with."""
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Of JWT: whose tokens are believed."""
+        written = self.jwt_configuration
+        if written is None:
+            return ()
+        return (Issuer(written.issuer, written.jwks_uri, frozenset(written.audience)),)
+
     @property
     def asks(self) -> bool:
         """Whether a function, or a URL, decides."""
@@ -127,7 +152,7 @@ class Authorizer(Definition):
         return Integration.model_validate({key: value for key, value in written.items() if value is not None})
 
     def _check_token(self) -> Iterator[Problem]:
-        if self.authorizer_type == "JWT" and self.jwt_configuration is None:
+        if self.authorizer_type == "JWT" and self.root == "route" and self.jwt_configuration is None:
             yield Problem(("jwtConfiguration",), "is required: whose tokens are believed, and for whom they have to be")
         if self.authorizer_type == "TICKET":
             yield from without("it is for JWT", jwtConfiguration=self.jwt_configuration)

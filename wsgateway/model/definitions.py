@@ -103,12 +103,17 @@ class Definitions(Definition):
                 text = f"{credential.access_key_id} is the key of another credential, too; a key has one secret"
                 yield Problem(("credentials", number, "accessKeyId"), text)
             seen.add(credential.access_key_id)
+        nobody = not self.credentials and self.session_lookup is None
         for api_id, api in self.websocket_apis.items():
             connect = api.routes.get("$connect")
-            nobody = not self.credentials and self.session_lookup is None
             if nobody and connect is not None and connect.authorization_type == "AWS_IAM":
                 text = "nobody could connect: there are no keys to sign with; add credentials, or a sessionLookup"
                 yield Problem(("apis", api_id, "routes", "$connect", "authorizationType"), text)
+        for api_id, rest in self.rest_apis.items():
+            for path, verb, method in rest.methods():
+                if nobody and method.signed:
+                    text = "nobody could call it: there are no keys to sign with; add credentials, or a sessionLookup"
+                    yield Problem(("apis", api_id, "paths", path, verb, "authorizationType"), text)
         for problem in check_keys(self.api_keys):
             yield Problem(("apiKeys", *problem.path), problem.text)
         yield from check_plans(self.plans, self.api_keys, self.websocket_apis, self.apis)

@@ -28,6 +28,7 @@ TITLES = {
     "RestApi": "A REST API",
     "RestStage": "A stage of a REST API",
     "MethodSettings": "Settings of methods",
+    "RestAuthorizer": "An authorizer of a REST API",
     "Method": "A method",
     "MethodResponse": "A method response",
     "RequestValidator": "A request validator",

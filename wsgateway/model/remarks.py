@@ -15,6 +15,10 @@ def remarks(loaded: Loaded) -> Iterator[Problem]:
     for api_id, api in loaded.definitions.websocket_apis.items():
         for name in unused_authorizers(api):
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no route")
+    for api_id, rest in loaded.definitions.rest_apis.items():
+        named = {method.authorizer_name for _, _, method in rest.methods()}
+        for name in [name for name in rest.authorizers if name not in named]:
+            yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no method")
     definitions = loaded.definitions
     for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.websocket_apis):
         yield loaded.source.locate(remark)

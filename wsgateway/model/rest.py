@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from wsgateway.errors import Problem
+from wsgateway.model.authorizer import AuthorizerName
 from wsgateway.model.base import Among, Definition, Matches, Path
 from wsgateway.model.cors import Cors
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.gateway_response import GatewayResponse, ResponseType
+from wsgateway.model.method_authorization import check_method_authorization, check_named
 from wsgateway.model.method_settings import check_keys
 from wsgateway.model.models import BUILT_IN, ContentType, Model, ModelName
 from wsgateway.model.quotas import Profile
+from wsgateway.model.rest_authorizer import RestAuthorizer
 from wsgateway.model.rest_integration import RestIntegration
 from wsgateway.model.rest_stage import RestStage
 from wsgateway.model.stage import StageName
@@ -28,6 +31,7 @@ from wsgateway.model.stage import StageName
 MOST_KEPT_BYTES = 10_485_760
 """Of a body that is kept whole."""
 
+AuthorizationType = Literal["NONE", "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS", "JWT"]
 VERBS = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 _PART = r"(?:[a-zA-Z0-9._:,-]+|\{[a-zA-Z0-9._:,-]+\})"
@@ -95,10 +99,17 @@ class Method(Definition):
         str | RestIntegration, PlainValidator(_named_or_inline, json_schema_input_type=Name | RestIntegration)
     ]
     """The integration that gets the requests: a name from `integrations`, or the integration itself."""
-    authorization_type: Annotated[
-        Literal["NONE"], Among(("NONE", "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS", "JWT"))
-    ] = "NONE"
-    """Who may call it: NONE, that is everyone."""
+    authorization_type: Annotated[AuthorizationType, Among(get_args(AuthorizationType))] | None = None
+    """Who may call it: NONE, everyone; AWS_IAM, who signs; CUSTOM, COGNITO_USER_POOLS or JWT, who its authorizer lets
+    in; what its authorizer is, else NONE."""
+    authorizer: AuthorizerName | None = None
+    """The name of one of `authorizers`. Short for authorizationType and authorizerId."""
+    authorizer_id: AuthorizerName | None = None
+    """AWS's form of `authorizer`; it needs authorizationType."""
+    authorization_scopes: Annotated[list[Annotated[str, MinLen(1), MaxLen(256)]], MaxLen(20)] = Field(
+        default_factory=list
+    )
+    """Of COGNITO_USER_POOLS and JWT: a token needs at least one of these in its `scope` or `scp`."""
     operation_name: Annotated[str, MinLen(1), MaxLen(64)] | None = None
     """A label for people."""
     request_parameters: Mapping[ParameterName, bool] = Field(default_factory=dict)
@@ -112,13 +123,22 @@ class Method(Definition):
     method_responses: Mapping[StatusCode, MethodResponse] = Field(default_factory=dict)
     """What clients may get, by status. Where it is there, integration responses set no other headers."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {"apiKeyRequired", "authorizer", "authorizerId", "authorizationScopes"}
-    )
+    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeyRequired"})
 
     def check(self) -> Iterator[Problem]:
         if self.request_validator is not None and self.request_validator_id is not None:
             yield Problem(("requestValidatorId",), "says what requestValidator says; keep one of the two")
+        yield from check_method_authorization(self)
+
+    @property
+    def authorizer_name(self) -> str | None:
+        """The authorizer that decides who may call it; None where there is none."""
+        return self.authorizer or self.authorizer_id
+
+    @property
+    def signed(self) -> bool:
+        """Whether its requests have to be signed."""
+        return self.authorization_type == "AWS_IAM"
 
     @property
     def validator_name(self) -> str | None:
@@ -155,6 +175,8 @@ class RestApi(Definition):
     """Request validators that methods name."""
     gateway_responses: Mapping[ResponseType, GatewayResponse] = Field(default_factory=dict)
     """What clients get where no integration answers, by type, such as DEFAULT_4XX."""
+    authorizers: Annotated[Mapping[AuthorizerName, RestAuthorizer], MaxLen(10)] = Field(default_factory=dict)
+    """Authorizers that methods name."""
     integrations: Mapping[Name, RestIntegration] = Field(default_factory=dict)
     """Integrations that methods name. (Ours.)"""
     stages: Annotated[Mapping[StageName, RestStage], MinLen(1)]
@@ -165,7 +187,6 @@ class RestApi(Definition):
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
             "apiKeySource",
-            "authorizers",
             "endpointConfiguration",
             "policy",
             "tags",
@@ -210,6 +231,8 @@ class RestApi(Definition):
             yield from _siblings(path, variables)
             for verb, method in methods.items():
                 yield from _check_method(path, verb, method)
+                for problem in check_named(method, self.authorizers):
+                    yield Problem(("paths", path, verb, *problem.path), problem.text)
         named = [(path, verb) for path, verb, _ in self.methods()]
         for name, stage in self.stages.items():
             for problem in check_keys(stage.method_settings, named):
@@ -236,8 +259,9 @@ def preflight(cors: Cors, methods: Iterable[VerbName]) -> Method:
 
 def _unknown(method: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Problem]:
     """Names in a method that nothing answers to."""
-    named = {"integration": "integrations", "requestValidator": "requestValidators"}
-    for key, where in (*named.items(), ("requestValidatorId", "requestValidators")):
+    named = {"integration": "integrations", "requestValidator": "requestValidators", "authorizer": "authorizers"}
+    ids = (("requestValidatorId", "requestValidators"), ("authorizerId", "authorizers"))
+    for key, where in (*named.items(), *ids):
         name, known = method.get(key), data.get(where) or {}
         if isinstance(name, str) and isinstance(known, dict) and name not in known:
             near = did_you_mean(name, known) or f"; define it under {where}"

@@ -15,7 +15,7 @@ from wsgateway.model.authorizer import Authorizer
 class Request:
     """What a handshake holds."""
 
-    def header(self, name: str) -> list[str]:
+    def field(self, name: str) -> list[str]:
         return {
             "authorization": ["one", "two"],
             "blank": ["  "],
@@ -40,6 +40,7 @@ class Request:
         pytest.param("route.request.header.AUTHORIZATION", "two", id="headers in any case"),
         pytest.param("route.request.querystring.token", "last", id="the last value of a parameter"),
         pytest.param("route.request.cookie.token", "t.o.k", id="a cookie"),
+        pytest.param("method.request.header.authorization", "two", id="a header of a method's request"),
         pytest.param("route.request.subprotocol", "abc.def", id="a token among the subprotocols"),
         pytest.param("stageVariables.tenant", "acme", id="a stage variable"),
         pytest.param("context.connectionId", "id=", id="a context variable"),
@@ -76,10 +77,10 @@ def test_every_source_is_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["", "method.request.header.X", "route.request.header.", "route.request.body.x", "token", "context."]
+    "source", ["", "method.request.path.X", "route.request.header.", "route.request.body.x", "token", "context."]
 )
 def test_what_is_no_source(source: str) -> None:
-    with pytest.raises(ValueError, match="is no identity source; write"):
+    with pytest.raises(ValueError, match="is no identity source"):
         compile_source(source)
 
 

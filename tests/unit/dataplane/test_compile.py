@@ -368,7 +368,7 @@ functions:
         ),
         pytest.param(
             "authorizerUri: function:auth, identitySource: [method.request.header.A]",
-            "identitySource.0: method.request.header.A is no identity source",
+            "identitySource.0: method.request.header.A is of another kind of API; write route.request.header.A",
             id="a REST API's source",
         ),
     ],

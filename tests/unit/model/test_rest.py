@@ -131,8 +131,8 @@ def test_what_is_legal(lines: str) -> None:
             "paths./a.GET.integration.uri: has no effect: MOCK calls no backend; remove it",
         ),
         (
-            "paths: {/a: {GET: {integration: {type: MOCK}, authorizationType: AWS_IAM}}}",
-            "paths./a.GET.authorizationType: AWS_IAM is not supported yet; NONE works",
+            "paths: {/a: {GET: {integration: {type: MOCK}, authorizationType: CUSTOM}}}",
+            "paths./a.GET.authorizationType: CUSTOM needs an authorizer; add authorizer: NAME",
         ),
         (
             f"gatewayResponses: {{DEFAULT_6XX: {{}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",

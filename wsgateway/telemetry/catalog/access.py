@@ -27,7 +27,8 @@ ACCESS = Section(
         ),
         counter(
             "authorizations_total",
-            "Handshakes by what their authorizer said: allow, deny (403), unauthorized (401), error; of signatures the "
+            "Handshakes, and requests of REST APIs, by what their authorizer said: allow, deny (403), unauthorized "
+            "(401), error; of signatures the "
             "authorizer is AWS_IAM.",
             "api",
             "authorizer",

@@ -1,0 +1,366 @@
+"""Who may call the methods of a REST API, as their clients see it.
+
+API Gateway developer guide, "Use API Gateway Lambda authorizers", "Control access to REST APIs using Amazon Cognito
+user pools" and "Control access to a REST API with IAM permissions".
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import botocore.auth
+import pytest
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from tests.harness import Answer, Backend, Gateway, backend, gateway, http
+
+pytestmark = pytest.mark.anyio
+
+REGION, ACCOUNT = "eu-west-1", "123456789012"
+API = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:shop"
+MASKED = f"arn:aws:execute-api:{REGION}:********9012:shop"
+ANN, SESSION = ("AKIAANN0000000000001", "ann+secret/"), ("ASIABOB0000000000001", "bob-secret")
+POOL = "eu-west-1_Abc123"
+KEY = RSAKey.generate_key(2048, {"kid": "one", "alg": "RS256"}, auto_kid=False)
+
+DEFINITION = """
+apis:
+  shop:
+    protocolType: REST
+    stages: {v1: {variables: {tenant: acme}}}
+    cors: {allowOrigins: ["https://shop.example"]}
+    authorizers:
+      users:
+        type: TOKEN
+        authorizerUri: http://127.0.0.1:@port@/token
+        identitySource: method.request.header.Authorization
+        identityValidationExpression: "[a-z]+"
+      tenants:
+        type: REQUEST
+        authorizerUri: http://127.0.0.1:@port@/request
+        identitySource: method.request.header.X-User, method.request.querystring.room, stageVariables.tenant
+      pool:
+        type: COGNITO_USER_POOLS
+        providerARNs: ["arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_Abc123"]
+        identitySource: method.request.header.Authorization
+      others:
+        type: JWT
+        identitySource: method.request.header.Authorization
+        jwtConfiguration:
+          issuers:
+            - {issuer: "http://127.0.0.1:@port@/one", audiences: [shop]}
+            - {issuer: "http://127.0.0.1:@port@/two", audiences: [shop, other]}
+    integrations:
+      who:
+        type: MOCK
+        requestTemplates: &ok {application/json: '{"statusCode": 200}'}
+        integrationResponses:
+          "200": {responseTemplates: {application/json: '$context.authorizer.principalId $context.authorizer.level'}}
+      claims:
+        type: MOCK
+        requestTemplates: *ok
+        integrationResponses:
+          "200": {responseTemplates: {application/json: '$context.authorizer.claims.email'}}
+      signer:
+        type: MOCK
+        requestTemplates: *ok
+        integrationResponses:
+          "200": {responseTemplates: {application/json: '$context.identity.accessKey $context.identity.userArn'}}
+      proxy: {type: HTTP_PROXY, httpMethod: POST, uri: "http://127.0.0.1:@port@/proxy"}
+    paths:
+      /open: {GET: {integration: who}}
+      /pets/{id}: {ANY: {integration: who, authorizer: users}}
+      /admin: {GET: {integration: who, authorizerId: users, authorizationType: CUSTOM}}
+      /rooms/{room+}: {POST: {integration: who, authorizer: tenants}}
+      /me: {GET: {integration: claims, authorizer: pool}}
+      /mail: {GET: {integration: claims, authorizer: pool, authorizationScopes: [mail/read, mail/write]}}
+      /other: {GET: {integration: claims, authorizer: others}}
+      /signed: {ANY: {integration: signer, authorizationType: AWS_IAM}}
+      /signed/{id}: {GET: {integration: signer, authorizationType: AWS_IAM}}
+      /upload: {POST: {integration: proxy, authorizationType: AWS_IAM}}
+credentials:
+  - accessKeyId: AKIAANN0000000000001
+    secretAccessKey: ann+secret/
+    principalArn: arn:aws:iam::123456789012:user/ann
+    policy:
+      Version: "2012-10-17"
+      Statement:
+        - {Effect: Allow, Action: "execute-api:Invoke", Resource: "@api@/v1/*"}
+        - {Effect: Deny, Action: "*", Resource: "@api@/v1/GET/signed/secret"}
+        - {Effect: Deny, Action: "*", Resource: "@api@/v1/GET/signed/a b"}
+sessionLookup: {url: "http://127.0.0.1:@port@/sessions"}
+"""
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[Backend]:
+    """Authorizers, issuers and what is called."""
+    async with backend() as server:
+        keys = json.dumps({"keys": [KEY.as_dict(private=False)]}).encode()
+        server.answers(f"/{POOL}/.well-known/jwks.json", (200, {}, keys))
+        for name in ("one", "two"):
+            base = f"http://127.0.0.1:{server.port}/{name}"
+            said = {"issuer": base, "jwks_uri": f"{base}/keys"}
+            server.answers(f"/{name}/.well-known/openid-configuration", (200, {}, json.dumps(said).encode()))
+            server.answers(f"/{name}/keys", (200, {}, keys))
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def shop(server: Backend, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    text = DEFINITION.replace("@port@", str(server.port)).replace("@api@", API)
+    flags = ("--region", REGION, "--account-id", ACCOUNT)
+    env = {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": f"http://127.0.0.1:{server.port}"}
+    async with gateway(text, tmp_path_factory.mktemp("shop"), *flags, env=env) as running:
+        yield running
+
+
+def allow(server: Backend, path: str, context: dict[str, object] | None = None, **effects: str) -> None:
+    """What an authorizer answers: effects by the end of the resource."""
+    statements = [
+        {"Action": "execute-api:Invoke", "Effect": effect, "Resource": f"{API}/v1/{name.replace('_', '/')}*"}
+        for name, effect in effects.items()
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    output = {"principalId": "ann", "policyDocument": policy, "context": context or {}}
+    server.answers(path, (200, {}, json.dumps(output).encode()))
+
+
+async def get(shop: Gateway, path: str, *headers: tuple[str, str], method: str = "GET", body: bytes = b"") -> Answer:
+    return await http(shop.port, method, f"/v1{path}", body, headers)
+
+
+def refusal(answer: Answer) -> tuple[int, str | None, Any]:
+    return answer.status, answer.header("x-amzn-errortype"), answer.json()
+
+
+async def test_a_kept_policy_is_evaluated_for_each_method(shop: Gateway, server: Backend) -> None:
+    allow(server, "/token", {"level": 7}, GET_pets="Allow", GET_admin="Deny")
+    token = ("authorization", "good")  # names of headers in any case
+
+    first = await get(shop, "/pets/a%2Fb", token)
+    assert (first.status, first.body) == (200, b"ann 7")
+    asked = json.loads((await server.saw("/token")).body)
+    assert asked == {
+        "type": "TOKEN",
+        "authorizationToken": "good",
+        "methodArn": f"{API}/v1/GET/pets/a%2Fb",
+    }
+    denied = await get(shop, "/%61dmin/", token)
+    said = "User is not authorized to access this resource"
+    assert refusal(denied) == (403, "AccessDeniedException", {"Message": f"{said} with an explicit deny"})
+    silent = await get(shop, "/pets/1", token, method="POST")
+    assert refusal(silent) == (403, "AccessDeniedException", {"Message": said})
+    # A policy is about the verb that runs.
+    override = await get(shop, "/pets/1", token, ("X-HTTP-Method-Override", "DELETE"))
+    assert override.status == 403
+    assert server.count("/token") == 1
+
+
+async def test_without_a_token_nobody_is_asked(shop: Gateway, server: Backend) -> None:
+    before = server.count("/token")
+    for header in (("Other", "x"), ("Authorization", "BAD"), ("Authorization", " "), ("Authorization", "good bad")):
+        answer = await get(shop, "/pets/1", header)
+        assert refusal(answer) == (401, "UnauthorizedException", {"message": "Unauthorized"})
+    assert server.count("/token") == before
+    assert (await get(shop, "/open")).status == 200
+    for path in ("/me", "/pets/1", "/signed"):  # pages ask before they may show who they are
+        assert (await get(shop, path, ("Origin", "https://shop.example"), method="OPTIONS")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "status"),
+    [
+        pytest.param((200, {}, b"{}"), "AuthorizerConfigurationException", 500, id="no output"),
+        pytest.param((200, {}, b'{"policyDocument": {"Statement": []}}'), "AuthorizerConfigurationException", 500,
+                     id="nobody's output"),
+        pytest.param((500, {}, b"secret"), "AuthorizerFailureException", 500, id="it broke"),
+        pytest.param((401, {}, b""), "UnauthorizedException", 401, id="who is it"),
+        pytest.param((403, {}, b""), "AccessDeniedException", 403, id="no"),
+    ],
+)  # fmt: skip
+async def test_an_authorizer_that_gives_no_policy(
+    shop: Gateway, server: Backend, reply: tuple[int, dict[str, str], bytes], error: str, status: int
+) -> None:
+    server.answers("/token", reply)
+    answer = await get(shop, "/pets/1", ("Authorization", "another"))
+
+    assert (answer.status, answer.header("x-amzn-errortype")) == (status, error)
+    if status == 500:
+        assert answer.json() == {"message": None}
+
+
+async def test_a_request_authorizer_sees_all_but_the_body(shop: Gateway, server: Backend) -> None:
+    allow(server, "/request", {"level": True}, POST_rooms="Allow")
+    path = "/rooms/a/b%20c?room=1&room=2&x="
+
+    answer = await get(shop, path, ("x-user", "ann"), method="POST", body=b"x" * 3_000_000)
+    assert (answer.status, answer.body) == (200, b"ann true")
+    event = json.loads((await server.saw("/request")).body)
+    assert event["methodArn"] == f"{API}/v1/POST/rooms/a/b c"
+    assert list(event) == [
+        "type", "methodArn", "resource", "path", "httpMethod", "headers", "multiValueHeaders", "queryStringParameters",
+        "multiValueQueryStringParameters", "pathParameters", "stageVariables", "requestContext",
+    ]  # fmt: skip
+    assert (event["type"], event["resource"], event["path"]) == ("REQUEST", "/rooms/{room+}", "/rooms/a/b%20c")
+    assert (event["queryStringParameters"], event["stageVariables"]) == ({"room": "2", "x": ""}, {"tenant": "acme"})
+    assert event["multiValueQueryStringParameters"] == {"room": ["1", "2"], "x": [""]}
+    assert event["requestContext"]["identity"]["sourceIp"] == "127.0.0.1"
+    assert "authorizer" not in event["requestContext"]
+    for again in (path, "/rooms/z?room=2"):  # kept by all of its identity sources
+        assert (await get(shop, again, ("X-User", "ann"), method="POST")).status == 200
+    assert server.count("/request") == 1
+    for missing in ("/rooms/z", "/rooms/z?room="):
+        assert (await get(shop, missing, ("X-User", "ann"), method="POST")).status == 401
+    assert server.count("/request") == 1
+    # Values are kept apart: these are other ones, though they read the same one after the other.
+    await get(shop, "/rooms/z?room=n2", ("X-User", "an"), method="POST")
+    assert server.count("/request") == 2
+
+
+def token(server: Backend, key: RSAKey = KEY, **claims: object) -> tuple[str, str]:
+    said = {
+        "iss": f"https://cognito-idp.{REGION}.amazonaws.com/{POOL}",
+        "sub": "1-2",
+        "aud": "client",
+        "token_use": "id",
+        "email": "ann@shop.example",
+        "exp": int(time.time()) + 300,
+    } | claims
+    return "Authorization", "Bearer " + jwt.encode({"alg": "RS256", "kid": "one"}, said, key, ["RS256"])
+
+
+async def test_tokens_of_a_user_pool(shop: Gateway, server: Backend) -> None:
+    for good in (token(server), token(server, iss=f"http://127.0.0.1:{server.port}/{POOL}")):
+        answer = await get(shop, "/me", good)
+        assert (answer.status, answer.body) == (200, b"ann@shop.example")
+    access = {"token_use": "access", "scope": "openid mail/write", "aud": None, "client_id": "client"}
+    assert (await get(shop, "/mail", token(server, **access))).status == 200
+    for path, bad in (
+        ("/me", token(server, **access)),
+        ("/mail", token(server)),
+        ("/mail", token(server, **(access | {"scope": "mail"}))),
+        ("/me", token(server, iss="https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Other")),
+        ("/me", token(server, RSAKey.generate_key(2048))),
+        ("/me", ("Authorization", "Bearer a.b.c")),
+        ("/me", ("Authorization", "")),
+    ):
+        answer = await get(shop, path, bad)
+        assert refusal(answer) == (401, "UnauthorizedException", {"message": "Unauthorized"})
+    late = await get(shop, "/me", token(server, exp=1))
+    assert refusal(late) == (401, "UnauthorizedException", {"message": "The incoming token has expired"})
+
+
+async def test_tokens_of_one_of_several_issuers(shop: Gateway, server: Backend) -> None:
+    base = f"http://127.0.0.1:{server.port}"
+    assert (await get(shop, "/other", token(server, iss=f"{base}/one", aud="shop"))).status == 200
+    assert (await get(shop, "/other", token(server, iss=f"{base}/two", aud=["x", "other"]))).status == 200
+    for claims in ({"iss": f"{base}/one", "aud": "other"}, {"iss": f"{base}/three", "aud": "shop"}, {"iss": 1}):
+        assert (await get(shop, "/other", token(server, **claims))).status == 401
+
+
+def session(server: Backend, expires: float) -> None:
+    """What is known of every session token."""
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    said = {
+        "secretAccessKey": SESSION[1],
+        "principalArn": f"arn:aws:sts::{ACCOUNT}:assumed-role/app/bob",
+        "policy": {"Version": "2012-10-17", "Statement": [statement]},
+        "expiration": expires,
+    }
+    server.answers("/sessions", (200, {}, json.dumps(said).encode()))
+
+
+def signed(
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    key: tuple[str, str] = ANN,
+    session: str | None = None,
+    presign: int | None = None,
+) -> tuple[str, list[tuple[str, str]]]:
+    """The path below the stage and the headers of a request that botocore has signed."""
+    base = "http://127.0.0.1"
+    request = AWSRequest(method, f"{base}/v1{path}", data=body if presign is None else b"")
+    credentials = Credentials(*key, session)
+    if presign is None:
+        SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
+    else:
+        _PresignedWithBody(body, credentials, "execute-api", REGION, expires=presign).add_auth(request)
+    return request.url.removeprefix(f"{base}/v1"), [(name, str(value)) for name, value in request.headers.items()]
+
+
+class _PresignedWithBody(SigV4QueryAuth):
+    """botocore would put the body into the query."""
+
+    def __init__(self, body: bytes, *settings: Any, **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self._body = body
+
+    def payload(self, request: AWSRequest) -> str:
+        return sha256(self._body).hexdigest()
+
+
+@pytest.mark.parametrize("presign", [None, 60], ids=["headers", "presigned"])
+async def test_a_signature_stands_for_the_whole_request(shop: Gateway, presign: int | None) -> None:
+    for body in (b"[1]", b"[%s]" % (b"1," * 2_000_000)):
+        path, headers = signed("POST", "/signed?b=2&a=%20", body, presign=presign)
+        answer = await get(shop, path, *headers, method="POST", body=body)
+        assert answer.body == b"AKIAANN0000000000001 arn:aws:iam::123456789012:user/ann"
+
+    mismatch = "The request signature we calculated does not match the signature you provided."
+    path, headers = signed("POST", "/signed?b=2&a=%20", b"[1]", presign=presign)
+    for method, where, body in (("POST", path, b"[2]"), ("PUT", path, b"[1]"), ("POST", f"{path}&c=3", b"[1]")):
+        answer = await get(shop, where, *headers, method=method, body=body)
+        status, error, said = refusal(answer)
+        assert (status, error) == (403, "InvalidSignatureException")
+        assert said["message"].startswith(mismatch)
+
+
+async def test_signatures_that_are_refused(shop: Gateway, server: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    unsigned = await get(shop, "/signed")
+    assert refusal(unsigned) == (
+        403, "MissingAuthenticationTokenException", {"message": "Missing Authentication Token"},
+    )  # fmt: skip
+    path, headers = signed("GET", "/signed", key=("AKIANOBODY", "x"))
+    answer = await get(shop, path, *headers)
+    assert answer.json() == {"message": "The security token included in the request is invalid."}
+
+    path, headers = signed("GET", "/signed/secret")
+    denied = await get(shop, path, *headers)
+    who = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: execute-api:Invoke on resource:"
+    said = f"{who} {MASKED}/v1/GET/signed/secret with an explicit deny"
+    assert refusal(denied) == (403, "AccessDeniedException", {"Message": said})
+    for spelled in ("/signed/secre%74", "/signed/a%20b", "//signed/secret/"):
+        path, headers = signed("GET", spelled)
+        assert (await get(shop, path, *headers)).header("x-amzn-errortype") == "AccessDeniedException"
+
+    session(server, expires=9e9)
+    path, headers = signed("GET", "/signed/1", key=SESSION, session="t+1")
+    assert (await get(shop, path, *headers)).status == 200
+    session(server, expires=1)
+    path, headers = signed("GET", "/signed/1", key=SESSION, session="t+2")
+    late = await get(shop, path, *headers)
+    said = "The security token included in the request is expired"
+    assert refusal(late) == (403, "ExpiredTokenException", {"message": said})
+
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: datetime(2020, 1, 1, tzinfo=UTC))
+    path, headers = signed("GET", "/signed/1")
+    answer = await get(shop, path, *headers)
+    assert answer.header("x-amzn-errortype") == "InvalidSignatureException"
+    assert answer.json()["message"].startswith("Signature expired: 2020")
