@@ -451,6 +451,34 @@ async def test_called_a_request_goes_on_with_what_the_backend_answers(tmp_path: 
     assert ["X-Kind", "real"] in found[-1][1]["headers"]
 
 
+@pytest.mark.anyio
+async def test_who_may_call_a_method_is_asked_where_backends_are(tmp_path: Path) -> None:
+    definition = REST.replace(
+        "    paths:\n",
+        "    authorizers:\n"
+        "      users:\n"
+        "        type: TOKEN\n"
+        "        authorizerUri: http://127.0.0.1:${stageVariables.port}/auth\n"
+        "        identitySource: method.request.header.Authorization\n"
+        "    paths:\n"
+        "      /secret: {GET: {integration: {type: MOCK}, authorizer: users}}\n",
+    )
+    statement = {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": "*"}
+    output = {"principalId": "ann", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+    asked = ("--stage", "v1", "--path", "/secret", "--header", "Authorization: a")
+    async with backend() as running:
+        running.answers("/auth", (200, {}, json.dumps(output).encode()))
+        more = {"port": running.port, "definition": definition}
+        shown = await asyncio.to_thread(steps, tmp_path, *asked, code=1, **more)
+        assert running.requests == []
+        called = await asyncio.to_thread(steps, tmp_path, *asked, "--call", code=1, **more)
+
+    assert shown[1] == ("authorizer", "users (not asked)")
+    assert called[1] == ("authorizer", "users")
+    assert called[2][0] == "error"
+    assert called[-1][1]["status"] == 403
+
+
 def test_a_route_is_none_of_a_rest_api(tmp_path: Path) -> None:
     result = run(tmp_path, "--connect", "--api", "shop", definition=REST)
 

@@ -36,7 +36,10 @@ DEFINITION = """
 apis:
   shop:
     protocolType: REST
-    stages: {v1: {variables: {tenant: acme}}}
+    stages:
+      v1:
+        variables: {tenant: acme}
+        methodSettings: {"rooms/{room+}/POST": {loggingLevel: INFO, dataTraceEnabled: true}}
     cors: {allowOrigins: ["https://shop.example"]}
     authorizers:
       users:
@@ -232,6 +235,20 @@ async def test_a_request_authorizer_sees_all_but_the_body(shop: Gateway, server:
     assert server.count("/request") == 2
 
 
+async def test_the_log_tells_of_authorizers_and_of_no_token(shop: Gateway, server: Backend) -> None:
+    allow(server, "/request", POST_rooms="Allow")
+
+    await get(shop, "/rooms/log?room=secret-of-bob", ("X-User", "secret-of-ann"), method="POST")
+    await shop.logged("Successfully completed authorizer execution")
+    await shop.logged("Method completed with status: 200")
+    await get(shop, "/pets/1")
+    await shop.logged("client not let in")
+    assert any("Starting authorizer: tenants" in line for line in shop.log)
+    assert not any("secret-of" in line for line in shop.log)
+    count = 'wsgateway_authorizations_total{api="shop",authorizer="tenants",result="allow"}'
+    assert (await shop.metrics())[count] >= 1
+
+
 def token(server: Backend, key: RSAKey = KEY, **claims: object) -> tuple[str, str]:
     said = {
         "iss": f"https://cognito-idp.{REGION}.amazonaws.com/{POOL}",
@@ -339,7 +356,8 @@ async def test_signatures_that_are_refused(shop: Gateway, server: Backend, monke
     )  # fmt: skip
     path, headers = signed("GET", "/signed", key=("AKIANOBODY", "x"))
     answer = await get(shop, path, *headers)
-    assert answer.json() == {"message": "The security token included in the request is invalid."}
+    said = "The security token included in the request is invalid."
+    assert refusal(answer) == (403, "UnrecognizedClientException", {"message": said})
 
     path, headers = signed("GET", "/signed/secret")
     denied = await get(shop, path, *headers)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from wsgateway.errors import GatewayError, Problem
+from wsgateway.errors import GatewayError, Problem, UnrecognizedClient
 from wsgateway.integrations.mapping.media import accepted
 from wsgateway.messages import HttpResponse
 from wsgateway.method_request import told
@@ -78,6 +78,8 @@ class GatewayResponses:
         kind = fault.response_type
         custom = self._custom.get(kind) or self._custom.get("DEFAULT_4XX" if fault.status < 500 else "DEFAULT_5XX")
         error_type = ERROR_TYPES.get(kind, "InternalServerErrorException")
+        if isinstance(fault, UnrecognizedClient):
+            error_type = "UnrecognizedClientException"
         headers: list[Header] = [
             (b"x-amzn-RequestId", request.request_id.encode()),
             (b"x-amz-apigw-id", request.extended_request_id.encode()),

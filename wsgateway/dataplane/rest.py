@@ -95,11 +95,15 @@ class CompiledRestStage:
 
 
 class RestApis:
-    """Answers the requests of REST APIs; what none of them is meant by is for `otherwise`."""
+    """Answers the requests of REST APIs; what none of them is meant by is for `otherwise`.
 
-    def __init__(self, gateway: Gateway, otherwise: Handler) -> None:
+    Without `asking` nobody is asked who may, nor is anything limited: so it is where nobody is to be called.
+    """
+
+    def __init__(self, gateway: Gateway, otherwise: Handler, *, asking: bool = True) -> None:
         self._gateway = gateway
         self._otherwise = otherwise
+        self._asking = asking
         self._heads = Heads()
         self._answers = Answers()
         self._refusals = Allowance(REFUSED_RATE, REFUSED_BURST)
@@ -166,6 +170,11 @@ class RestApis:
     ) -> HttpResponse | Awaitable[HttpResponse]:
         """Go on once it is known that it may: before the body is here, unless that is signed."""
         assert invocation.request is not None  # it is one
+        if invocation.trace is not None and method.authorizer:
+            who = method.authorizer if self._asking else f"{method.authorizer} (not asked)"
+            invocation.trace.note("authorizer", who)
+        if not self._asking:
+            return self._go_on(stage, method, invocation, codings)
         if method.signed:
             if not isinstance(invocation.request.body, bytes):
                 return self._enter_whole(stage, method, admit, invocation, codings)
@@ -218,6 +227,8 @@ class RestApis:
     ) -> HttpResponse | Awaitable[HttpResponse]:
         if method.authorizer:
             self._gateway.counters.authorized(stage.api_id, method.authorizer, 200)
+            if invocation.trace is not None:
+                invocation.trace.note("identity", invocation.client.authorizer)
         return self._go_on(stage, method, invocation, codings)
 
     def _kept_out(

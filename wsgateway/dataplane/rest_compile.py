@@ -14,6 +14,7 @@ from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gatewa
 from wsgateway.dataplane.method_authorization import authorization_of, check_method_authorizers
 from wsgateway.dataplane.resources import Resources
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
+from wsgateway.dataplane.secrets import secrets_of_method
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.errors import ApiConfigurationError, BadRequest, BadRequestBody, Problem
 from wsgateway.integrations.base import IntegrationType, Site
@@ -88,7 +89,7 @@ def compile_rest(
             admit=in_turn([each for each in (authorize, throttle.admit(f"{verb} {path}")) if each is not None]),
             authorizer=method.authorizer_name or ("AWS_IAM" if method.signed else ""),
             signed=method.signed,
-            logging=logging_of(stage.settings_of(path, verb)),
+            logging=logging_of(stage.settings_of(path, verb), secrets_of_method(api, method)),
         )
     return CompiledRestStage(
         api_id=api_id,

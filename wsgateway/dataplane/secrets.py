@@ -12,17 +12,18 @@ from wsgateway.dataplane.traces import HIDDEN
 from wsgateway.model.key_source import source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wsgateway.model.rest import Method, RestApi
     from wsgateway.model.websocket import WebSocketApi
 
 SHORTEST: Final = 8
 """A shorter text is no secret, and would be found in half of all lines."""
 
-_REQUEST: Final = "route.request."
-
-PLAIN: Final = frozenset(f"{_REQUEST}header.{name}" for name in ("host", "origin", "user-agent", "x-forwarded-for"))
+_PLAIN: Final = frozenset(f"request.header.{name}" for name in ("host", "origin", "user-agent", "x-forwarded-for"))
 """What authorizers may ask for and everybody may know."""
 
-_OF_SESSIONS: Final = tuple(f"{_REQUEST}{place}.X-Amz-Security-Token" for place in ("header", "querystring"))
+_OF_SESSIONS: Final = tuple(f"route.request.{place}.X-Amz-Security-Token" for place in ("header", "querystring"))
 
 
 def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
@@ -30,16 +31,29 @@ def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
     return tuple(map(compile_source, _sources(api)))
 
 
+def secrets_of_method(api: RestApi, method: Method) -> tuple[Reader, ...]:
+    """The same of the requests of a method."""
+    name = method.authorizer_name
+    sources = _brought(() if name is None else api.authorizers[name].identity_source)
+    return tuple(map(compile_source, (*sources, *(_OF_SESSIONS if method.signed else ()))))
+
+
 def _sources(api: WebSocketApi) -> Iterator[str]:
     authorizer = api.connect_authorizer
-    for source in () if authorizer is None else authorizer.identity_source:
-        if source.startswith(_REQUEST) and source.lower() not in PLAIN:
-            yield source
+    yield from _brought(() if authorizer is None else authorizer.identity_source)
     if "$connect" in api.routes and api.routes["$connect"].authorization_type == "AWS_IAM":
         yield from _OF_SESSIONS
     place, name = source_of(api.api_key_selection_expression)
     if place != "context":
-        yield f"{_REQUEST}{place}.{name}"
+        yield f"route.request.{place}.{name}"
+
+
+def _brought(sources: Sequence[str]) -> Iterator[str]:
+    """Of identity sources those that a client brings, and nobody else may know."""
+    for source in sources:
+        place = source.partition(".")[2].lower()
+        if place.startswith("request.") and place not in _PLAIN:
+            yield source
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

@@ -30,7 +30,7 @@ _AS_WRITTEN = "%!$&'()*+,-./:;=?@_~[]|"
 
 async def explained(checked: Checked, question: Question, explanation: Explanation) -> None:
     """Carry one request through its stage."""
-    rest = RestApis(_gateway(checked, explanation), _nobody)
+    rest = RestApis(_gateway(checked, explanation), _nobody, asking=question.call)
     answer = rest(_request(question, explanation.stage), Notes(explanation, question))
     response = answer if isinstance(answer, HttpResponse) else await answer
     if explanation.waits:

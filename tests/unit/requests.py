@@ -1,0 +1,42 @@
+"""Requests of REST APIs, as tests of what decides about them need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wsgateway.invocation import Client
+from wsgateway.messages import Header, HttpRequest
+from wsgateway.method_request import MethodRequest
+
+
+def method_request(
+    resource: str = "/pets",
+    taken: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
+    headers: tuple[Header, ...] = (),
+    source: str = "203.0.113.7",
+) -> MethodRequest:
+    """A request of stage v1 of the API shop; `taken` is what the resource's variables took of its path."""
+    client = Client(
+        api_id="shop",
+        stage="v1",
+        connection_id="",
+        connected_at=0,
+        domain_name="shop.example",
+        source_ip=source,
+        user_agent=None,
+        callback_url="",
+        forwarded=b"",
+    )
+    return MethodRequest(
+        client,
+        HttpRequest(method, f"/v1{resource}", "shop.example", headers, source=source),
+        resource=resource,
+        http_method=method,
+        path=f"/v1{resource}",
+        below=resource,
+        path_parameters=taken or {},
+        stage_variables={},
+        account_id="123456789012",
+    )
