@@ -209,6 +209,16 @@ def handshake(path: str = "/dev", host: str = "127.0.0.1", more: str = "") -> by
     return HANDSHAKE.format(path=path, host=host, more=more).encode()
 
 
+def resident(pid: int) -> int:
+    """Bytes of memory that the process has had at most, since `forget_peak`."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 @dataclass
 class Request:
     """One request a backend got."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -59,6 +59,15 @@ class ByteStream(Protocol):
     """A body still arriving. It is read once, in order; reading it is what lets more of it arrive."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+@runtime_checkable
+class Trailed(ByteStream, Protocol):
+    """A body behind which something was said."""
+
+    @property
+    def trailers(self) -> Sequence[Header]:
+        """The trailers that are kept, once the body was read to its end."""
 
 
 Body = bytes | ByteStream

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, Gateway, gateway, parse_answer
+from tests.harness import PATIENCE, Gateway, forget_peak, gateway, parse_answer, resident
 from tests.wire import wire
 
 pytestmark = pytest.mark.anyio
@@ -103,16 +103,6 @@ async def served(folder: Path) -> AsyncIterator[tuple[Gateway, Store]]:
             yield running, store
     finally:
         server.close()
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that the process has had at most, since `forget_peak`."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def forget_peak(pid: int) -> None:
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def post(path: str, *lines: str) -> bytes:

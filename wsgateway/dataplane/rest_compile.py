@@ -18,6 +18,7 @@ from wsgateway.dataplane.secrets import secrets_of_method
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.errors import ApiConfigurationError, BadRequest, BadRequestBody, Problem
 from wsgateway.integrations.base import IntegrationType, Site
+from wsgateway.integrations.lambda_place import target_of
 from wsgateway.integrations.mapping.media import sent
 from wsgateway.invocation import EventType
 from wsgateway.method_request import MethodRequest
@@ -26,6 +27,7 @@ from wsgateway.model.definitions import Definitions
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits, resolve
 from wsgateway.model.rest import MOST_KEPT_BYTES, Method, RestApi, VerbName
+from wsgateway.model.rest_integration import RestIntegration
 from wsgateway.model.rest_stage import RestStage
 from wsgateway.templates.schema import Models, Validator
 
@@ -51,11 +53,26 @@ def check_rest(
         found: dict[tuple[Path, str], dict[str, None]] = {}
         for name, stage in api.stages.items():
             site = site_of(api_id, api, path, verb, stage, definitions)
-            for problem in types[integration.type].check(integration.common, site):
+            for problem in (
+                *types[integration.type].check(integration.common, site),
+                *_unstreamed(integration, site, definitions),
+            ):
                 problem = integration.renamed(problem)
                 found.setdefault((problem.path, problem.text), {})[name] = None
         for at, text in found:
             yield Problem((*root, *api.integration_path(path, verb), *at), text)
+
+
+def _unstreamed(integration: RestIntegration, site: Site, definitions: Definitions) -> Iterator[Problem]:
+    """A function that can't stream its answers."""
+    if site.streams and integration.type == "AWS_PROXY":
+        try:
+            function = definitions.functions.get(target_of(integration.common, site).name)
+        except ValueError:
+            return  # told by its type
+        if function is not None and function.language == "python":
+            text = f"{function.runtime} has no way to stream, on AWS neither; nodejs and provided runtimes have"
+            yield Problem(("responseTransferMode",), text)
 
 
 def compile_rest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future, get_running_loop
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wsgateway.app import backends_of, function_port
@@ -13,6 +13,7 @@ from wsgateway.dataplane.counters import Counters
 from wsgateway.explain.base import Question, no_log
 from wsgateway.functions import Functions, Surroundings
 from wsgateway.functions.base import FunctionResult, Invoke
+from wsgateway.functions.streams import Pieces
 from wsgateway.integrations.publish.base import Broker
 from wsgateway.integrations.publish.brokers import Brokers
 from wsgateway.integrations.publish.outlet import Outlet
@@ -91,9 +92,12 @@ class _Functions(Functions):
         failed = any(name.lower() == b"x-amz-function-error" for name, _ in answer.headers)
         self._result = FunctionResult(answer.body or b"", failed)
 
-    def invoke(self, *function: Any, **more: Any) -> Invoke:
+    def invoke(self, *function: Any, over: Callable[[], None] | None = None, **more: Any) -> Invoke:
         invoke = Invoke(loop=get_running_loop())
-        invoke.set_result(self._result)
+        invoke.timer, invoke.over = None, over
+        pieces = Pieces(invoke, lambda pause: None)
+        pieces.feed(self._result.payload)
+        pieces.end(self._result.payload, self._result.failed, b"")
         return invoke
 
 

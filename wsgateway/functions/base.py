@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Protocol
 
 import msgspec
 
 from wsgateway.errors import BackendFault, IntegrationTimeout
+from wsgateway.messages import AnswerStream
 
 MAX_PAYLOAD = 6_291_456
 """Bytes a synchronous invocation may carry (Lambda quotas: 6 MB)."""
@@ -77,12 +78,14 @@ class PayloadTooLarge(InvokeRefused):
 class FunctionResult(msgspec.Struct, frozen=True, gc=False):
     """What a function gave: the JSON of its result, or of its error where `failed` (X-Amz-Function-Error: Unhandled).
 
-    `log_tail` is the end of what the invocation printed, if that was asked for.
+    `log_tail` is the end of what the invocation printed, if that was asked for. Where there is a `stream`, `payload` is
+    the metadata of an answer whose body is still coming.
     """
 
     payload: bytes
     failed: bool = False
     log_tail: bytes = b""
+    stream: AnswerStream | None = None
 
 
 class Invoke(asyncio.Future[FunctionResult]):
@@ -92,7 +95,18 @@ class Invoke(asyncio.Future[FunctionResult]):
     it never starts if it is still waiting, and what runs is let finish, as on AWS.
     """
 
-    __slots__ = ("arn", "client_context", "deadline", "payload", "request_id", "started", "tail", "timer", "trace_id")
+    __slots__ = (
+        "arn",
+        "client_context",
+        "deadline",
+        "over",
+        "payload",
+        "request_id",
+        "started",
+        "tail",
+        "timer",
+        "trace_id",
+    )
 
     payload: bytes
     request_id: str
@@ -100,6 +114,8 @@ class Invoke(asyncio.Future[FunctionResult]):
     trace_id: str
     client_context: str
     tail: bool
+    over: Callable[[], None] | None
+    """Called once the body of a result that streams is through; None where its caller wants results whole."""
     deadline: float
     """Loop time at which its caller gives up; infinite where nobody does."""
     started: float
@@ -137,6 +153,12 @@ class Invoke(asyncio.Future[FunctionResult]):
 def error_payload(error_type: str, message: str) -> bytes:
     """The JSON of an error that AWS itself reports for a function."""
     return msgspec.json.encode({"errorType": error_type, "errorMessage": message})
+
+
+def too_large() -> bytes:
+    """The error of a function whose result is over its limit."""
+    text = f"Response payload size exceeded maximum allowed payload size ({MAX_RESULT} bytes)."
+    return error_payload("Function.ResponseSizeTooLarge", text)
 
 
 _name = re.compile(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from wsgateway.functions.base import MAX_RESULT, Invoke
@@ -21,6 +22,9 @@ ERROR = b"E"
 LAST_ERROR = b"L"
 """An error behind which the process ends."""
 INIT_ERROR = b"I"
+STREAM = b"S"
+"""An answer that comes in pieces begins; RESULT, then without content, or ERROR is its end."""
+PIECE = b"P"
 
 _lengths = struct.Struct(">II").pack
 
@@ -33,6 +37,12 @@ class Listens(Protocol):
 
     def answered(self, payload: bytes, *, failed: bool) -> None:
         """The invocation it has is through."""
+
+    def streams(self, pause: Callable[[bool], None]) -> None:
+        """Its answer comes in pieces; `pause` stops and goes on reading of it."""
+
+    def piece(self, data: bytes) -> None:
+        """A piece of its answer."""
 
     def start_failed(self, payload: bytes) -> None:
         """Its code can't be loaded; `payload` is the error. It exits by itself."""
@@ -113,6 +123,10 @@ class PipeChannel(asyncio.Protocol):
         if kind in (RESULT, ERROR):
             worker.answered(content, failed=kind == ERROR)
             worker.ready()
+        elif kind == PIECE:
+            worker.piece(content)
+        elif kind == STREAM:
+            worker.streams(self._pause)
         elif kind == LAST_ERROR:
             worker.answered(content, failed=True)
         elif kind == READY:
@@ -121,6 +135,10 @@ class PipeChannel(asyncio.Protocol):
             worker.start_failed(content)
         else:
             worker.misbehaved("a frame of no known kind")
+
+    def _pause(self, pause: bool) -> None:
+        if self.open and not self._transport.is_closing():
+            (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False

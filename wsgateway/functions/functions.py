@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -141,11 +141,13 @@ class Functions:
         trace_id: str = "",
         client_context: str = "",
         tail: bool = False,
+        over: Callable[[], None] | None = None,
     ) -> Invoke:
         """Invoke a function. A plain call: where a worker is warm the payload is on its way when this returns.
 
         The future gives a FunctionResult, which may be the function's error, or IntegrationTimeout after `deadline`
-        (loop time), or what is raised here. `payload` is JSON. *Raises* InvokeRefused.
+        (loop time), or what is raised here. `payload` is JSON. With `over` a result may stream, and `over` is called
+        once that is through. *Raises* InvokeRefused.
         """
         pool = self.pools.get(name)
         if pool is None:
@@ -159,6 +161,7 @@ class Functions:
         invoke.trace_id = trace_id
         invoke.client_context = client_context
         invoke.tail = tail
+        invoke.over = over
         invoke.deadline = inf if deadline is None else deadline
         invoke.timer = None
         pool.invoke(invoke)

@@ -8,15 +8,19 @@ calls is known by where.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from base64 import b64decode
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 
-from wsgateway.functions.base import MAX_RESULT, Invoke, error_payload
-from wsgateway.messages import Handler, HttpRequest, HttpResponse, collect
+from wsgateway.functions.base import MAX_RESULT, Invoke, error_payload, too_large
+from wsgateway.functions.streams import TRUNCATED
+from wsgateway.messages import Body, Handler, HttpRequest, HttpResponse, Trailed, collect
 
 PREFIX = "/2018-06-01/runtime/"
+ERROR_TYPE = b"lambda-runtime-function-error-type"
+ERROR_BODY = b"lambda-runtime-function-error-body"
 _JSON = ((b"Content-Type", b"application/json"),)
 _ACCEPTED = HttpResponse(202, _JSON, b'{"status":"OK"}')
 
@@ -47,6 +51,10 @@ class Asks(Protocol):
     def unready(self) -> None: ...
 
     def answered(self, payload: bytes, *, failed: bool) -> None: ...
+
+    def streams(self, pause: Callable[[bool], None]) -> None: ...
+
+    def piece(self, data: bytes) -> None: ...
 
     def start_failed(self, payload: bytes) -> None: ...
 
@@ -94,6 +102,8 @@ class RuntimeApi:
         match request.method, path.removeprefix(PREFIX).split("/"):
             case "GET", ["invocation", "next"]:
                 return self._poll()
+            case "POST", ["invocation", request_id, "response"] if _streams(request):
+                return self._take_pieces(request.body, request_id)
             case "POST", ["invocation", request_id, "response" | "error" as kind]:
                 return self._take(request, request_id, failed=kind == "error")
             case "POST", ["init", "error"]:
@@ -118,10 +128,29 @@ class RuntimeApi:
         if request_id != self._worker.request_id:
             return _refusal(400, "InvalidRequestID", "Invalid request ID")
         if body is None:
-            text = f"Response payload size exceeded maximum allowed payload size ({MAX_RESULT} bytes)."
-            self._worker.answered(error_payload("Function.ResponseSizeTooLarge", text), failed=True)
-            return _refusal(413, "RequestEntityTooLarge", text)
+            self._worker.answered(too_large(), failed=True)
+            return _refusal(413, "RequestEntityTooLarge", f"a result has {MAX_RESULT} bytes at most")
         self._worker.answered(_error_of(request, body) if failed else body, failed=failed)
+        return _ACCEPTED
+
+    async def _take_pieces(self, body: Body, request_id: str) -> HttpResponse:
+        """Lambda developer guide, "Building a custom runtime" (response streaming): what fails is in the trailers."""
+        worker, reading = self._worker, asyncio.Event()
+        if request_id != worker.request_id:
+            return _refusal(400, "InvalidRequestID", "Invalid request ID")
+        reading.set()
+        worker.streams(lambda pause: reading.clear() if pause else reading.set())
+        error = TRUNCATED
+        try:
+            async for part in _parts(body):
+                if request_id != worker.request_id:  # it is over its time
+                    return _refusal(400, "InvalidRequestID", "Invalid request ID")
+                worker.piece(part)
+                await reading.wait()
+            error = _error_behind(body)
+        finally:
+            if request_id == worker.request_id:
+                worker.answered(error, failed=bool(error))
         return _ACCEPTED
 
     async def _start_failed(self, request: HttpRequest) -> HttpResponse:
@@ -138,12 +167,42 @@ async def serve_runtime_api(serve: Serve, worker: Asks) -> RuntimeApi:
     return api
 
 
+def _streams(request: HttpRequest) -> bool:
+    return (request.header(b"lambda-runtime-function-response-mode") or b"").lower() == b"streaming"
+
+
+async def _parts(body: Body) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+    else:
+        async for part in body:
+            yield part
+
+
+def _error_behind(body: Body) -> bytes:
+    """The error that the trailers of an answer tell of; empty where they tell of none."""
+    behind = {name.lower(): value for name, value in body.trailers} if isinstance(body, Trailed) else {}
+    kind, said = behind.get(ERROR_TYPE), behind.get(ERROR_BODY)
+    if kind is None and said is None:
+        return b""
+    try:
+        payload = b64decode(said or b"", validate=True)
+    except ValueError:
+        payload = b""
+    return payload or _unsaid(kind)
+
+
 def _error_of(request: HttpRequest, body: bytes) -> bytes:
     """The error as it came; where it has no body, what its header says."""
     if body:
         return body
-    kind = request.header(b"lambda-runtime-function-error-type") or b"Runtime.Unknown"
-    return error_payload(kind.decode("latin-1"), "the function reported an error without a body")
+    return _unsaid(request.header(ERROR_TYPE))
+
+
+def _unsaid(kind: bytes | None) -> bytes:
+    return error_payload(
+        (kind or b"Runtime.Unknown").decode("latin-1"), "the function reported an error without a body"
+    )
 
 
 def _refusal(status: int, kind: str, text: str) -> HttpResponse:

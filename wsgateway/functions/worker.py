@@ -18,6 +18,7 @@ from wsgateway.functions.output import Output
 from wsgateway.functions.process import Process
 from wsgateway.functions.reports import KILLED, exit_error, exit_text, log_tail, timeout_error
 from wsgateway.functions.runtime_api import serve_runtime_api
+from wsgateway.functions.streams import Pieces
 
 INIT_SECONDS = 10.0
 """How long a function may load (Lambda developer guide, "Lambda execution environment"), or its timeout if longer."""
@@ -74,6 +75,8 @@ class Worker:
         self._owner = owner
         self._loop = loop
         self._invoke: Invoke | None = None
+        self._pieces: Pieces | None = None
+        """Its answer, where that comes in pieces."""
         self._channel: Channel | None = None
         self._process: Process | None = None
         self._exit: int | None = None
@@ -179,6 +182,18 @@ class Worker:
             self.state = State.SETTLING
         self._settle(invoke, payload, failed)
 
+    def streams(self, pause: Callable[[bool], None]) -> None:
+        if self._invoke is None or self._pieces is not None:
+            self.misbehaved("it streams an answer to nothing it was asked")
+        else:
+            self._pieces = Pieces(self._invoke, pause)
+
+    def piece(self, data: bytes) -> None:
+        if self._pieces is None:
+            self.misbehaved("it sent a piece of no answer")
+        else:
+            self._pieces.feed(data)
+
     def start_failed(self, payload: bytes) -> None:
         if self.state is State.STARTING:
             self._start_error = payload
@@ -195,7 +210,11 @@ class Worker:
                 used_mb=0 if self._process is None else self._process.resident() >> 20,
             )
             self._output.tail = None
-        invoke.finish(FunctionResult(payload, failed, tail))
+        pieces, self._pieces = self._pieces, None
+        if pieces is None:
+            invoke.finish(FunctionResult(payload, failed, tail))
+        else:
+            pieces.end(payload, failed, tail)
 
     # Ending
 

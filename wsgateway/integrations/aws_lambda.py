@@ -18,7 +18,7 @@ from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
 from wsgateway.integrations.lambda_place import check_target, check_variables, endpoint_of, is_remote, target_of
 from wsgateway.integrations.lambda_remote import Counts, RemoteFunction
-from wsgateway.integrations.lambda_rest import decoded, request_answer, request_event
+from wsgateway.integrations.lambda_rest import decoded, request_answer, request_event, streamed_answer
 from wsgateway.integrations.lambda_target import Target
 from wsgateway.integrations.mapping import then
 from wsgateway.messages import EndpointResponse
@@ -80,7 +80,7 @@ class AwsProxy:
         if gate is not None:
             call = _gated(call, gate, target)
         attempt = self._resilience.around(call, integration, site, seconds=seconds)
-        return _of_client(attempt, site) if site.rest else attempt
+        return _of_client(attempt, site) if site.rest and not site.streams else attempt
 
     def origins(self, uses: Sequence[tuple[Integration, Site]]) -> set[Origin]:
         return {self._origin(integration, site) for integration, site in uses if is_remote(integration, site)}
@@ -132,6 +132,7 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
     name, qualifier = target.name, target.qualifier
     ours = site.quotas.profile == "open"
     loop = get_running_loop()
+    over = partial(_over, gate) if site.streams else None
 
     def call(invocation: Invocation, seconds: float = seconds) -> Future[EndpointResponse]:
         payload = request_event(invocation) if isinstance(invocation, MethodRequest) else event(invocation, ours=ours)
@@ -144,6 +145,7 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
                 deadline=loop.time() + seconds,
                 qualifier=qualifier,
                 trace_id=invocation.trace_id.decode("latin-1"),
+                over=over,
             )
         except InvokeRefused as error:
             raise refusal(error, name) from error
@@ -160,21 +162,32 @@ def _landed(
     outcome: Future[EndpointResponse], gate: Gate | None, name: str, site: Site, invoke: Future[FunctionResult]
 ) -> None:
     """The function has answered, or failed: say what that means at its route."""
-    if gate is not None:
-        gate.in_flight -= 1
-    if outcome.done():
-        return  # nobody waits any more
+    error = None if invoke.cancelled() else invoke.exception()
+    stream = None if invoke.cancelled() or error is not None else invoke.result().stream
+    if stream is None:
+        _over(gate)
+    if outcome.done():  # nobody waits any more
+        if stream is not None:
+            stream.close()
+        return
     if invoke.cancelled():
         outcome.cancel()
         return
-    error = invoke.exception()
     if error is not None:
         outcome.set_exception(refusal(error, name) if isinstance(error, InvokeRefused) else error)
         return
     try:
         outcome.set_result(_meaning(invoke.result(), name=name, site=site))
     except GatewayError as fault:
+        if stream is not None:
+            stream.close()
         outcome.set_exception(fault)
+
+
+def _over(gate: Gate | None) -> None:
+    """A call is through, with its answer's body."""
+    if gate is not None:
+        gate.in_flight -= 1
 
 
 def refusal(error: InvokeRefused, name: str) -> BackendFault:
@@ -190,7 +203,9 @@ def _meaning(result: FunctionResult, *, name: str, site: Site) -> EndpointRespon
         said = result.payload[:500].decode("utf-8", "replace")
         raise BadGateway(f"function {name} failed: {said}", transient=False, failure=FUNCTION_ERROR)
     try:
-        if site.rest:
+        if site.streams:
+            response = streamed_answer(result.payload, result.stream)
+        elif site.rest:
             response = request_answer(result.payload)
         else:
             response = answer(result.payload, event_type=site.event_type, two_way=site.two_way)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.aws import NoEndpoint
 from wsgateway.errors import Problem
-from wsgateway.integrations.lambda_target import Target, parse_target
+from wsgateway.integrations.lambda_target import Target, other_mode, parse_target
 from wsgateway.model.explain import did_you_mean
 from wsgateway.model.uri import expand, variables
 
@@ -28,12 +28,20 @@ def check_variables(integration: Integration, site: Site) -> Iterator[Problem]:
 
 def check_target(access: AwsAccess, integration: Integration, site: Site) -> Iterator[Problem]:
     """The URI, with this stage's variables, names a function here or at an endpoint there is."""
+    uri = expand(integration.integration_uri or "", site.stage_variables)
     try:
-        target = parse_target(expand(integration.integration_uri or "", site.stage_variables))
+        target = parse_target(uri)
     except ValueError as error:
         yield Problem(("integrationUri",), str(error))
         return
+    wrong = other_mode(uri, streams=site.streams)
+    if wrong:
+        yield Problem(("integrationUri",), wrong)
     if target.name in site.functions:
+        return
+    if site.streams:
+        text = f"STREAM is for functions that run here, and none is named {target.name}; add it to functions"
+        yield Problem(("integrationUri",), text)
         return
     try:
         fault = access.tls_fault(endpoint_of(access, target))

@@ -16,12 +16,13 @@ import msgspec
 from wsgateway.errors import ApiConfigurationError, BadGateway
 from wsgateway.integrations.lambda_event import header_of, parsed
 from wsgateway.integrations.mapping.media import accepted
-from wsgateway.messages import EndpointResponse, Header
+from wsgateway.messages import AnswerStream, EndpointResponse, Header
 from wsgateway.method_events import method_event
 from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
 _KEYS: Final = frozenset({"isBase64Encoded", "statusCode", "headers", "multiValueHeaders", "body"})
+_METADATA: Final = frozenset({"statusCode", "headers", "multiValueHeaders", "cookies"})
 
 
 def request_event(invocation: MethodRequest) -> bytes:
@@ -53,6 +54,30 @@ def request_answer(payload: bytes) -> EndpointResponse:
     headers = tuple(_headers(result))
     data = b"" if body is None else body.encode("utf-8", "replace")
     return EndpointResponse(_status(result), headers, data, result.get("isBase64Encoded") is True)
+
+
+def streamed_answer(metadata: bytes, body: AnswerStream | None) -> EndpointResponse:
+    """What a function's streamed result means: its metadata, and the body behind the delimiter.
+
+    API Gateway developer guide, "Set up a Lambda proxy integration with payload response streaming". *Raises*
+    BadGateway for metadata that is not what the contract says, or without a delimiter.
+    """
+    if body is None:
+        raise BadGateway(
+            "the function's result is no streamed one: metadata, which awslambda.HttpResponseStream.from writes, eight "
+            "NUL bytes within 16 KB, and the body"
+        )
+    result = parsed(metadata)
+    if not isinstance(result, dict):
+        raise BadGateway("the metadata of the function's result is not an object")
+    unknown = result.keys() - _METADATA
+    if unknown:
+        raise BadGateway(f"the metadata of the function's result has a key that none has: {min(unknown)[:40]!r}")
+    cookies = result.get("cookies") or []
+    if not isinstance(cookies, list):
+        raise BadGateway("cookies of the function's result is no list")
+    headers = [*_headers(result), *(header_of("Set-Cookie", cookie) for cookie in cookies)]
+    return EndpointResponse(_status(result), tuple(headers), None, stream=body)
 
 
 def _status(result: Mapping[str, Any]) -> int:

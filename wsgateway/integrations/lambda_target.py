@@ -14,13 +14,25 @@ from wsgateway.functions.base import parse_name
 FORMS = "function:NAME, the function's ARN, or AWS's long form of it"
 
 _long_form = re.compile(
-    r"arn:(?P<partition>[a-z-]+):apigateway:(?P<region>[a-z0-9-]+):lambda:path/2015-03-31/functions/(?P<function>.+)/invocations"
+    r"arn:(?P<partition>[a-z-]+):apigateway:(?P<region>[a-z0-9-]+):lambda:path/"
+    r"(?:2015-03-31/functions/(?P<function>.+)/invocations"
+    r"|2021-11-15/functions/(?P<streaming>.+)/response-streaming-invocations)"
 ).fullmatch
 
 
 def is_function(uri: str) -> bool:
     """Whether a URI is one of a function's, rather than of another service of AWS."""
     return not uri.startswith("arn:") or _long_form(uri) is not None or re.match(r"arn:[^:]*:lambda:", uri) is not None
+
+
+def other_mode(uri: str, *, streams: bool) -> str:
+    """What is wrong with AWS's long form where it names the operation of the other `responseTransferMode`."""
+    long_form = _long_form(uri)
+    if long_form is None or bool(long_form["streaming"]) == streams:
+        return ""
+    if streams:
+        return "STREAM goes by lambda:path/2021-11-15/functions/{arn}/response-streaming-invocations"
+    return "its path is of answers that stream; add responseTransferMode: STREAM to a method's integration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class Target:
 def parse_target(uri: str) -> Target:
     """The function a URI names, its stage variables filled in. *Raises* ValueError, in words."""
     long_form = _long_form(uri)
-    written = uri if long_form is None else long_form["function"]
+    written = uri if long_form is None else long_form["function"] or long_form["streaming"]
     parsed = parse_name(written)
     if parsed is None:
         raise ValueError(f"{uri} names no Lambda function; write {FORMS}")

@@ -92,7 +92,7 @@ class RestIntegration(Definition):
     integration_responses: Mapping[StatusCode, RestIntegrationResponse] = Field(default_factory=dict)
     """What goes back, by the status clients get; the first whose selectionPattern matches, else the default one."""
     response_transfer_mode: Annotated[Literal["BUFFERED", "STREAM"], Among(("BUFFERED", "STREAM"))] = "BUFFERED"
-    """STREAM gives the answer on as it comes, of any size; BUFFERED once it is whole, up to 10 MiB. Of HTTP_PROXY."""
+    """STREAM gives the answer of a proxy on as it comes, of any size; BUFFERED once it is whole, up to 10 MiB."""
     max_concurrency: Annotated[int, Ge(1)] | None = None
     """At most this many calls at a time; no limit. (Ours.)"""
     retry: Retry | None = None
@@ -110,8 +110,8 @@ class RestIntegration(Definition):
         if self.http_method is not None and self.type == "MOCK":
             yield Problem(("httpMethod",), "has no effect: MOCK calls no backend; remove it")
         if self.response_transfer_mode == "STREAM":
-            if self.type != "HTTP_PROXY":
-                yield Problem(("responseTransferMode",), f"STREAM is for HTTP_PROXY alone, not for {self.type}")
+            if self.type not in ("HTTP_PROXY", "AWS_PROXY"):
+                yield Problem(("responseTransferMode",), f"STREAM is for HTTP_PROXY and AWS_PROXY, not for {self.type}")
             if self.retry is not None:
                 yield Problem(("retry",), "has no effect with responseTransferMode STREAM; remove one of the two")
         for problem in self.common.check():

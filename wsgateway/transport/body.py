@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from wsgateway.messages import Header
 
 HIGH_WATER = 65_536
 """Bytes kept before reading from the socket pauses."""
@@ -29,6 +32,7 @@ class BodyStream:
         "closed",
         "failed",
         "full",
+        "trailers",
     )
 
     def __init__(self, transport: asyncio.Transport, expect: bytes, flow: Callable[[], None]) -> None:
@@ -41,6 +45,8 @@ class BodyStream:
         self._finished = False
         self._flow = flow
         self._waiter: asyncio.Future[None] | None = None
+        self.trailers: list[Header] = []
+        """What was said behind it and is kept."""
         self.failed = False
         """The rest will not come."""
         self.full = False

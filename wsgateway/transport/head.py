@@ -54,6 +54,7 @@ class Incoming:
         "method",
         "stream",
         "target",
+        "trailers",
         "version",
         "websocket",
     )
@@ -72,6 +73,8 @@ class Incoming:
         self.body: list[bytes] = []
         self.stream: BodyStream | None = None
         self.complete = False
+        self.trailers: list[Header] | None = None
+        """Those that are kept."""
         self.behind: list[bytes] = []
         """What came behind a handshake, while it is decided."""
         self.behind_bytes = 0
@@ -127,13 +130,17 @@ class HeadReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._open:
-            return  # a trailer: dropped, never merged into the headers (RFC 9110 §6.5.1)
+            self.trailer(name, value)
+            return
         size = len(name) + len(value) + 4
         self._size += size
         if size > MAX_LINE_BYTES or self._size > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
             limits = f"at most {MAX_HEADERS} header fields, {MAX_LINE_BYTES} bytes each, {MAX_HEAD_BYTES} together"
             raise Refused(431, limits)
         self._headers.append((name, value))
+
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """A trailer: dropped, never merged into the headers (RFC 9110 §6.5.1)."""
 
     def finish(self, method: str, version: str) -> Incoming:
         """The head is complete: check what llhttp leaves to us."""

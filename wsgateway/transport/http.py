@@ -23,6 +23,7 @@ from wsgateway.transport.tls import TlsTransport, begin
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from wsgateway.messages import Header
     from wsgateway.transport.head import Incoming
     from wsgateway.transport.listener import Entrance, Listener
     from wsgateway.transport.websocket import WebSocket
@@ -36,6 +37,10 @@ BODY_BYTES_PER_SECOND = 500
 TURN_ANSWERS = 2
 TURN_BYTES = 65_536
 """What one connection is answered before the loop turns: others come in between, and a full socket is noticed."""
+
+
+def _nothing() -> None:
+    """A body that is whole holds nobody up."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -230,7 +235,8 @@ class HttpConnection(asyncio.Protocol):
                     break
                 left -= 1
                 incoming = reader.queue.popleft()
-                body: Body = incoming.body[0] if len(incoming.body) == 1 else b"".join(incoming.body)
+                whole = incoming.body[0] if len(incoming.body) == 1 else b"".join(incoming.body)
+                body: Body = whole if incoming.trailers is None else self._trailed(whole, incoming.trailers)
             elif reader.incoming is not None and reader.incoming.stream is None:
                 # The head is here and the body is not: it is read as the handler asks for it.
                 incoming = reader.incoming
@@ -251,6 +257,14 @@ class HttpConnection(asyncio.Protocol):
                 self.listener.head_read(self)
             self._answer(incoming, self._request(incoming, body))
         self._flow()
+
+    def _trailed(self, body: bytes, trailers: list[Header]) -> BodyStream:
+        """A body that is here, with what was said behind it."""
+        stream = BodyStream(self.transport, b"", _nothing)
+        stream.feed(body)
+        stream.trailers = trailers
+        stream.finish()
+        return stream
 
     def _end_turn(self) -> None:
         """Let the loop turn, and go on behind it."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from wsgateway.transport.head import MAX_HEAD_BYTES, MAX_URL_BYTES, HeadReader, Incoming, Refused
+from wsgateway.transport.head import MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_URL_BYTES, HeadReader, Incoming, Refused
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.counters import Counters
 
+KEPT_TRAILERS = b"lambda-runtime-function-error-"
 SLICE_BYTES = 1024
 """Parsed at once: requests that wait for their turn are few, whatever was read."""
 
@@ -95,12 +96,20 @@ class RequestReader(HeadReader):
         else:
             stream.feed(data)
 
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """Dropped, but of how a function's answer failed (AWS Lambda developer guide, "Building a custom runtime")."""
+        incoming = self.incoming
+        assert incoming is not None
+        if name.lower().startswith(KEPT_TRAILERS) and len(value) <= MAX_LINE_BYTES:
+            incoming.trailers = [*(incoming.trailers or [])[:1], (name, value)]
+
     def on_message_complete(self) -> None:
         incoming = self.incoming
         assert incoming is not None
         self.incoming = None
         incoming.complete = True
         if incoming.stream is not None:
+            incoming.stream.trailers = incoming.trailers or []
             incoming.stream.finish()
         else:
             self.queue.append(incoming)

@@ -389,3 +389,42 @@ async def test_whom_authorizers_ask_is_among_whom_the_deployment_calls() -> None
     assert [site.stage for _, site in deployment.authorized] == ["dev", "prod"]
     asked = [stage.connect for stage in deployment.stages.values()]
     assert [operation and operation.authorizer for operation in asked] == ["users", "users"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        pytest.param(
+            "function:py", "responseTransferMode: python3.12 has no way to stream, on AWS neither", id="Python"
+        ),
+        pytest.param(
+            "function:other", "uri: STREAM is for functions that run here, and none is named other", id="Lambda"
+        ),
+        pytest.param(
+            "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/js/invocations",
+            "uri: STREAM goes by lambda:path/2021-11-15/functions/{arn}/response-streaming-invocations",
+            id="the other operation",
+        ),
+        pytest.param("function:js", None, id="Node"),
+        pytest.param("function:own", None, id="provided"),
+    ],
+)
+async def test_functions_that_stream(uri: str, said: str | None) -> None:
+    text = f"""\
+apis:
+  shop:
+    protocolType: REST
+    stages: {{v1: {{}}}}
+    paths:
+      /a:
+        GET: {{integration: {{type: AWS_PROXY, httpMethod: POST, uri: "{uri}", responseTransferMode: STREAM}}}}
+functions:
+  py: {{runtime: python3.12, codeUri: ., handler: app.handler}}
+  js: {{runtime: nodejs20.x, codeUri: ., handler: app.handler}}
+  own: {{runtime: provided.al2023, codeUri: .}}
+"""
+    if said is None:
+        assert ("shop", "v1") in compiled(text).rest
+    else:
+        (problem,) = problems(text)
+        assert said in problem

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgateway.integrations.lambda_target import Target, parse_target
+from wsgateway.integrations.lambda_target import Target, other_mode, parse_target
 
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:chat"
+STREAMING = "arn:aws:apigateway:{}:lambda:path/2021-11-15/functions/{}/response-streaming-invocations"
 LONG = "arn:aws:apigateway:{}:lambda:path/2015-03-31/functions/{}/invocations"
 
 
@@ -25,6 +26,9 @@ LONG = "arn:aws:apigateway:{}:lambda:path/2015-03-31/functions/{}/invocations"
         pytest.param(f"{ARN}:$LATEST", Target("chat", "$LATEST", ARN, "eu-central-1", "aws"), id="a qualified ARN"),
         pytest.param(
             LONG.format("eu-central-1", f"{ARN}:live"), Target("chat", "live", ARN, "eu-central-1", "aws"), id="long"
+        ),
+        pytest.param(
+            STREAMING.format("eu-central-1", ARN), Target("chat", "", ARN, "eu-central-1", "aws"), id="streaming"
         ),
         pytest.param(LONG.format("us-west-2", "chat"), Target("chat", "", "chat", "us-west-2", "aws"), id="long, name"),
         pytest.param(
@@ -55,6 +59,25 @@ def test_a_target(uri: str, target: Target) -> None:
 def test_what_is_none(uri: str) -> None:
     with pytest.raises(ValueError, match=r"names no Lambda function|write the same twice"):
         parse_target(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "streams", "fault"),
+    [
+        pytest.param("function:chat", True, "", id="a short form has no operation"),
+        pytest.param(STREAMING.format("us-east-1", "chat"), True, "", id="streaming"),
+        pytest.param(LONG.format("us-east-1", "chat"), False, "", id="whole"),
+        pytest.param(LONG.format("us-east-1", "chat"), True, "STREAM goes by lambda:path/2021-11-15/", id="not whole"),
+        pytest.param(
+            STREAMING.format("us-east-1", "chat"), False, "add responseTransferMode: STREAM", id="not streamed"
+        ),
+    ],
+)
+def test_the_operation_that_the_long_form_names(uri: str, streams: bool, fault: str) -> None:
+    found = other_mode(uri, streams=streams)
+
+    assert fault in found
+    assert bool(found) == bool(fault)
 
 
 def test_a_path_is_encoded_as_sdks_do() -> None:

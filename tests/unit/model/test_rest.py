@@ -61,7 +61,7 @@ def test_what_is_legal(lines: str) -> None:
         ),
         (
             "paths: {/a: {GET: {integration: {type: MOCK, responseTransferMode: STREAM}}}}",
-            "paths./a.GET.integration.responseTransferMode: STREAM is for HTTP_PROXY alone, not for MOCK",
+            "paths./a.GET.integration.responseTransferMode: STREAM is for HTTP_PROXY and AWS_PROXY, not for MOCK",
         ),
         (
             (

@@ -7,10 +7,12 @@
 const fs = require("fs");
 const net = require("net");
 const path = require("path");
+const { Writable } = require("stream");
 const { createRequire, syncBuiltinESMExports } = require("module");
 const { pathToFileURL } = require("url");
 
 const MAX_RESULT = 6291556;
+const PIECE = 65536; // bytes of a streamed answer in one frame
 const CALLBACKS_END = 24; // Lambda developer guide, "Define Lambda function handler in Node.js": none from 24 on
 
 const env = process.env;
@@ -110,7 +112,7 @@ async function load(written) {
   }
   if (typeof found !== "function") throw new LoadError("Runtime.HandlerNotFound", `${written} is not a function`);
   const version = Number((/^AWS_Lambda_nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV || "") || [])[1]);
-  if (version >= CALLBACKS_END && found.length >= 3) {
+  if (version >= CALLBACKS_END && found.length >= 3 && found[STREAMS] !== "response") {
     throw new LoadError(
       "Runtime.CallbackHandlerDeprecated",
       "AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify " +
@@ -118,6 +120,87 @@ async function load(written) {
     );
   }
   return found;
+}
+
+// Streamed answers (Lambda developer guide, "Writing response streaming-enabled Lambda functions")
+
+const STREAMS = Symbol.for("aws.lambda.runtime.handler.streaming");
+const HIGH_WATER = Symbol.for("aws.lambda.runtime.handler.streaming.highWaterMark");
+const DELIMITER = new Uint8Array(8); // between the metadata and the body
+
+globalThis.awslambda = {
+  streamifyResponse(handler, options) {
+    handler[STREAMS] = "response";
+    if (options && typeof options.highWaterMark === "number") handler[HIGH_WATER] = options.highWaterMark;
+    return handler;
+  },
+  HttpResponseStream: class HttpResponseStream {
+    static from(stream, metadata) {
+      stream.setContentType("application/vnd.awslambda.http-integration-response");
+      const text = JSON.stringify(metadata);
+      stream._onBeforeFirstWrite = (write) => {
+        write(text);
+        write(DELIMITER);
+      };
+      return stream;
+    }
+  },
+};
+
+/** What a streaming handler writes its answer to; it goes out no faster than the gateway takes it. */
+class ResponseStream extends Writable {
+  constructor(highWaterMark) {
+    super(highWaterMark === undefined ? {} : { highWaterMark });
+    this.begun = false;
+  }
+
+  /** The gateway knows answers by what they begin with; the type is looked at by nobody. */
+  setContentType() {
+    if (this.begun) throw Object.assign(new Error("Cannot set content-type, too late."), { name: "InvalidStreamingOperation" });
+  }
+
+  write(chunk, ...rest) {
+    return super.write(sendable(chunk), ...rest);
+  }
+
+  end(chunk, ...rest) {
+    return typeof chunk === "function" || chunk === undefined || chunk === null
+      ? super.end(chunk, ...rest)
+      : super.end(sendable(chunk), ...rest);
+  }
+
+  begin() {
+    if (this.begun) return;
+    this.begun = true;
+    send("S", "");
+    if (this._onBeforeFirstWrite) this._onBeforeFirstWrite((data) => sendPieces(Buffer.from(data)));
+  }
+
+  _write(chunk, encoding, done) {
+    this.begin();
+    sendPieces(chunk, done);
+  }
+
+  _final(done) {
+    this.begin();
+    done();
+  }
+}
+
+function sendable(chunk) {
+  return typeof chunk === "string" || chunk instanceof Uint8Array ? chunk : JSON.stringify(chunk);
+}
+
+function sendPieces(data, done) {
+  for (let at = 0; at < data.length; at += PIECE) {
+    const piece = data.subarray(at, at + PIECE);
+    const head = Buffer.allocUnsafe(5);
+    head[0] = "P".charCodeAt(0);
+    head.writeUInt32BE(piece.length, 1);
+    socket.write(head);
+    socket.write(piece, at + PIECE < data.length ? undefined : done);
+  }
+  if (!data.length && done) done();
 }
 
 // Invocations
@@ -199,7 +282,36 @@ class Invocation {
     send(kind, content, length);
   }
 
-  /** The second argument of a handler (Lambda developer guide, "Using the Lambda context object in Node.js"). */
+  /** Let a streaming handler write its answer; it ends when both the handler and what it writes to have. */
+  async stream(event, context) {
+    const answer = new ResponseStream(handler[HIGH_WATER]);
+    const written = new Promise((resolve, reject) => {
+      answer.once("finish", resolve);
+      answer.once("error", reject);
+      answer.once("close", () => reject(new Error("the response stream was closed before its end")));
+    });
+    written.catch(() => {}); // the handler may fail first
+    try {
+      const result = handler(event, answer, context);
+      if (result === null || typeof result !== "object" || typeof result.then !== "function") {
+        throw new Error("Streaming does not support non-async handlers.");
+      }
+      this.promised = true;
+      if ((await result) !== undefined) console.warn("Streaming handlers ignore return values.");
+      await written;
+    } catch (error) {
+      answer.on("error", () => {});
+      answer.destroy();
+      this.end(error === undefined || error === null ? String(error) : error);
+      return;
+    }
+    if (current !== this) return;
+    current = null;
+    socket.ref();
+    send("O", "");
+  }
+
+  /** The last argument of a handler (Lambda developer guide, "Using the Lambda context object in Node.js"). */
   context(arn, clientContext) {
     const invocation = this;
     const now = (error, result) => {
@@ -236,6 +348,10 @@ function invoke(head, payload) {
     event = JSON.parse(payload);
   } catch (error) {
     invocation.end({ name: "Runtime.UnmarshalError", message: String(error), stack: "" });
+    return;
+  }
+  if (handler[STREAMS] === "response") {
+    invocation.stream(event, invocation.context(arn, rest.join("\n")));
     return;
   }
   try {
