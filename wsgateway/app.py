@@ -243,7 +243,7 @@ class _App:
             )
         self._secret = installation_secret(settings.installation_secret_file, self._environ)
         self._tickets.seal_with(self._secret)
-        loaded = load(settings.file, self._environ)
+        loaded = load(settings.file, self._environ, settings.reading)
         self._log = Log(LogWriter(), **({} if self._worker is None else {"worker": self._worker.index}))
         keyring = self._new_keyring()
         try:
@@ -311,6 +311,7 @@ class _App:
             archive=Archive(self._definitions, node=self._name, key=self._secret or b""),
             secret=self._secret or b"",
             log=self._log,
+            reading=settings.reading,
         )
         agreement = Agreement(self._log, loop.time)
         if installation is not None:

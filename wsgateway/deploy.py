@@ -19,6 +19,7 @@ from wsgateway.invocation import iso_time
 from wsgateway.model.explain import escaped
 from wsgateway.model.fingerprint import fingerprint, short
 from wsgateway.model.loader import Loaded, load, parse
+from wsgateway.model.openapi.reading import STRICT, Reading
 from wsgateway.model.remarks import remarks
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.keyring import Keyring, tell
@@ -51,6 +52,7 @@ class Deployments:
         archive: Archive,
         secret: bytes,
         log: Log,
+        reading: Reading = STRICT,
     ) -> None:
         self.valid = True
         """Whether what was last read, or was to be used in its place, is in force."""
@@ -68,6 +70,7 @@ class Deployments:
         """Of the file's text."""
         self._file = file
         self._environ = environ
+        self._reading = reading
         self._node = node
         self._public = public
         self._backends = backends
@@ -122,7 +125,7 @@ class Deployments:
         try:
             self._backends.look_again()
             with self._refusing("definition refused; the old one stays"):
-                await self._take(load(self._file, self._environ))
+                await self._take(load(self._file, self._environ, self._reading))
         finally:
             self._turn.release()
 
@@ -192,7 +195,7 @@ class Deployments:
         return self._parse(text, name)
 
     def _parse(self, text: str, name: str) -> Loaded:
-        return parse(text, escaped(name), self._environ, self._file.parent)
+        return parse(text, escaped(name), self._environ, self._file.parent, self._reading)
 
     @contextmanager
     def _refusing(self, event: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsgateway.errors import SettingError, StartError
+from wsgateway.model.openapi.reading import BasePath, Reading
 
 CallbackAuth = Literal["none", "sigv4"]
 RedisAway = Literal["refuse", "accept"]
@@ -59,6 +60,9 @@ class Settings:
     redis_away: RedisAway = "refuse"
     """What becomes of handshakes while the registry can't be reached."""
     installation_secret_file: Path | None = None
+    openapi_stage: str | None = None
+    openapi_base_path: BasePath = "ignore"
+    openapi_lenient: bool = False
     workers: int = 1
     """Processes that share the ports, each a node."""
 
@@ -87,6 +91,11 @@ class Settings:
     def shared(self) -> bool:
         """Whether the registry outlives this process, and other nodes may be there."""
         return self.redis_url != MEMORY
+
+    @property
+    def reading(self) -> Reading:
+        """How the file is read where it is an OpenAPI document."""
+        return Reading(stage=self.openapi_stage, base_path=self.openapi_base_path, lenient=self.openapi_lenient)
 
     @property
     def tls_files(self) -> tuple[Path, Path] | None:

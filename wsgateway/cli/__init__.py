@@ -18,6 +18,7 @@ from wsgateway.cli import (
     explain,
     keys,
     nodes,
+    openapi,
     routes,
     schema,
     serve,
@@ -39,6 +40,7 @@ app.command("dev")(serve.dev)
 app.command("validate")(validate.validate)
 app.command("routes")(routes.routes)
 app.command("explain")(explain.explain)
+app.add_typer(openapi.imports, name="import")
 app.command("schema")(schema.schema)
 app.command("connect")(connect.connect)
 app.add_typer(connections.app, name="connections")

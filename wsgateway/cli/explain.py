@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, RegionOption
+from wsgateway.cli.options import (
+    DEFAULT_FILE,
+    File,
+    OpenApiBasePath,
+    OpenApiLenient,
+    OpenApiStage,
+    Output,
+    OutputOption,
+    RegionOption,
+)
 from wsgateway.cli.terminal import indented, printable
 
 if TYPE_CHECKING:
@@ -69,6 +78,9 @@ def explain(
     response_header: ResponseHeader = None,
     output: OutputOption = Output.TABLE,
     region: RegionOption = None,
+    openapi_stage: OpenApiStage = None,
+    openapi_base_path: OpenApiBasePath = "ignore",
+    openapi_lenient: OpenApiLenient = False,
 ) -> int:
     """Show what FILE makes of a message: route, model, request, and with an answer also the response and the frame.
 
@@ -94,6 +106,7 @@ def explain(
     from wsgateway.explain import explain as explained
     from wsgateway.messages import EndpointResponse
     from wsgateway.model.loader import load
+    from wsgateway.model.openapi.reading import Reading
 
     answer = None
     if canned:
@@ -111,7 +124,8 @@ def explain(
         answer=answer,
         call=call,
     )
-    explanation = uvloop.run(explained(load(file, os.environ), os.environ, question, region))
+    reading = Reading(stage=openapi_stage, base_path=openapi_base_path, lenient=openapi_lenient)
+    explanation = uvloop.run(explained(load(file, os.environ, reading), os.environ, question, region))
     if output is Output.JSON:
         print(json.dumps(_document(explanation), indent=2, ensure_ascii=False))
     else:

@@ -7,7 +7,7 @@ import re
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,40 @@ RegionOption = Annotated[
         help="The AWS region of functions and signatures (default: AWS_REGION, AWS_DEFAULT_REGION, the AWS profile's).",
         envvar="WSGATEWAY_REGION",
         callback=_region,
+    ),
+]
+
+
+def check_stage(text: str | None) -> str | None:
+    """The name of a stage. Raises BadParameter."""
+    if text is not None and re.fullmatch(r"(?!execute-api$)[A-Za-z0-9_-]{1,128}", text) is None:
+        raise typer.BadParameter(f"{text!r} is no stage; write 1 to 128 letters, digits, - and _")
+    return text
+
+
+OpenApiStage = Annotated[
+    str | None,
+    typer.Option(
+        help="The stage of an OpenAPI document (default: the first segment of its base path, else default).",
+        envvar="WSGATEWAY_OPENAPI_STAGE",
+        callback=check_stage,
+        show_default=False,
+    ),
+]
+OpenApiBasePath = Annotated[
+    Literal["ignore", "prepend", "split"],
+    typer.Option(
+        help="What becomes of the base path of an OpenAPI document: ignore leaves paths as they are, prepend puts it "
+        "before them, split what is behind its first segment.",
+        envvar="WSGATEWAY_OPENAPI_BASE_PATH",
+    ),
+]
+OpenApiLenient = Annotated[
+    bool,
+    typer.Option(
+        "--openapi-lenient",
+        help="Leave out what of an OpenAPI document is not supported, with a warning each.",
+        envvar="WSGATEWAY_OPENAPI_LENIENT",
     ),
 ]
 

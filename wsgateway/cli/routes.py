@@ -7,19 +7,38 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from wsgateway.cli.options import DEFAULT_FILE, File, Output, OutputOption, RegionOption, print_rows
+from wsgateway.cli.options import (
+    DEFAULT_FILE,
+    File,
+    OpenApiBasePath,
+    OpenApiLenient,
+    OpenApiStage,
+    Output,
+    OutputOption,
+    RegionOption,
+    print_rows,
+)
 
 if TYPE_CHECKING:
     from wsgateway.model.integration import Integration
     from wsgateway.model.websocket import Route
 
 
-def routes(file: File = DEFAULT_FILE, output: OutputOption = Output.TABLE, region: RegionOption = None) -> None:
+def routes(
+    file: File = DEFAULT_FILE,
+    output: OutputOption = Output.TABLE,
+    region: RegionOption = None,
+    openapi_stage: OpenApiStage = None,
+    openapi_base_path: OpenApiBasePath = "ignore",
+    openapi_lenient: OpenApiLenient = False,
+) -> None:
     """Show what each route, and each method, of each stage of FILE calls, and who decides who may."""
     from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
+    from wsgateway.model.openapi.reading import Reading
 
-    loaded = load(file, os.environ)
+    reading = Reading(stage=openapi_stage, base_path=openapi_base_path, lenient=openapi_lenient)
+    loaded = load(file, os.environ, reading)
     asyncio.run(check_definitions(loaded, os.environ, region))
     rows: list[dict[str, object]] = []
     reached: dict[tuple[str, str], list[str]] = {}

@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from wsgateway.cli.options import DEFAULT_FILE, File, RegionOption
+from wsgateway.cli.options import (
+    DEFAULT_FILE,
+    File,
+    OpenApiBasePath,
+    OpenApiLenient,
+    OpenApiStage,
+    RegionOption,
+)
 from wsgateway.cpus import usable_cpus
 from wsgateway.errors import DefinitionError, StartError, complaint
 from wsgateway.settings import MEMORY, Network, Settings, check_authority, parse_networks
@@ -186,9 +193,12 @@ def serve(
     lease_ttl: LeaseTtl = 15.0,
     redis_away: RedisAway = "refuse",
     installation_secret_file: SecretFile = None,
+    openapi_stage: OpenApiStage = None,
+    openapi_base_path: OpenApiBasePath = "ignore",
+    openapi_lenient: OpenApiLenient = False,
     workers: Workers = "1",
 ) -> None:
-    """Serve the APIs of FILE."""
+    """Serve the APIs of FILE, a definition or an OpenAPI document."""
     _run(dev=False, **locals() | {"workers": _workers(workers)})
 
 
@@ -216,6 +226,9 @@ def dev(
     lease_ttl: LeaseTtl = 15.0,
     redis_away: RedisAway = "refuse",
     installation_secret_file: SecretFile = None,
+    openapi_stage: OpenApiStage = None,
+    openapi_base_path: OpenApiBasePath = "ignore",
+    openapi_lenient: OpenApiLenient = False,
 ) -> None:
     """Serve the APIs of FILE while you write them: reload on change, and errors say why."""
     _run(dev=True, **locals())

@@ -25,7 +25,7 @@ from wsgateway.model.base import Path
 from wsgateway.model.explain import shown
 
 MAX_BYTES = 2 * 1024 * 1024
-MAX_NODES = 10_000
+MAX_NODES = 50_000
 MAX_DEPTH = 64
 
 

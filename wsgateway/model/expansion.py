@@ -50,22 +50,24 @@ class Expansion:
             raise stop(f"nested deeper than {MAX_DEPTH}", self.lines[path])
 
     def _scalar(self, scalar: Scalar, path: Path) -> object:
-        text = self._expanded(scalar.text, path)
+        text = self.expanded(scalar.text, path)
         self.size += len(text)
         if self.size > MAX_BYTES:
             raise stop(f"more than {MAX_BYTES} characters once variables are put in", self.lines[path])
+        text = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
         if any("\ud800" <= character <= "\udfff" for character in text):
-            self._problem(path, "holds half of a surrogate pair; write the character itself")
+            self.problem(path, "holds half of a surrogate pair; write the character itself")
             return ""
         if not scalar.plain:
             return text
         try:
             return typed(text)
         except ValueError:
-            self._problem(path, f"{shown(text)} has too many digits")
+            self.problem(path, f"{shown(text)} has too many digits")
             return 0
 
-    def _expanded(self, text: str, path: Path) -> str:
+    def expanded(self, text: str, path: Path) -> str:
+        """`text`, which stands at `path`, with variables put in."""
         if "${" not in text:
             return text
 
@@ -78,7 +80,7 @@ class Expansion:
             elif default is not None:
                 value = default
             else:
-                self._problem(path, f"${{{name}}} is not set in the environment; set it or write ${{{name}:-default}}")
+                self.problem(path, f"${{{name}}} is not set in the environment; set it or write ${{{name}:-default}}")
                 return ""
             self.size += len(value)
             if self.size > MAX_BYTES:
@@ -87,10 +89,13 @@ class Expansion:
 
         return VARIABLE.sub(put_in, text)
 
-    def _problem(self, path: Path, text: str) -> None:
+    def problem(self, path: Path, text: str) -> None:
+        """Something wrong at `path`."""
         self.problems.append(Problem(path, text, line=self.lines[path]))
 
 
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+"""A character beyond the first 65,536 as JSON escapes it (RFC 8259 §7)."""
 # YAML 1.2 §10.3.2, the core schema.
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}

@@ -1,11 +1,12 @@
-"""Reads `routes.yaml`: text to definitions, or every problem with the line it stands on."""
+"""Reads `routes.yaml`, or an OpenAPI document: text to definitions, or every problem with the line it stands on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path as FilePath
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,6 +17,8 @@ from wsgateway.model.document import MAX_BYTES, compose, stop
 from wsgateway.model.expansion import Expansion
 from wsgateway.model.explain import SHOWN, escaped
 from wsgateway.model.file import PREFIX
+from wsgateway.model.openapi.reading import STRICT, Reading
+from wsgateway.model.openapi.variables import DocumentExpansion, version_of
 
 START = "begin with `apis:` and one API beneath it"
 
@@ -24,20 +27,31 @@ START = "begin with `apis:` and one API beneath it"
 class Source:
     """Where definitions were read from; turns a path into file and line.
 
-    `directory` is where relative paths in the file start.
+    `directory` is where relative paths in the file start. `origins` are the keys in the file by those of definitions,
+    where it is an OpenAPI document.
     """
 
     file: str
     directory: FilePath
     lines: Mapping[Path, int]
+    origins: Mapping[Path, Path] = field(default_factory=dict)
 
     def line(self, path: Path) -> int:
         """The line of `path`; of the nearest thing around it where the file has no such key."""
+        path = self.written(path)
         for length in range(len(path), -1, -1):
             line = self.lines.get(path[:length])
             if line is not None:
                 return line
         return 0
+
+    def written(self, path: Path) -> Path:
+        """The keys in the file, where they are others than those of the definition."""
+        for length in range(len(path) if self.origins else -1, -1, -1):
+            origin = self.origins.get(path[:length])
+            if origin is not None:
+                return (*origin, *path[length:])
+        return path
 
     def problem(self, path: Path, text: str) -> Problem:
         """A problem at `path`, with file and line."""
@@ -47,6 +61,7 @@ class Source:
         """`problem` with file and line; its path begins at `under`. What can't be printed is escaped."""
         path = (*under, *problem.path)
         line = problem.line or self.line(path)
+        path = path if problem.line else self.written(path)
         return Problem(tuple(_printable(part) for part in path), problem.text, self.file, line)
 
 
@@ -60,62 +75,123 @@ class Loaded:
     text: str = field(repr=False)
     outside: Mapping[str, str] = field(repr=False)
     """What the text leaves to the machine: by `${NAME}` the value, by `file:PATH` the SHA-256 of the content."""
+    notes: Sequence[Problem] = ()
+    """What is to be said of an OpenAPI document although it is valid, with lines."""
+    left_out: Sequence[Path] = ()
+    """What is not among the definitions although such a document says it; a note tells of each."""
 
 
-def load(path: FilePath, environ: Mapping[str, str]) -> Loaded:
+def load(path: FilePath, environ: Mapping[str, str], reading: Reading = STRICT) -> Loaded:
     """Read and check a file.
 
     Raises DefinitionError with every problem, sorted by line.
     """
+    return parse(text_of(path), escaped(str(path)), environ, path.parent, reading)
+
+
+def text_of(path: FilePath) -> str:
+    """What a file says. Raises DefinitionError."""
     name = escaped(str(path))
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except FileNotFoundError:
-        raise _at(name, stop("no such file; give another path, or write one")) from None
+        raise at(name, stop("no such file; give another path, or write one")) from None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _at(name, stop("not UTF-8; save the file as UTF-8", line)) from None
+        raise at(name, stop("not UTF-8; save the file as UTF-8", line)) from None
     except OSError as error:
-        raise _at(name, stop(f"can't be read: {error.strerror}")) from error
-    return parse(text, name, environ, path.parent)
+        raise at(name, stop(f"can't be read: {error.strerror}")) from error
 
 
-def parse(text: str, name: str, environ: Mapping[str, str], base_dir: FilePath) -> Loaded:
-    """Check the text of a file called `name` that lies in `base_dir`.
+def parse(text: str, name: str, environ: Mapping[str, str], base_dir: FilePath, reading: Reading = STRICT) -> Loaded:
+    """Check the text of a file called `name` that lies in `base_dir`; `reading` is about OpenAPI documents alone.
 
     Raises DefinitionError with every problem, sorted by line.
     """
     encoded = text.encode("utf-8", "surrogatepass")
     if len(encoded) > MAX_BYTES:
-        raise _at(name, stop(f"larger than {MAX_BYTES} bytes"))
-    expansion = Expansion(environ)
+        raise at(name, stop(f"larger than {MAX_BYTES} bytes"))
     try:
         document = compose(text)
+        version = version_of(document)
+        expansion = Expansion(environ) if version is None else DocumentExpansion(environ)
         root = document.root and expansion.value(document.root)
+        if root is None:
+            raise stop(f"is empty; {START}")
+        if not isinstance(root, dict):
+            raise stop(f"holds no mapping; {START}", 1)
+        content = _Content(root, Source(name, base_dir, expansion.lines), document.problems + expansion.problems)
+        if version is not None:
+            content.translate(version, reading)
     except DefinitionError as error:
-        raise _at(name, error) from error
-    source = Source(name, base_dir, expansion.lines)
-    if root is None:
-        raise _at(name, stop(f"is empty; {START}"))
-    if not isinstance(root, dict):
-        raise _at(name, stop(f"holds no mapping; {START}", 1))
-    problems = document.problems + expansion.problems
-    files: dict[str, str] = {}
-    try:
-        definitions = Definitions.model_validate(root, context={"directory": base_dir, "files": files})
-    except ValidationError as error:
-        problems += _news(problems_of(error), problems, source)
-    if problems:
-        located = [source.locate(problem) for problem in problems]
-        raise DefinitionError(sorted(located, key=lambda problem: problem.line))
-    outside = {f"${{{name}}}": value for name, value in expansion.used.items()}
-    outside |= {f"{PREFIX}{name}": digest for name, digest in files.items()}
-    return Loaded(definitions, source, sha256(encoded).hexdigest(), text, outside)
+        raise at(name, error) from error
+    definitions = content.checked(lenient=version is not None and reading.lenient)
+    outside = {f"${{{name}}}": value for name, value in expansion.used.items()} | content.files
+    if version is not None and reading != STRICT:
+        outside["OpenAPI"] = repr(reading)
+    digest = sha256(encoded).hexdigest()
+    left_out = [problem.path for problem in content.left_out]
+    return Loaded(definitions, content.source, digest, text, outside, content.notes(), left_out)
 
 
-def _at(name: str, error: DefinitionError) -> DefinitionError:
+class _Content:
+    """What a file holds, on its way to definitions."""
+
+    def __init__(self, root: dict[str, Any], source: Source, problems: list[Problem]) -> None:
+        self.source = source
+        self.files: dict[str, str] = {}
+        """By `file:PATH` the SHA-256 of what was read there."""
+        self.left_out: list[Problem] = []
+        self._root = root
+        self._problems = problems
+        self._notes: list[Problem] = []
+
+    def translate(self, version: int, reading: Reading) -> None:
+        """Have what an OpenAPI document says stand as a definition file would say it."""
+        from wsgateway.model.openapi.translate import translate  # a process starts faster without it
+
+        found = translate(self._root, version, self.source.line, reading)
+        self._root, self.source = found.root, replace(self.source, origins=found.origins)
+        self._problems += found.problems + ([] if reading.lenient else found.unsupported)
+        self._notes += found.remarks + (found.unsupported if reading.lenient else [])
+
+    def checked(self, *, lenient: bool) -> Definitions:
+        """The definitions, where `lenient` without what is not supported. Raises DefinitionError."""
+        while True:
+            files: dict[str, str] = {}
+            try:
+                definitions = Definitions.model_validate(
+                    self._root, context={"directory": self.source.directory, "files": files}
+                )
+            except ValidationError as error:
+                found = problems_of(error)
+                dropped = _drop(self._root, found) if lenient else []
+                self.left_out += dropped
+                if dropped:
+                    continue
+                self._problems += _news(found, self._problems, self.source)
+            if self._problems:
+                raise DefinitionError(self._located(self._problems))
+            self.files = {f"{PREFIX}{name}": digest for name, digest in files.items()}
+            return definitions
+
+    def notes(self) -> list[Problem]:
+        return self._located([*self._notes, *self.left_out])
+
+    def _located(self, problems: Iterable[Problem]) -> list[Problem]:
+        return sorted(map(self.source.locate, problems), key=lambda problem: problem.line)
+
+
+def _drop(root: dict[str, Any], problems: Iterable[Problem]) -> list[Problem]:
+    from wsgateway.model.openapi.lenient import drop
+
+    return drop(root, problems)
+
+
+def at(name: str, error: DefinitionError) -> DefinitionError:
+    """The error, with the name of the file."""
     return DefinitionError([replace(problem, file=name) for problem in error.problems])
 
 

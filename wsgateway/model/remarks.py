@@ -12,6 +12,7 @@ from wsgateway.model.usage_plan import remarks_on_plans
 
 def remarks(loaded: Loaded) -> Iterator[Problem]:
     """Each with its line."""
+    yield from loaded.notes
     for api_id, api in loaded.definitions.websocket_apis.items():
         for name in unused_authorizers(api):
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no route")
