@@ -72,6 +72,7 @@ from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
 from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
+from wsgateway.telemetry.rows import rows_of
 from wsgateway.telemetry.unit import UnitProbes
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.files import share_out_here
@@ -269,6 +270,7 @@ class _App:
         backends = backends_of(upstream, surroundings, endpoints, self._log, self._environ, tickets=self._tickets)
         functions = backends.functions
         checked = check(loaded, backends, keyring)
+        rows = rows_of(loop, settings.access_log)
         self._certificates = Certificates(checked.certificates)
         self._files = files = share_out_here(settings.max_connections)
         self._gateway = gateway = Gateway(
@@ -285,6 +287,7 @@ class _App:
             max_connections=files.clients,
             buckets=backends.buckets,
             meters=backends.meters,
+            write_row=rows.write,
         )
         gateway.disconnects = Disconnects(gateway, retry_seconds=settings.disconnect_retry_seconds)
         self._node = node = Node(gateway, drain_window=settings.drain_window)
@@ -318,7 +321,7 @@ class _App:
             installation.agreement = agreement
         worker = self._worker
         metrics = Metrics(
-            partial(node_values, gateway, backends, deployments, agreement, self._log.writer, installation),
+            partial(node_values, gateway, backends, deployments, agreement, self._log.writer, rows, installation),
             shown=None if worker is None else worker.show,
         )
         guard = Guard(self._secret, open=is_loopback_host(settings.internal_host))
@@ -408,7 +411,7 @@ class _App:
                 address=lambda: self._entry().address,
                 elsewhere=self._elsewhere,
                 leaving=keyring.discard,
-                writer=self._log.writer,
+                writers=(self._log.writer, rows),
             ).run()
         finally:
             for listener in (*listeners, invoke_api):
@@ -416,6 +419,7 @@ class _App:
             await backends.aclose()
             if installation is not None:
                 await installation.aclose()
+            rows.close()
             self._log.writer.close()
 
     def _join(self, node: Node, egress: Egress) -> Installation | None:

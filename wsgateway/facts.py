@@ -13,6 +13,7 @@ from wsgateway.deploy import Deployments
 from wsgateway.installation import Installation
 from wsgateway.telemetry.base import Value, Values
 from wsgateway.telemetry.log import LogWriter
+from wsgateway.telemetry.rows import Rows
 
 
 def node_values(
@@ -21,6 +22,7 @@ def node_values(
     deployments: Deployments,
     agreement: Agreement,
     log: LogWriter,
+    rows: Rows,
     installation: Installation | None,
 ) -> Values:
     """The values of this moment, by the name of their metric."""
@@ -90,6 +92,7 @@ def node_values(
             name: pair.expires.timestamp() for name, pair in deployments.certificates.current.named()
         },
         "log_lines_dropped_total": log.dropped,
+        "access_log_rows_dropped_total": rows.dropped,
         "relays_total": _by_status(counters.relays),
         "relay_503_total": dict(counters.relay_doubts),
         "relayed_in_total": _by_status(counters.relayed_in),

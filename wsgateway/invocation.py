@@ -27,6 +27,8 @@ class EventType(Enum):
     CONNECT = "CONNECT"
     MESSAGE = "MESSAGE"
     DISCONNECT = "DISCONNECT"
+    CONNECTION_API = "CONNECTION_API"
+    """A call of `@connections`."""
     REQUEST = "REQUEST"
     """A request of a REST API; AWS has no word for it."""
 

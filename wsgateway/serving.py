@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -21,6 +21,7 @@ from wsgateway.installation import Installation
 from wsgateway.settings import Settings
 from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.log import LogWriter
+from wsgateway.telemetry.rows import Rows
 from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.watch import watch_code, watch_file
 from wsgateway.workers import Worker
@@ -44,7 +45,8 @@ class Serving:
     """Redis is on another machine, and nodes may be."""
     leaving: Callable[[], None]
     """What has to be done even where the process ends at once."""
-    writer: LogWriter
+    writers: Sequence[LogWriter | Rows]
+    """What still has to be written where the process ends at once."""
     _failed: StartError | None = None
 
     async def run(self) -> None:
@@ -130,7 +132,8 @@ class Serving:
 
     def _leave(self) -> NoReturn:
         self.node.gateway.log("leaving at once", connections=len(self.node.gateway.hub))
-        self.writer.close(0.5)
+        for writer in self.writers:
+            writer.close(0.5)
         self.leaving()
         os._exit(1)
 

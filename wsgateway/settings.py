@@ -63,6 +63,8 @@ class Settings:
     openapi_stage: str | None = None
     openapi_base_path: BasePath = "ignore"
     openapi_lenient: bool = False
+    access_log: str = "-"
+    """The file that rows of access logs are appended to; - is stdout."""
     workers: int = 1
     """Processes that share the ports, each a node."""
 

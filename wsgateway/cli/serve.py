@@ -154,6 +154,14 @@ SecretFile = Annotated[
         envvar="WSGATEWAY_INSTALLATION_SECRET_FILE",
     ),
 ]
+AccessLog = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Where the rows of `accessLogSettings` are appended (-: stdout). One that is moved away is begun anew.",
+        envvar="WSGATEWAY_ACCESS_LOG",
+    ),
+]
 Workers = Annotated[
     str,
     typer.Option(
@@ -196,6 +204,7 @@ def serve(
     openapi_stage: OpenApiStage = None,
     openapi_base_path: OpenApiBasePath = "ignore",
     openapi_lenient: OpenApiLenient = False,
+    access_log: AccessLog = "-",
     workers: Workers = "1",
 ) -> None:
     """Serve the APIs of FILE, a definition or an OpenAPI document."""
@@ -229,6 +238,7 @@ def dev(
     openapi_stage: OpenApiStage = None,
     openapi_base_path: OpenApiBasePath = "ignore",
     openapi_lenient: OpenApiLenient = False,
+    access_log: AccessLog = "-",
 ) -> None:
     """Serve the APIs of FILE while you write them: reload on change, and errors say why."""
     _run(dev=True, **locals())

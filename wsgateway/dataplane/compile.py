@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wsgateway.authorizers.base import Authorize, Use
+from wsgateway.dataplane.access_log import AccessLog, check_access_log
 from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import (
     Authorizers,
@@ -32,7 +33,7 @@ from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, models_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, DefinitionError, Problem
 from wsgateway.integrations.base import Call, IntegrationType, Site
-from wsgateway.invocation import EventType, Invocation
+from wsgateway.invocation import CONTEXT, EventType, Invocation
 from wsgateway.messages import EndpointResponse, HttpRequest
 from wsgateway.model.base import Path
 from wsgateway.model.definitions import Definitions
@@ -101,6 +102,8 @@ class CompiledStage:
     """What becomes of a message beyond a limit."""
     account: Limit | None = None
     """What limits `@connections` calls, with all APIs; None where nothing does."""
+    access: AccessLog | None = None
+    """The rows of its events; None where it has none."""
     check_origin: Callable[[HttpRequest], None] | None = None
     """*Raises* AccessDenied for handshakes from pages that may not connect; None where all may."""
 
@@ -237,6 +240,9 @@ def _check(
             for problem in check_asked(api_id, api, stage, types, definitions)
         ],
     )
+    for name, stage in api.stages.items():
+        for problem in check_access_log(stage.access_log_settings, CONTEXT):
+            yield Problem((*root, "stages", name, *problem.path), problem.text)
     for key, route in api.routes.items():
         if route.allow is not None:
             try:
@@ -363,6 +369,7 @@ def _compile(
         operations={default.key: default} | operations,
         on_limit=stage.throttle.on_limit,
         account=throttle.account,
+        access=None if stage.access_log_settings is None else AccessLog(stage.access_log_settings, CONTEXT),
         check_origin=None if stage.allowed_origins is None else compile_origins(stage.allowed_origins),
     )
 

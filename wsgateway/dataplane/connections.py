@@ -32,6 +32,7 @@ from wsgateway.errors import (
     ServiceUnavailable,
     UnrecognizedClient,
 )
+from wsgateway.invocation import Client, header_text
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
@@ -129,9 +130,17 @@ class ConnectionsApi:
         self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str
     ) -> HttpResponse | Awaitable[HttpResponse]:
         """A call for one connection, None if it isn't here."""
+        stage = self._gateway.stages[place.api_id, place.stage].current
+        if stage.access is None or request.method not in VERBS:
+            return self._called(request, place, connection, connection_id, stage.quotas)
+        answer = self._called(request, place, connection, connection_id, stage.quotas)
+        return stage.access.call(self._gateway, request, _caller(request, place, connection_id), answer)
+
+    def _called(
+        self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str, quotas: Quotas
+    ) -> HttpResponse | Awaitable[HttpResponse]:
         if self._signed and request.method in VERBS:
             return self._call_signed(request, place, connection_id)
-        quotas = self._gateway.stages[place.api_id, place.stage].current.quotas
         taken = self._take(place) if request.method in VERBS else True
         if taken is True:
             return self._unsigned(request, place, connection, connection_id, quotas)
@@ -364,6 +373,22 @@ class ConnectionsApi:
         if request.method == "POST":
             count(self._gateway.counters.pushes, response.status)
         return response
+
+
+def _caller(request: HttpRequest, place: Place, connection_id: str) -> Client:
+    """Whoever calls, as rows name them; the connection is whom they call."""
+    agent = request.header(b"user-agent")
+    return Client(
+        api_id=place.api_id,
+        stage=place.stage,
+        connection_id=connection_id,
+        connected_at=0,
+        domain_name=request.host,
+        source_ip=request.source,
+        user_agent=None if agent is None else header_text(agent),
+        callback_url="",
+        forwarded=b"",
+    )
 
 
 _LINES: tuple[Header, ...] = (

@@ -15,9 +15,9 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
+from wsgateway.dataplane.access_log import begin
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.backlog import MOST_IN_FLIGHT, Backlog, DisconnectEvent
-from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.errors import BadGateway, ServiceUnavailable
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse
@@ -166,13 +166,14 @@ class Disconnects:
             self._failed(event, ServiceUnavailable("its stage is not deployed here"))
             return
         event.invocation.stage_variables = ref.current.variables
-        operation = ref.current.disconnect
+        stage = ref.current
+        operation = event.operation = stage.disconnect
+        logging = None if operation is None else operation.logging
+        if logging is not None or stage.access is not None:
+            event.invocation.trace = begin(stage.access, self._gateway, event.invocation, logging)
         if operation is None:
             self._answered(event)
             return
-        event.operation = operation
-        if operation.logging is not None:
-            event.invocation.trace = ExecutionLog(self._gateway.log, operation.logging, event.invocation)
         try:
             answer = operation.integrate(event.invocation)
         except Exception as error:

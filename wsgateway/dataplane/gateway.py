@@ -77,6 +77,8 @@ class Gateway:
     """Messages whose integration has not answered, those of closed connections too."""
     closing: int = 0
     """Closed connections whose $disconnect has not begun."""
+    write_row: Callable[[str], None] = lambda row: None
+    """Takes the rows of access logs; it never waits."""
     tails: Tails = field(default_factory=Tails)
     rest: Mapping[tuple[str, str], CompiledRestStage] = field(default_factory=dict)
     """Stages of REST APIs; changes as a whole, by `Node.deploy`, as `rest_endpoints` does."""

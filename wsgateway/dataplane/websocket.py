@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsgateway.authorizers.base import Identity
+from wsgateway.dataplane.access_log import begin
 from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
-from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import (
@@ -82,14 +82,15 @@ class WebSocketApis:
         connection = Connection(gateway, ref, _client(gateway, request, stage, place))
         connection.take_place(source)
         invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
+        operation = stage.connect
+        logging = None if operation is None else operation.logging
+        if logging is not None or stage.access is not None:
+            invocation.trace = begin(stage.access, gateway, invocation, logging)
         if stage.check_origin is not None:
             try:
                 stage.check_origin(request)
             except AccessDenied as error:
                 return self._not_let_in(connection, invocation, error)
-        operation = stage.connect
-        if operation is not None and operation.logging is not None:
-            invocation.trace = ExecutionLog(gateway.log, operation.logging, invocation)
         if operation is not None and operation.authorize is not None:
             if invocation.trace is not None:
                 invocation.trace.note("authorizer", operation.authorizer)
@@ -220,6 +221,8 @@ class WebSocketApis:
     ) -> HttpResponse | Accepted | Awaitable[HttpResponse | Accepted]:
         """Call the $connect integration, if there is one."""
         if operation is None:
+            if invocation.trace is not None:
+                invocation.trace.note("frame", None)
             return self._accept(connection, None)
         try:
             answer = operation.integrate(invocation)

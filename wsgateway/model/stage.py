@@ -9,6 +9,7 @@ from annotated_types import MaxLen, MinLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
+from wsgateway.model.access_log import AccessLogSettings
 from wsgateway.model.base import Definition, Matches, Path
 from wsgateway.model.event_settings import EventSettings
 from wsgateway.model.throttle import RateLimit, StageThrottle
@@ -66,9 +67,11 @@ class Stage(Definition):
     throttle: StageThrottle = StageThrottle()
     """What the stage lets in as a whole, of one connection, user or address, and what becomes of the rest. (Ours.)"""
 
+    access_log_settings: AccessLogSettings | None = None
+    """The row that the access log has for each event. Absent: no rows."""
+
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "accessLogSettings",
             "autoDeploy",
             "clientCertificateId",
             "deploymentId",

@@ -55,6 +55,12 @@ PROCESS = Section(
             worry="any",
             act="whoever reads stderr is too slow or stuck; lower `loggingLevel`",
         ),
+        counter(
+            "access_log_rows_dropped_total",
+            "Rows of access logs that a slow sink did not take.",
+            worry="any",
+            act="whoever reads what `--access-log` names is too slow or stuck, or its disk is full",
+        ),
     ),
 )
 

@@ -1,0 +1,113 @@
+"""Rows of access logs (API Gateway developer guide, "Set up WebSocket API logging", access logging)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.dataplane.values import connecting, message
+from wsgateway.dataplane.access_log import MAX_VALUE, AccessLog, Row, check_access_log
+from wsgateway.errors import AccessDenied, BadGateway
+from wsgateway.invocation import CONTEXT, Invocation
+from wsgateway.messages import EndpointRequest, EndpointResponse, Message
+from wsgateway.model.access_log import AccessLogSettings
+
+REQUEST = EndpointRequest(b"POST / HTTP/1.1\r\n", b"", "POST")
+
+
+def settings(text: str) -> AccessLogSettings:
+    return AccessLogSettings.model_validate({"format": text})
+
+
+def row_of(text: str, invocation: Invocation, *steps: tuple[str, Any]) -> str:
+    rows: list[str] = []
+    row = Row(AccessLog(settings(text), CONTEXT), rows.append, invocation, None)
+    for step, value in steps:
+        row.note(step, value)
+    (written,) = rows
+    return written
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "expected"),
+    [
+        pytest.param("$context.routeKey $context.status", [("frame", None)], "say 200", id="a message"),
+        pytest.param("${context.routeKey}!", [("frame", None)], "say!", id="braces"),
+        pytest.param("100% of $context.stage.", [("frame", None)], "100% of dev.", id="what is no variable stays"),
+        pytest.param("$context.responseLength", [("frame", Message(b"12345"))], "5", id="a reply's length"),
+        pytest.param(
+            "$context.status $context.integrationStatus $context.integration.status",
+            [("endpoint request", REQUEST), ("endpoint response", EndpointResponse(503)), ("frame", None)],
+            "200 503 503",
+            id="what the backend said",
+        ),
+        pytest.param(
+            "$context.status $context.error.message $context.error.responseType $context.integration.error",
+            [("error", AccessDenied("no route"))],
+            "403 Forbidden ACCESS_DENIED -",
+            id="refused before any backend was asked",
+        ),
+        pytest.param(
+            "$context.error.messageString $context.integrationStatus $context.integration.error",
+            [("endpoint request", REQUEST), ("error", BadGateway("refused"))],
+            '"Internal server error" - refused',
+            id="a backend that gives no answer",
+        ),
+        pytest.param("$context.disconnectReason $context.waf.status", [("frame", None)], "- -", id="what is absent"),
+    ],
+)
+def test_a_row_says_what_became_of_its_event(text: str, steps: list[tuple[str, Any]], expected: str) -> None:
+    event = message("{}", route_key="say")
+    assert row_of(f"{text} $context.requestId", event, *steps) == f"{expected} {event.request_id}"
+
+
+def test_a_handshake_that_was_refused_has_the_status_it_was_answered_with() -> None:
+    text = "$context.requestId $context.eventType $context.status"
+    event = connecting()
+    assert row_of(text, event, ("frame", EndpointResponse(401))) == f"{event.request_id} CONNECT 401"
+
+
+def test_an_authorizer_is_told_of() -> None:
+    text = "$context.requestId $context.authorizer.status $context.authorizer.error"
+    event = connecting()
+    assert row_of(text, event, ("authorizer", "users"), ("identity", {}), ("frame", None)).endswith(" 200 -")
+    assert row_of(text, event, ("authorizer", "users"), ("error", AccessDenied("policy"))).endswith(" 403 policy")
+
+
+def test_a_key_is_told_by_its_end() -> None:
+    event = message("{}")
+    event.client.identity = {"apiKey": "abcdefghijklmnopqrstuvwxyz"}
+    row = row_of("$context.requestId $context.identity.apiKey", event, ("frame", None))
+    assert row.endswith(f" {'*' * 20}uvwxyz")
+
+
+@given(agent=st.text())
+def test_whatever_a_client_sends_stays_one_value_of_one_line(agent: str) -> None:
+    event = message("{}")
+    event.client.user_agent = agent
+    row = row_of('{"id":"$context.requestId","agent":"$context.identity.userAgent"}', event, ("frame", None))
+    assert len(row.splitlines()) == 1
+    expected = agent if len(agent) <= MAX_VALUE else agent[:MAX_VALUE] + "…"
+    assert json.loads(row) == {"id": event.request_id, "agent": expected or "-"}
+
+
+def test_a_variable_that_there_is_not_is_a_problem() -> None:
+    (problem,) = check_access_log(settings("$context.requestId $context.statuss $context.authorizer.any"), CONTEXT)
+    assert problem.path == ("accessLogSettings", "format")
+    assert "$context.statuss" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        pytest.param("$context.status", "$context.requestId", id="no id"),
+        pytest.param("$context.requestId\n", "one line", id="two lines"),
+    ],
+)
+def test_a_row_is_one_line_with_an_id(text: str, wrong: str) -> None:
+    (problem,) = AccessLogSettings.model_construct(format=text).check()
+    assert wrong in problem.text

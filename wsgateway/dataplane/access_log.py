@@ -1,0 +1,290 @@
+"""The access log: one row for each event of a stage, as its format says.
+
+API Gateway developer guide, "Set up WebSocket API logging" and "Set up CloudWatch logging for REST APIs" (access
+logging): handshakes, messages, ends of connections, calls of `@connections` and REST requests have a row each, whatever
+became of them; what is refused before its stage is known, or for the sheer number of it, has none. A row is a Trace of
+its event, so only what a stage's format asks for is kept. Whoever writes rows never waits.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from wsgateway.dataplane.execution_log import ExecutionLog
+from wsgateway.errors import GatewayError, Problem
+from wsgateway.invocation import Client, EventType, Invocation, Variables
+from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse, Message
+from wsgateway.model.access_log import VARIABLE, AccessLogSettings, names_in
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.execution_log import Logging
+    from wsgateway.dataplane.gateway import Gateway
+    from wsgateway.invocation import Trace
+
+MAX_VALUE: Final = 1024
+"""Characters of one value; longer ones are cut."""
+
+KEY_END: Final = 6
+
+Read = Callable[["Row"], object]
+
+
+class AccessLog:
+    """The rows of one stage."""
+
+    def __init__(self, settings: AccessLogSettings, variables: Variables) -> None:
+        """Only for what `check_access_log` found nothing wrong with; `variables` are those of the stage's events."""
+        names = names_in(settings.format)
+        self._template = VARIABLE.sub("%s", settings.format.replace("%", "%%"))
+        self._reads = [_reader(name, variables) for name in names]
+        self.timed = any(name.startswith("requestTime") or name == "responseLatency" for name in names)
+        """Whether a row says when its event began."""
+
+    def begin(self, gateway: Gateway, invocation: Invocation, logging: Logging | None = None) -> Row:
+        """The row of an event that begins now; what else is told of it goes on being told."""
+        also = None if logging is None else ExecutionLog(gateway.log, logging, invocation)
+        return Row(self, gateway.write_row, invocation, also)
+
+    def render(self, row: Row) -> str:
+        """The row as text."""
+        return self._template % tuple([read(row) for read in self._reads])
+
+    def call(
+        self,
+        gateway: Gateway,
+        request: HttpRequest,
+        client: Client,
+        answer: HttpResponse | Awaitable[HttpResponse],
+    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """The row of a call of `@connections` for this client, once it is answered."""
+        row = self.begin(gateway, ConnectionsCall(request, client))
+        if not isinstance(answer, HttpResponse):
+            return _called(row, answer)
+        row.note("response", answer)
+        return answer
+
+
+async def _called(row: Row, answer: Awaitable[HttpResponse]) -> HttpResponse:
+    response = await answer
+    row.note("response", response)
+    return response
+
+
+class ConnectionsCall(Invocation):
+    """A call of `@connections`, as far as rows tell of it."""
+
+    __slots__ = ()
+
+    def __init__(self, request: HttpRequest, client: Client) -> None:
+        route_key = f"{request.method} /@connections/{{connectionId}}"
+        super().__init__(client, EventType.CONNECTION_API, route_key, {}, request=request)
+
+
+def begin(access: AccessLog | None, gateway: Gateway, invocation: Invocation, logging: Logging | None) -> Trace | None:
+    """What hears of an event's steps: its row, its lines in the execution log, both, or nobody."""
+    if access is not None:
+        return access.begin(gateway, invocation, logging)
+    return None if logging is None else ExecutionLog(gateway.log, logging, invocation)
+
+
+class Row:
+    """What became of one event. It is written when the event is over."""
+
+    __slots__ = (
+        "_access",
+        "_also",
+        "_write",
+        "authorizer_began",
+        "authorizer_millis",
+        "authorizer_status",
+        "began",
+        "endpoint_began",
+        "endpoint_millis",
+        "endpoint_status",
+        "fault",
+        "invocation",
+        "length",
+        "status",
+    )
+
+    def __init__(
+        self, access: AccessLog, write: Callable[[str], None], invocation: Invocation, also: Trace | None
+    ) -> None:
+        self._access = access
+        self._also = also
+        self._write = write
+        self.invocation = invocation
+        self.status = 200
+        self.length = 0
+        self.fault: GatewayError | None = None
+        self.endpoint_began = 0.0
+        self.endpoint_status: int | None = None
+        self.endpoint_millis: int | None = None
+        self.authorizer_began = 0.0
+        self.authorizer_status: int | None = None
+        self.authorizer_millis: int | None = None
+        self.began = 0.0
+        if access.timed:
+            self.began = time.monotonic()
+            _ = invocation.epoch  # now, not when the row is written
+
+    def note(self, step: str, value: object) -> None:
+        if self._also is not None:
+            self._also.note(step, value)
+        if step == "endpoint request":
+            self.endpoint_began = time.monotonic()
+        elif step == "endpoint response":
+            if isinstance(value, EndpointResponse):
+                self.endpoint_status = value.status
+            self.endpoint_millis = _millis_since(self.endpoint_began)
+        elif step == "frame":
+            if isinstance(value, Message):
+                self.length = len(value.data)
+            elif isinstance(value, EndpointResponse) and value.status > 299:
+                self.status = value.status
+            self._end()
+        elif step == "response":
+            assert isinstance(value, HttpResponse)
+            self.status = value.status
+            self.length = len(value.body) if isinstance(value.body, bytes) else value.length or 0
+            self._end()
+        elif step == "authorizer":
+            self.authorizer_began = time.monotonic()
+        elif step == "identity":
+            self._authorized(200)
+        elif isinstance(value, GatewayError):
+            self._failed(value)
+
+    def _failed(self, fault: GatewayError) -> None:
+        self.fault = fault
+        self.status = fault.status
+        if self.authorizer_began and self.authorizer_status is None:
+            self._authorized(fault.status)
+        if self.endpoint_began and self.endpoint_millis is None:
+            self.endpoint_millis = _millis_since(self.endpoint_began)
+        if self.invocation.event_type is not EventType.REQUEST:  # of these a response follows
+            self._end()
+
+    def _authorized(self, status: int) -> None:
+        self.authorizer_status = status
+        self.authorizer_millis = _millis_since(self.authorizer_began)
+
+    def _end(self) -> None:
+        self._write(self._access.render(self))
+
+
+def check_access_log(settings: AccessLogSettings | None, variables: Variables) -> Iterator[Problem]:
+    """Variables that there are not; paths start at the stage."""
+    for name in dict.fromkeys(() if settings is None else names_in(settings.format)):
+        if not (name in OF_ROWS or name in ABSENT or variables.has(name) or name.startswith("waf.")):
+            yield Problem(
+                ("accessLogSettings", "format"), f"there is no variable $context.{name} for the rows of this API"
+            )
+
+
+def _millis_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+def _fault_text(read: Callable[[GatewayError], str]) -> Read:
+    return lambda row: None if row.fault is None else read(row.fault)
+
+
+def _endpoint_error(row: Row) -> str | None:
+    """Why the integration gave no answer, where it was asked."""
+    asked = row.fault is not None and row.endpoint_began and row.endpoint_status is None
+    return row.fault.reason or row.fault.message if asked and row.fault is not None else None
+
+
+def _authorizer_error(row: Row) -> str | None:
+    failed = row.fault is not None and row.authorizer_status not in (None, 200)
+    return row.fault.reason or row.fault.message if failed and row.fault is not None else None
+
+
+def _redacted(key: str | None) -> str | None:
+    """An API key, told apart by its end alone, as AWS writes it."""
+    return None if key is None else "*" * (len(key) - KEY_END) + key[-KEY_END:]
+
+
+OF_ROWS: Final[Mapping[str, Read]] = {
+    "status": lambda row: row.status,
+    "responseLength": lambda row: row.length,
+    "responseLatency": lambda row: _millis_since(row.began),
+    "integrationStatus": lambda row: row.endpoint_status,
+    "integrationLatency": lambda row: row.endpoint_millis,
+    "integrationErrorMessage": _endpoint_error,
+    "integration.status": lambda row: row.endpoint_status,
+    "integration.integrationStatus": lambda row: row.endpoint_status,
+    "integration.latency": lambda row: row.endpoint_millis,
+    "integration.error": _endpoint_error,
+    "authorizer.status": lambda row: row.authorizer_status,
+    "authorizer.integrationStatus": lambda row: row.authorizer_status,
+    "authorizer.latency": lambda row: row.authorizer_millis,
+    "authorizer.error": _authorizer_error,
+    "identity.apiKey": lambda row: _redacted(row.invocation.context("identity.apiKey")),
+    "error.message": _fault_text(lambda fault: fault.detail),
+    "error.messageString": _fault_text(lambda fault: json.dumps(fault.detail)),
+    "error.responseType": _fault_text(lambda fault: fault.response_type),
+}
+"""What rows alone know."""
+
+ABSENT: Final = frozenset(
+    {
+        "authenticate.error",
+        "authenticate.latency",
+        "authenticate.status",
+        "authorize.error",
+        "authorize.latency",
+        "authorize.status",
+        "authorizer.requestId",
+        "awsEndpointRequestId",
+        "customDomain.basePathMatched",
+        "deploymentId",
+        "integration.requestId",
+        "isCanaryRequest",
+        "wafResponseCode",
+        "webaclArn",
+        "xrayTraceId",
+    }
+)
+"""What AWS's rows have and nothing here gives: `-`, so that formats that were written for AWS go on working."""
+
+ASCII_WORDS: Final = frozenset(
+    {
+        "apiId", "connectedAt", "connectionId", "disconnectStatusCode", "eventType", "extendedRequestId", "httpMethod",
+        "identity.sourceIp", "messageDirection", "messageId", "requestId", "requestTime", "requestTimeEpoch", "stage",
+    }
+)  # fmt: skip
+"""Variables that nobody can write anything odd into."""
+
+_PLAIN = re.compile(r'[^\x00-\x1f"\\\x7f-\x9f\u2028\u2029\ud800-\udfff]*').fullmatch
+
+
+def _reader(name: str, variables: Variables) -> Read:
+    of_row = OF_ROWS.get(name)
+    if of_row is not None:
+        if name == "error.messageString":  # it is JSON as it is
+            return lambda row: of_row(row) or "-"
+        return lambda row: _text(of_row(row))
+    of_event = variables.get(name)
+    if of_event is None:
+        return lambda row: _text(row.invocation.context(name))
+    if name in ASCII_WORDS:
+        return lambda row: of_event(row.invocation) or "-"
+    return lambda row: _text(of_event(row.invocation))
+
+
+def _text(value: object) -> object:
+    """A value as it stands in a row: no line breaks, and nothing that ends a JSON string."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, int):
+        return value
+    text = str(value)
+    if len(text) > MAX_VALUE:
+        text = text[:MAX_VALUE] + "…"
+    return text if _PLAIN(text) else json.dumps(text)[1:-1]

@@ -1,0 +1,102 @@
+"""Rows of access logs: gathered for a moment, then written by a thread, so that none of them costs a system call."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from asyncio import AbstractEventLoop
+from pathlib import Path
+from typing import Final
+
+from wsgateway.errors import StartError
+from wsgateway.telemetry.log import LogWriter, Sink
+
+GATHERED_SECONDS: Final = 0.05
+PIECE: Final = 4096
+"""Characters that are written at once, about: of a pipe that several processes share, such a piece is not torn."""
+LOOKED_AT_SECONDS: Final = 1.0
+
+
+class Rows:
+    """Takes rows on the loop's thread; `close` writes what is left."""
+
+    def __init__(self, loop: AbstractEventLoop, sink: Sink) -> None:
+        self._loop = loop
+        self._sink = sink
+        self._writer: LogWriter | None = None
+        """Made for the first rows: most gateways have none."""
+        self._rows: list[str] = []
+        self._size = 0
+
+    @property
+    def dropped(self) -> int:
+        """Rows that a slow sink did not take."""
+        return 0 if self._writer is None else self._writer.dropped
+
+    def write(self, row: str) -> None:
+        """Take one row, without its line break."""
+        rows = self._rows
+        if not rows:
+            self._loop.call_later(GATHERED_SECONDS, self._flush)
+        rows.append(row)
+        self._size += len(row)
+        if self._size >= PIECE:
+            self._hand_over()
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Write what waits, for a while."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.close(seconds)
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        rows, self._rows, self._size = self._rows, [], 0
+        if self._writer is None:
+            self._writer = LogWriter(self._sink, name="access log")
+        self._writer.write("\n".join(rows), len(rows))
+
+
+class RowsFile:
+    """A file that rows are appended to; one that was moved away, as logrotate does, is begun anew."""
+
+    def __init__(self, path: Path) -> None:
+        """*Raises* StartError where it can't be written to."""
+        self._path = path
+        self._looked_at = time.monotonic()
+        try:
+            self._file = self._open()
+        except OSError as error:
+            raise StartError(f"--access-log {path}: {error.strerror}") from error
+
+    def write(self, text: str) -> None:
+        if time.monotonic() - self._looked_at >= LOOKED_AT_SECONDS:
+            self._look()
+        rest = text.encode("utf-8", "replace")
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def _look(self) -> None:
+        self._looked_at = time.monotonic()
+        try:
+            moved = not os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except FileNotFoundError:
+            moved = True
+        if moved:
+            old, self._file = self._file, self._open()
+            os.close(old)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+
+def rows_of(loop: AbstractEventLoop, place: str) -> Rows:
+    """Rows to `-`, which is stdout, or to a file of this name. *Raises* StartError."""
+    return Rows(loop, sys.stdout if place == "-" else RowsFile(Path(place)))
