@@ -34,15 +34,36 @@ apis:
         integrationResponses: {$default: {responseTemplates: {$default: $context.connectionId}}}
     routes:
       say: {integration: reply, routeResponse: true}
+  shop:
+    protocolType: REST
+    stages:
+      v1:
+        methodSettings: {"*/*": {loggingLevel: INFO}}
+        accessLogSettings:
+          format: >-
+            {"id":"$context.requestId","call":"$context.httpMethod $context.resourcePath $context.path",
+            "status":"$context.status","length":"$context.responseLength","error":"$context.error.responseType"}
+    gatewayResponses: {MISSING_AUTHENTICATION_TOKEN: {statusCode: "404"}}
+    paths:
+      /pets/{id}:
+        GET:
+          integration:
+            type: MOCK
+            requestTemplates: {application/json: '{"statusCode": 200}'}
+            integrationResponses: {"200": {responseTemplates: {application/json: "pet"}}}
 """
 
 
 async def rows_of(path: Path, count: int) -> list[dict[str, str]]:
     """The first rows, once there are so many."""
     async with asyncio.timeout(PATIENCE):
-        while not path.exists() or len(lines := path.read_text().splitlines()) < count:
+        while len(lines := await asyncio.to_thread(_lines, path)) < count:
             await asyncio.sleep(0.01)
     return [json.loads(line) for line in lines]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
 
 
 async def test_each_event_of_a_stage_that_asks_for_it_has_a_row(tmp_path: Path) -> None:
@@ -59,9 +80,12 @@ async def test_each_event_of_a_stage_that_asks_for_it_has_a_row(tmp_path: Path) 
             pass
         refused = parse_answer(await raw(running.port, handshake(more="Origin: https://evil.example\r\n")))
         assert refused.status == 403
-        rows = await rows_of(log, 6)
+        assert (await http(running.port, "GET", "/v1/pets/3")).body == b"pet"
+        assert (await http(running.port, "GET", "/v1/cats")).status == 404
+        rows = await rows_of(log, 8)
+        executed = json.loads(await running.logged("Method completed with status: 200"))
 
-    assert [(row["event"], row["route"], row["status"], row["error"]) for row in rows] == [
+    assert [(row["event"], row["route"], row["status"], row["error"]) for row in rows[:6]] == [
         ("CONNECT", "$connect", "200", "-"),
         ("MESSAGE", "say", "200", "-"),
         ("MESSAGE", "$default", "403", "Forbidden"),
@@ -72,4 +96,9 @@ async def test_each_event_of_a_stage_that_asks_for_it_has_a_row(tmp_path: Path) 
     assert {row["connection"] for row in rows[:5]} == {connection_id}
     assert {row["agent"] for row in rows[:3]} == {'odd "agent"\\'}
     assert rows[4]["code"] == "1000"
+    assert [(row["call"], row["status"], row["length"], row["error"]) for row in rows[6:]] == [
+        ("GET /pets/{id} /v1/pets/3", "200", "3", "-"),
+        ("GET - /v1/cats", "404", "42", "MISSING_AUTHENTICATION_TOKEN"),
+    ]
+    assert rows[6]["id"] == executed["request_id"], "the execution log goes on beside it"
     assert len({row["id"] for row in rows}) == len(rows)

@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from wsgateway.dataplane.execution_log import ExecutionLog
+from wsgateway.dataplane.method_log import MethodLog
 from wsgateway.errors import GatewayError, Problem
 from wsgateway.invocation import Client, EventType, Invocation, Variables
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse, Message
+from wsgateway.method_request import MethodRequest
 from wsgateway.model.access_log import VARIABLE, AccessLogSettings, names_in
 
 if TYPE_CHECKING:
@@ -44,11 +46,6 @@ class AccessLog:
         self.timed = any(name.startswith("requestTime") or name == "responseLatency" for name in names)
         """Whether a row says when its event began."""
 
-    def begin(self, gateway: Gateway, invocation: Invocation, logging: Logging | None = None) -> Row:
-        """The row of an event that begins now; what else is told of it goes on being told."""
-        also = None if logging is None else ExecutionLog(gateway.log, logging, invocation)
-        return Row(self, gateway.write_row, invocation, also)
-
     def render(self, row: Row) -> str:
         """The row as text."""
         return self._template % tuple([read(row) for read in self._reads])
@@ -61,7 +58,7 @@ class AccessLog:
         answer: HttpResponse | Awaitable[HttpResponse],
     ) -> HttpResponse | Awaitable[HttpResponse]:
         """The row of a call of `@connections` for this client, once it is answered."""
-        row = self.begin(gateway, ConnectionsCall(request, client))
+        row = Row(self, gateway.write_row, ConnectionsCall(request, client))
         if not isinstance(answer, HttpResponse):
             return _called(row, answer)
         row.note("response", answer)
@@ -86,9 +83,13 @@ class ConnectionsCall(Invocation):
 
 def begin(access: AccessLog | None, gateway: Gateway, invocation: Invocation, logging: Logging | None) -> Trace | None:
     """What hears of an event's steps: its row, its lines in the execution log, both, or nobody."""
-    if access is not None:
-        return access.begin(gateway, invocation, logging)
-    return None if logging is None else ExecutionLog(gateway.log, logging, invocation)
+    lines: Trace | None = None
+    if logging is not None:
+        if isinstance(invocation, MethodRequest):
+            lines = MethodLog(gateway.log, logging, invocation)
+        else:
+            lines = ExecutionLog(gateway.log, logging, invocation)
+    return lines if access is None else Row(access, gateway.write_row, invocation, lines)
 
 
 class Row:
@@ -112,7 +113,7 @@ class Row:
     )
 
     def __init__(
-        self, access: AccessLog, write: Callable[[str], None], invocation: Invocation, also: Trace | None
+        self, access: AccessLog, write: Callable[[str], None], invocation: Invocation, also: Trace | None = None
     ) -> None:
         self._access = access
         self._also = also

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from wsgateway.dataplane.execution_log import ExecutionLog, java
 from wsgateway.dataplane.traces import headers_of
+from wsgateway.messages import EndpointResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wsgateway.dataplane.execution_log import Logging
     from wsgateway.dataplane.gateway import Log
-    from wsgateway.messages import EndpointResponse
     from wsgateway.method_request import MethodRequest
 
 TOLD_OTHERWISE: Final = frozenset({"request template", "response template"})
@@ -44,15 +44,7 @@ class MethodLog(ExecutionLog):
             self._tell(f"Method request query string: {_java(query)}")
             self._tell(f"Method request headers: {java(headers_of(request.headers()))}")
 
-    def arrived(self) -> None:
-        """Its body is here, or so much of it that the rest is sent on as it comes."""
-        if self._logging.info:
-            self._payload("Method request body before transformations", self._request.payload)
-
-    def answered(self, answer: EndpointResponse) -> None:
-        """Its client gets this answer, which an integration gave."""
-        if not self._logging.info:
-            return
+    def _answered(self, answer: EndpointResponse) -> None:
         if answer.stream is None:
             self._payload("Method response body after transformations", answer.body or b"")
         if self._logging.data:
@@ -61,7 +53,12 @@ class MethodLog(ExecutionLog):
         self._tell(f"Method completed with status: {answer.status}")
 
     def _step(self, step: str, value: object) -> None:
-        if step not in TOLD_OTHERWISE:
+        if step == "arrived":
+            self._payload("Method request body before transformations", value)
+        elif step == "answered":
+            assert isinstance(value, EndpointResponse)  # it is one
+            self._answered(value)
+        elif step not in TOLD_OTHERWISE:
             super()._step(step, value)
 
     def _where(self) -> dict[str, str]:

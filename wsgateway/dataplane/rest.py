@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from wsgateway.dataplane.access_log import begin
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.coding import decoded
-from wsgateway.dataplane.method_log import MethodLog
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, whole
@@ -35,6 +35,7 @@ from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.access_log import AccessLog
     from wsgateway.dataplane.admit import Admit
     from wsgateway.dataplane.execution_log import Logging
     from wsgateway.dataplane.finish import Finish
@@ -88,6 +89,8 @@ class CompiledRestStage:
     max_body_bytes: int
     max_upload_bytes: int
     """The same of bodies that are sent on as they come."""
+    access: AccessLog | None
+    """The rows of its requests; None where they have none."""
     finish: Finish | None
     """What is done to every answer, if anything is."""
     quotas: Quotas
@@ -146,14 +149,15 @@ class RestApis:
             binary=bool(stage.binary_media_types) and listed(head.content_type, stage.binary_media_types),
             trace=head.trace,
         )
+        logging = None if method is None else method.logging
         if trace is not None:
             invocation.trace = trace
             trace.note("method", {"method": method and invocation.route_key, "parameters": parameters})
+        elif stage.access is not None or logging is not None:
+            invocation.trace = begin(stage.access, gateway, invocation, logging)
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)
-        if method.logging is not None and trace is None:
-            invocation.trace = MethodLog(gateway.log, method.logging, invocation)
         if method.admit is not None:
             return self._enter(stage, method, method.admit, invocation, head.codings)
         return self._go_on(stage, method, invocation, head.codings)
@@ -297,8 +301,8 @@ class RestApis:
     def _run(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest
     ) -> HttpResponse | Awaitable[HttpResponse]:
-        if isinstance(invocation.trace, MethodLog):
-            invocation.trace.arrived()
+        if invocation.trace is not None:
+            invocation.trace.note("arrived", invocation.payload)
         try:
             if len(invocation.payload) > stage.max_body_bytes:
                 raise RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
@@ -335,7 +339,7 @@ class RestApis:
             invocation.trace.note("error", fault)
         response = stage.gateway_responses.answer(fault, invocation, self._gateway.show_reasons)
         self._count(stage, response.status)
-        return response if stage.finish is None else _finished(stage.finish, invocation, response)
+        return self._finished(stage, invocation, response)
 
     def answered(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, answer: EndpointResponse
@@ -350,8 +354,8 @@ class RestApis:
         )
         if method.traced:
             lines += b"X-Amzn-Trace-Id: %b\r\n" % invocation.trace_id
-        if isinstance(invocation.trace, MethodLog):
-            invocation.trace.answered(answer)
+        if invocation.trace is not None:
+            invocation.trace.note("answered", answer)
         self._count(stage, answer.status)
         body = (
             answer.body or b""
@@ -359,17 +363,20 @@ class RestApis:
             else Passed(answer.stream, partial(self._gateway.fault_of, invocation=invocation))
         )
         response = HttpResponse(answer.status, (), body, lines=lines, length=answer.length)
-        return response if stage.finish is None else _finished(stage.finish, invocation, response)
+        return self._finished(stage, invocation, response)
+
+    def _finished(self, stage: CompiledRestStage, invocation: MethodRequest, response: HttpResponse) -> HttpResponse:
+        if stage.finish is not None:
+            assert invocation.request is not None  # it is one
+            response = stage.finish(invocation.request, response)
+        if invocation.trace is not None:
+            invocation.trace.note("response", response)
+        return response
 
     def _count(self, stage: CompiledRestStage, status: int) -> None:
         requests = self._gateway.counters.requests
         key = (stage.api_id, stage.name, status)
         requests[key] = requests.get(key, 0) + 1
-
-
-def _finished(finish: Finish, invocation: MethodRequest, response: HttpResponse) -> HttpResponse:
-    assert invocation.request is not None  # it is one
-    return finish(invocation.request, response)
 
 
 def _segments(tail: Sequence[str]) -> Sequence[str]:

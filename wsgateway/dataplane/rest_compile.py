@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from wsgateway.dataplane.access_log import AccessLog, check_access_log
 from wsgateway.dataplane.admit import in_turn
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
@@ -48,6 +49,9 @@ def check_rest(
         yield Problem((*root, *problem.path), problem.text)
     for problem in check_method_authorizers(api_id, api, types, authorizers, definitions):
         yield Problem((*root, *problem.path), problem.text)
+    for name, stage in api.stages.items():
+        for problem in check_access_log(stage.access_log_settings, MethodRequest.variables):
+            yield Problem((*root, "stages", name, *problem.path), problem.text)
     for path, verb, method in api.methods():
         integration = api.integration_of(method)
         found: dict[tuple[Path, str], dict[str, None]] = {}
@@ -117,6 +121,9 @@ def compile_rest(
         binary_media_types=tuple(api.binary_media_types),
         max_body_bytes=min(api.max_body_bytes, MOST_KEPT_BYTES),
         max_upload_bytes=api.max_body_bytes,
+        access=None
+        if stage.access_log_settings is None
+        else AccessLog(stage.access_log_settings, MethodRequest.variables),
         finish=Finish(api.cors, api.minimum_compression_size)
         if api.cors is not None or api.minimum_compression_size is not None
         else None,

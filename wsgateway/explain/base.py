@@ -56,6 +56,10 @@ class NotCalled(Exception):
     """Nobody is asked, and there is no canned answer."""
 
 
+SAID_OTHERWISE = frozenset({"arrived", "answered", "response"})
+"""Steps of requests that an explanation begins or ends with in words of its own."""
+
+
 class Notes:
     """Notes into an explanation, and ends it where a backend would be called and nobody is to be."""
 
@@ -65,7 +69,7 @@ class Notes:
 
     def note(self, step: str, value: object) -> None:
         """What comes of ending it is no step. *Raises* NotCalled at the end."""
-        if self._explanation.waits:
+        if self._explanation.waits or step in SAID_OTHERWISE:
             return
         self._explanation.note(step, value)
         if self._stop and step == "endpoint request":

@@ -9,6 +9,7 @@ from annotated_types import MaxLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
+from wsgateway.model.access_log import AccessLogSettings
 from wsgateway.model.base import Definition
 from wsgateway.model.method_settings import MethodSettings, check_limits, settings_of
 from wsgateway.model.stage import VariableName, VariableValue
@@ -28,9 +29,11 @@ class RestStage(Definition):
     throttle: RequestThrottle = RequestThrottle()
     """What the stage lets in as a whole, of one user or address. (Ours.)"""
 
+    access_log_settings: AccessLogSettings | None = None
+    """The row that the access log has for each request. Absent: no rows."""
+
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "accessLogSettings",
             "cacheClusterEnabled",
             "cacheClusterSize",
             "canarySettings",
