@@ -13,9 +13,14 @@ from typing import Any
 import pytest
 
 from tests.harness import Answer, Backend, Gateway, backend, gateway, http
+from wsgateway.model.api_key import digest_of
 
 pytestmark = pytest.mark.anyio
 
+MOBILE, OFF, METERED, SLOW, OTHER = (f"{name}-{'x' * 20}" for name in ("mobile", "off", "metered", "slow", "other"))
+SHOWS_KEY = """
+      {type: MOCK, requestTemplates: {application/json: '{"statusCode": 200}'}, integrationResponses: {"200":
+      {responseTemplates: {application/json: '$context.identity.apiKeyId $context.identity.apiKey'}}}}"""
 DEFINITION = """
 defaultApi: shop
 apis:
@@ -55,6 +60,41 @@ apis:
       /told/{id}: {POST: {integration: told}}
       /failing: {GET: {integration: {type: HTTP_PROXY, httpMethod: GET, uri: "http://127.0.0.1:1024/"}}}
       /brief: {GET: {integration: ok}}
+  keyed:
+    protocolType: REST
+    stages: {v1: {}, v2: {}}
+    gatewayResponses:
+      QUOTA_EXCEEDED: {responseTemplates: {application/json: '{"why":"$context.error.responseType"}'}}
+    integrations: {key: @key@}
+    paths:
+      /key: {GET: {apiKeyRequired: true, integration: key}, POST: {apiKeyRequired: true, integration: key}}
+      /open: {GET: {integration: key}}
+  named:
+    protocolType: REST
+    apiKeySource: AUTHORIZER
+    stages:
+      v1:
+        throttle: {perSource: {rateLimit: 0.001, burstLimit: 4}}
+        methodSettings: {"*/*": {loggingLevel: INFO, dataTraceEnabled: true}}
+    authorizers:
+      who: {type: TOKEN, authorizerUri: "http://127.0.0.1:@port@/who", identitySource: method.request.header.X-Token}
+    integrations: {key: @key@}
+    paths: {/key: {GET: {apiKeyRequired: true, authorizer: who, integration: key}}}
+apiKeys:
+  - {name: mobile, valueSha256: @hash@}
+  - {name: "off", value: OFF, enabled: false}
+  - {name: metered, value: METERED}
+  - {name: slow, value: SLOW}
+  - {name: other, value: OTHER}
+usagePlans:
+  gold: {apiKeys: [mobile, "off"], apiStages: [{apiId: keyed, stage: v1}, {apiId: named, stage: v1}]}
+  metered: {apiKeys: [metered], apiStages: [{apiId: keyed, stage: v1}], quota: {limit: 3, period: MONTH}}
+  slow:
+    apiKeys: [slow]
+    apiStages: [{apiId: keyed, stage: v1, throttle: {/key/POST: {rateLimit: 0, burstLimit: 1}}}]
+    throttle: {rateLimit: 0.001, burstLimit: 2}
+    quota: {limit: 10, period: MONTH}
+  other: {apiKeys: [other], apiStages: [{apiId: keyed, stage: v2}]}
 """
 
 
@@ -73,7 +113,12 @@ async def behind() -> AsyncIterator[Backend]:
 @pytest.fixture(scope="module")
 async def running(behind: Backend, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     folder: Path = tmp_path_factory.mktemp("limits")
-    async with gateway(DEFINITION.replace("@port@", str(behind.port)), folder) as running:
+    values = {"@port@": str(behind.port), "@key@": SHOWS_KEY, "@hash@": digest_of(MOBILE).hex()}
+    values |= {" OFF,": f" {OFF},", "METERED": METERED, "SLOW": SLOW, "OTHER": OTHER}
+    definition = DEFINITION
+    for name, value in values.items():
+        definition = definition.replace(name, value)
+    async with gateway(definition, folder) as running:
         yield running
 
 
@@ -167,3 +212,67 @@ async def test_failures_alone_and_steps_without_what_was_said(running: Gateway) 
         "Successfully completed execution",
     ]
     assert "Method completed with status: 429" in brief
+
+
+async def test_whose_keys_are_good(running: Gateway) -> None:
+    for name in ("X-API-Key", "x-api-key"):
+        good = await ask(running, "GET", "/execute-api/keyed/v1/key", **{name: MOBILE})
+        assert (good.status, good.body.decode()) == (200, f"mobile {MOBILE}")
+    for key in ({}, *({"x-api-key": key} for key in ("", "mobile", OFF, OTHER, MOBILE + "x", "\xff" * 500))):
+        refused = await ask(running, "GET", "/execute-api/keyed/v1/key", b"x" * 100_000, **key)
+        assert (refused.status, refused.json()) == (403, {"message": "Forbidden"})
+        assert refused.header("x-amzn-errortype") == "ForbiddenException"
+    ignored = await ask(running, "GET", "/execute-api/keyed/v1/open", x_api_key=MOBILE)
+    assert (ignored.status, ignored.body) == (200, b" ")
+    for why in ("API key off is disabled", "it brings no API key", "API key other is in no usage plan of this stage"):
+        told = json.loads(await running.logged(why))
+        assert (told["event"], told["route"]) == ("client not let in", "GET /key")
+    assert not any(key in line for line in running.log for key in (MOBILE, OFF, METERED, SLOW, OTHER))
+
+
+async def test_a_quota_ends_and_what_other_limits_refuse_uses_none_of_it(running: Gateway) -> None:
+    async def statuses(key: str, *verbs: str) -> list[int]:
+        answers = [await ask(running, verb, "/execute-api/keyed/v1/key", x_api_key=key) for verb in verbs]
+        assert all(answer.header("retry-after") is None for answer in answers)
+        return [answer.status for answer in answers]
+
+    assert await statuses(METERED, "GET", "POST", "GET", "GET") == [200, 200, 200, 429]
+    over = await ask(running, "GET", "/execute-api/keyed/v1/key", x_api_key=METERED)
+    assert (over.json(), over.header("x-amzn-errortype")) == ({"why": "QUOTA_EXCEEDED"}, "LimitExceededException")
+    assert await statuses(SLOW, "POST", "GET", "GET", "GET") == [429, 200, 200, 429]
+
+    usage = (await http(running.internal_port, "GET", "/usage")).json()["items"]
+    used = {key: days for item in usage for key, days in item["values"].items()}
+    assert (used["metered"], used["slow"]) == ([[3, 0]], [[2, 8]])
+    metrics = await running.metrics()
+    assert metrics['wsgateway_throttled_total{api="keyed",level="plan",stage="v1"}'] == 2
+    assert metrics['wsgateway_throttled_total{api="keyed",level="quota",stage="v1"}'] == 2
+
+
+async def test_a_key_that_an_authorizer_names_and_an_address_that_asks_too_often(
+    running: Gateway, behind: Backend
+) -> None:
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": "*"}
+    output = {"principalId": "me", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+
+    async def call(token: str, named: dict[str, str]) -> tuple[int, bytes]:
+        behind.answers("/who", (200, {}, json.dumps(output | named).encode()))
+        answer = await ask(running, "GET", "/execute-api/named/v1/key", x_token=token, x_api_key=MOBILE)
+        return answer.status, answer.body
+
+    assert await call("token-of-one", {"usageIdentifierKey": MOBILE}) == (200, f"mobile {MOBILE}".encode())
+    assert await call("token-of-two", {"usageIdentifierKey": OFF}) == (403, b'{"message":"Forbidden"}')
+    assert await call("token-of-three", {}) == (403, b'{"message":"Forbidden"}')
+    assert (await ask(running, "GET", "/execute-api/named/v1/key")).status == 401
+    asked = behind.count("/who")
+    assert (await call("token-of-four", {}))[0] == 429
+    assert behind.count("/who") == asked == 3, "who asks too often makes nobody ask an authorizer"
+    metrics = await running.metrics()
+    assert metrics['wsgateway_throttled_total{api="named",level="source",stage="v1"}'] == 1
+
+    await running.logged("Verifying Usage Plan for request: ")
+    told = [fact["text"] for line in running.log if (fact := json.loads(line)).get("api") == "named" and "text" in fact]
+    steps = ("Starting authorizer: who", "Successfully completed authorizer", "Verifying Usage Plan", "Method response")
+    at = [next(number for number, text in enumerate(told) if text.startswith(step)) for step in steps]
+    assert at == sorted(at)
+    assert not any(secret in text for text in told for secret in (MOBILE, OFF, "token-of-one"))

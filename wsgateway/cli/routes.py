@@ -21,6 +21,7 @@ from wsgateway.cli.options import (
 
 if TYPE_CHECKING:
     from wsgateway.model.integration import Integration
+    from wsgateway.model.rest import Method
     from wsgateway.model.websocket import Route
 
 
@@ -50,24 +51,24 @@ def routes(
             for key, route in api.routes.items():
                 replies = "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no"
                 row = {"api": api_id, "stage": stage_name, "route": key, "replies": replies}
-                row["authorizer"] = _deciders(route)
+                row["authorizer"] = _deciders(route, rule=route.allow is not None)
                 rows.append(row | _target(api.integration_of(route), stage.stage_variables))
     for api_id, rest in loaded.definitions.rest_apis.items():
         for stage_name, rest_stage in rest.stages.items():
             for path, verb, method in rest.methods():
                 row = {"api": api_id, "stage": stage_name, "route": f"{verb} {path}", "replies": "yes"}
-                row["authorizer"] = method.authorizer_name or ("AWS_IAM" if method.signed else "-")
+                row["authorizer"] = _deciders(method)
                 rows.append(row | _target(rest.integration_of(method).common, rest_stage.variables))
     for each in rows:
         each["domains"] = ", ".join(reached.get((str(each["api"]), str(each["stage"])), ["-"]))
     print_rows(rows, output)
 
 
-def _deciders(route: Route) -> str:
-    """Who decides who may connect, or send: an authorizer, signatures, API keys, a rule."""
+def _deciders(route: Route | Method, *, rule: bool = False) -> str:
+    """Who decides who may connect, send or ask: an authorizer, signatures, API keys, a rule."""
     signed = "AWS_IAM" if route.authorization_type == "AWS_IAM" else None
-    key, rule = "API key" if route.api_key_required else None, None if route.allow is None else "allow"
-    return ", ".join(filter(None, (route.authorizer_name or signed, key, rule))) or "-"
+    key, allow = "API key" if route.api_key_required else None, "allow" if rule else None
+    return ", ".join(filter(None, (route.authorizer_name or signed, key, allow))) or "-"
 
 
 def _target(integration: Integration | None, variables: Mapping[str, str]) -> dict[str, object]:

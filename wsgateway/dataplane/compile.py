@@ -169,7 +169,9 @@ def compile_deployment(
             uses.extend(asked_by_methods(api_id, rest_api, definitions))
             authorized.extend(method_authorizer_uses(api_id, rest_api))
             for name in rest_api.stages:
-                rest[api_id, name] = compile_rest(api_id, rest_api, name, types, authorizers, definitions, buckets)
+                rest[api_id, name] = compile_rest(
+                    api_id, rest_api, name, types, authorizers, definitions, buckets, meters
+                )
     for api_id, api in definitions.websocket_apis.items():
         models = models_of(api_id, api)
         found = list(_check(api_id, api, models, types, authorizers, definitions))

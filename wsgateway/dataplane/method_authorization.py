@@ -100,6 +100,8 @@ def _identified(invocation: Invocation, identity: Identity) -> None:
     client = invocation.client
     client.authorizer, client.claims, client.identity = identity.context, identity.claims, identity.identity
     client.usage_key = identity.usage_key
+    if invocation.trace is not None:
+        invocation.trace.note("identity", identity.context)
 
 
 def _use(api_id: str, api: RestApi, method: Method, stage_name: str) -> Use | None:

@@ -2,9 +2,10 @@
 
 API Gateway developer guide, "Usage plans and API keys for REST APIs" and "Choose an API key source". A key is looked up
 by its SHA-256, and whoever brings none, one that nobody knows, one that is disabled, or one of other stages gets one
-answer. AWS counts what asks for a key, which is $connect. Where a message route asks for one AWS is silent: the key of
-$connect is looked up again, and the message counts; all do where a plan says countMessages (ours). A route's own
-throttle stands in place of the plan's. Quotas are taken from last, so that what any limit refuses uses nothing of them.
+answer. AWS counts what asks for a key: $connect, and requests of methods. Where a message route asks for one AWS is
+silent: the key of $connect is looked up again, and the message counts; all do where a plan says countMessages (ours). A
+route's or method's own throttle stands in place of the plan's. Quotas are taken from last, so that what any limit
+refuses uses nothing of them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from wsgateway.errors import InvalidApiKey, QuotaExceeded, Throttled
 from wsgateway.invocation import Invocation
 from wsgateway.model.api_key import digest_of
 from wsgateway.model.key_source import source_of
+from wsgateway.model.metered import DISCONNECT, metered
 from wsgateway.model.throttle import RateLimit
-from wsgateway.model.usage_plan import Quota, requires_key
+from wsgateway.model.usage_plan import Quota
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.admit import Admit
@@ -43,7 +45,7 @@ class Grant:
     quota: Quota | None
     counts_messages: bool
     limits: Mapping[str, tuple[Name, Limit]]
-    """By route key; under "" that of the plan."""
+    """By route key, or method as `GET /pets`; under "" that of the plan."""
 
 
 class StagePlans:
@@ -52,7 +54,7 @@ class StagePlans:
     def __init__(
         self, definitions: Definitions, api_id: str, stage_name: str, buckets: Buckets, meters: Meters
     ) -> None:
-        self._api = definitions.websocket_apis[api_id]
+        self._api = metered(definitions.apis[api_id])
         self._buckets = buckets
         self._meters = meters
         self._names = {key.digest: key.name for key in definitions.api_keys}
@@ -61,7 +63,7 @@ class StagePlans:
         for plan_name, plan in definitions.plans.items():
             for place in plan.api_stages:
                 if (place.api_id, place.stage) == (api_id, stage_name):
-                    routes = {key: _limit(limit) for key, limit in place.throttle.items()}
+                    routes = {self._api.named[name]: _limit(limit) for name, limit in place.throttle.items()}
                     for name in plan.api_keys:
                         if name in enabled:
                             grant = _grant(plan_name, plan, name, enabled[name], (api_id, stage_name), routes)
@@ -69,28 +71,28 @@ class StagePlans:
         self._messages_count = any(grant.counts_messages for grant in self._grants.values())
 
     def admits(self, route_key: str) -> tuple[Admit, Admit] | None:
-        """What is asked first of a route's events, and what last, behind all other limits; None where nothing is."""
-        if not requires_key(self._api) or route_key == "$disconnect":
+        """What is asked first of the events of a route, or a method, and what last, behind all other limits; None where
+        nothing is."""
+        if self._api.asks is None or route_key == DISCONNECT:
             return None
-        route = self._api.routes.get(route_key)
-        required = route is not None and route.api_key_required
-        if not (required or self._messages_count):
+        if not self._api.counted(route_key, messages=self._messages_count):
             return None
-        if route_key == "$connect":
-            return self._admit_connect(), self._count(required=True)
+        required = route_key in self._api.required
+        if self._api.shown(route_key):
+            return self._admit_shown(route_key), self._count(required)
         return self._admit_message(route_key, required), self._count(required)
 
-    # At $connect
+    # At $connect, and at requests
 
-    def _admit_connect(self) -> Admit:
-        read = _reader(self._api.api_key_selection_expression)
+    def _admit_shown(self, route_key: str) -> Admit:
+        read = _reader(self._api.key_source)
 
         def admit(invocation: Invocation) -> Awaitable[None] | None:
             value = read(invocation)
             grant = self._find(value)
             client = invocation.client
             client.identity = {**client.identity, "apiKey": value, "apiKeyId": grant.key}
-            return self._throttle(grant, "$connect")
+            return self._throttle(grant, route_key)
 
         return admit
 
@@ -200,7 +202,7 @@ def _reader(expression: str) -> Callable[[Invocation], str]:
     place, name = source_of(expression)
     match place:
         case "header":
-            return lambda invocation: _last(invocation.header(name))
+            return lambda invocation: _last(invocation.field(name))
         case "querystring":
             return lambda invocation: _last(invocation.querystring(name))
         case _:

@@ -26,6 +26,7 @@ from wsgateway.errors import (
     BadRequest,
     ClientFault,
     GatewayError,
+    InvalidApiKey,
     MissingAuthenticationToken,
     RequestTooLarge,
     Throttled,
@@ -174,15 +175,16 @@ class RestApis:
     ) -> HttpResponse | Awaitable[HttpResponse]:
         """Go on once it is known that it may: before the body is here, unless that is signed."""
         assert invocation.request is not None  # it is one
-        if invocation.trace is not None and method.authorizer:
-            who = method.authorizer if self._asking else f"{method.authorizer} (not asked)"
-            invocation.trace.note("authorizer", who)
         if not self._asking:
+            if invocation.trace is not None and method.authorizer:
+                invocation.trace.note("authorizer", f"{method.authorizer} (not asked)")
             return self._go_on(stage, method, invocation, codings)
         if method.signed:
             if not isinstance(invocation.request.body, bytes):
                 return self._enter_whole(stage, method, admit, invocation, codings)
             invocation.payload = invocation.request.body
+        if invocation.trace is not None and method.authorizer:
+            invocation.trace.note("authorizer", method.authorizer)
         try:
             pending = admit(invocation)
         except Exception as error:
@@ -231,22 +233,22 @@ class RestApis:
     ) -> HttpResponse | Awaitable[HttpResponse]:
         if method.authorizer:
             self._gateway.counters.authorized(stage.api_id, method.authorizer, 200)
-            if invocation.trace is not None:
-                invocation.trace.note("identity", invocation.client.authorizer)
         return self._go_on(stage, method, invocation, codings)
 
     def _kept_out(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, error: Exception
     ) -> HttpResponse:
         known = invocation.identified
-        if method.authorizer:
+        refused = not known and not isinstance(error, Throttled)  # by whoever is asked who it is
+        if method.authorizer and (known or refused):
             status = 200 if known else error.status if isinstance(error, GatewayError) else 500
             self._gateway.counters.authorized(stage.api_id, method.authorizer, status)
-        if not known and isinstance(error, ClientFault) and self._refusals.take(self._gateway.loop.time()):
+        news = isinstance(error, ClientFault) and (refused or isinstance(error, InvalidApiKey))
+        if news and self._refusals.take(self._gateway.loop.time()):
             client = invocation.client
             self._gateway.log(
                 "client not let in", api=client.api_id, stage=client.stage, route=invocation.route_key,
-                error=error.reason, request_id=invocation.request_id, source=client.source_ip,
+                error=str(error), request_id=invocation.request_id, source=client.source_ip,
             )  # fmt: skip
         return self.failed(stage, invocation, error)
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from wsgateway.dataplane.access_log import AccessLog, check_access_log
-from wsgateway.dataplane.admit import in_turn
+from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.execution_log import logging_of
 from wsgateway.dataplane.finish import Finish
 from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gateway_responses
+from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.method_authorization import authorization_of, check_method_authorizers
+from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.resources import Resources
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
 from wsgateway.dataplane.secrets import secrets_of_method
@@ -87,10 +89,12 @@ def compile_rest(
     authorizers: Authorizers,
     definitions: Definitions,
     buckets: Buckets,
+    meters: Meters,
 ) -> CompiledRestStage:
-    """One stage, which is limited by `buckets`. Only for what `check_rest` found nothing wrong with."""
+    """One stage, which is limited by `buckets` and `meters`. Only for what `check_rest` found nothing wrong with."""
     stage = api.stages[name]
     throttle = Throttle(buckets, definitions, api_id, name)
+    plans = StagePlans(definitions, api_id, name, buckets, meters)
     models = models_of(api_id, api)
     paths: dict[str, dict[str, CompiledMethod]] = {}
     for path, verb, method in api.methods():
@@ -107,7 +111,7 @@ def compile_rest(
             and integration.retry is None
             and not method.signed
             and not _reads_body(api, method),
-            admit=in_turn([each for each in (authorize, throttle.admit(f"{verb} {path}")) if each is not None]),
+            admit=_admit(f"{verb} {path}", authorize, plans, throttle),
             authorizer=method.authorizer_name or ("AWS_IAM" if method.signed else ""),
             signed=method.signed,
             logging=logging_of(stage.settings_of(path, verb), secrets_of_method(api, method)),
@@ -129,6 +133,15 @@ def compile_rest(
         else None,
         quotas=resolve(api.profile, Limits()),
     )
+
+
+def _admit(key: str, authorize: Admit | None, plans: StagePlans, throttle: Throttle) -> Admit | None:
+    """What a request of a method has to pass, in API Gateway's order; an address's own limit comes before whoever is
+    asked who it is, and a quota last."""
+    asked = plans.admits(key)
+    first, last = (None, None) if asked is None else asked
+    each = (throttle.admit_source(), authorize, first, throttle.admit(key), last)
+    return in_turn([admit for admit in each if admit is not None])
 
 
 def uses_of(api_id: str, api: RestApi, definitions: Definitions) -> Iterator[tuple[Integration, Site]]:

@@ -28,24 +28,23 @@ _OF_SESSIONS: Final = tuple(f"route.request.{place}.X-Amz-Security-Token" for pl
 
 def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
     """What reads tokens, tickets and API keys out of the handshakes of an API."""
-    return tuple(map(compile_source, _sources(api)))
+    authorizer = api.connect_authorizer
+    sources = () if authorizer is None else authorizer.identity_source
+    signed = "$connect" in api.routes and api.routes["$connect"].authorization_type == "AWS_IAM"
+    return _readers(sources, signed, api.api_key_selection_expression)
 
 
 def secrets_of_method(api: RestApi, method: Method) -> tuple[Reader, ...]:
     """The same of the requests of a method."""
     name = method.authorizer_name
-    sources = _brought(() if name is None else api.authorizers[name].identity_source)
-    return tuple(map(compile_source, (*sources, *(_OF_SESSIONS if method.signed else ()))))
+    sources = () if name is None else api.authorizers[name].identity_source
+    return _readers(sources, method.signed, api.key_source)
 
 
-def _sources(api: WebSocketApi) -> Iterator[str]:
-    authorizer = api.connect_authorizer
-    yield from _brought(() if authorizer is None else authorizer.identity_source)
-    if "$connect" in api.routes and api.routes["$connect"].authorization_type == "AWS_IAM":
-        yield from _OF_SESSIONS
-    place, name = source_of(api.api_key_selection_expression)
-    if place != "context":
-        yield f"route.request.{place}.{name}"
+def _readers(sources: Sequence[str], signed: bool, key_source: str) -> tuple[Reader, ...]:
+    place, name = source_of(key_source)
+    key = [] if place == "context" else [f"route.request.{place}.{name}"]
+    return tuple(map(compile_source, (*_brought(sources), *(_OF_SESSIONS if signed else ()), *key)))
 
 
 def _brought(sources: Sequence[str]) -> Iterator[str]:

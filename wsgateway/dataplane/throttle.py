@@ -1,9 +1,10 @@
 """What a stage's definitions let in: limits to an `Admit` for each route, and who was told that one is reached.
 
 A message takes a token of each limit that is about it, the narrowest first, so that who is over a limit of their own
-takes nothing from the others. One that a wider limit refuses has spent what it took. So do requests of REST APIs, whose
-routes are methods. Levels are AWS's (API Gateway developer guide, "Throttle requests to your WebSocket APIs", "Throttle
-requests to your REST APIs"): route or method, account; ours are stage, connection, user, source.
+takes nothing from the others. One that a wider limit refuses has spent what it took. So does a request of a REST API,
+whose routes are methods; the limit of its address comes before its authorizer is asked. Levels are AWS's (API Gateway
+developer guide, "Throttle requests to your WebSocket APIs", "Throttle requests to your REST APIs"): route or method,
+account; ours are stage, connection, user, source.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Throttle:
         self._buckets = buckets
         self._place = (api_id, stage_name)
         self._stage = api.stages[stage_name]
-        self._level = "method" if api.protocol_type == "REST" else "route"
+        self._requests = api.protocol_type == "REST"
         self.account = _limit(_account(definitions, api))
         """What `@connections` calls take from; None where nothing limits them."""
 
@@ -61,19 +62,32 @@ class Throttle:
             return shared
         return _of_connection(Limit(own.rate_limit, float(own.burst_limit)), self._buckets.clock, shared)
 
+    def admit_source(self) -> Admit | None:
+        """What limits the requests of one address to a REST API, before anybody is asked who they are; None where
+        nothing does. New connections to WebSocket APIs are limited otherwise before that, and by `admit` behind it."""
+        limit = self._stage.throttle.per_source
+        if limit is None or not self._requests:
+            return None
+        return _shared(self._buckets, (_level("source", self._place, _source, limit),))
+
     def _levels(self, route_key: str) -> Iterator[_Level]:
         throttle = self._stage.throttle
+        own = "method" if self._requests else "route"
         written: tuple[tuple[str, Name, Whose | None, RateLimit | None], ...] = (
             ("user", self._place, _user, throttle.per_user),
-            ("source", self._place, _source, throttle.per_source),
-            (self._level, (*self._place, route_key), None, self._stage.limit_of(route_key)),
+            ("source", self._place, _source, None if self._requests else throttle.per_source),
+            (own, (*self._place, route_key), None, self._stage.limit_of(route_key)),
             ("stage", self._place, None, throttle.limit),
         )
         for level, place, whose, limit in written:
             if limit is not None:
-                yield level, (level, *place), whose, _same(limit.rate_limit, float(limit.burst_limit))
+                yield _level(level, place, whose, limit)
         if self.account is not None:
             yield ACCOUNT[0], ACCOUNT, None, self.account
+
+
+def _level(level: str, place: Name, whose: Whose | None, limit: RateLimit) -> _Level:
+    return level, (level, *place), whose, _same(limit.rate_limit, float(limit.burst_limit))
 
 
 ACCOUNT: Name = ("account",)

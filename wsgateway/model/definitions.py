@@ -17,6 +17,7 @@ from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
 from wsgateway.model.key_file import ApiKeys
 from wsgateway.model.links import LinkName, VpcLink
+from wsgateway.model.metered import Metered, metered
 from wsgateway.model.rest import RestApi
 from wsgateway.model.role import Role, RoleArn
 from wsgateway.model.session_lookup import SessionLookup
@@ -61,7 +62,7 @@ class Definitions(Definition):
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
     api_keys: ApiKeys = Field(default_factory=list)
-    """The keys that clients of routes with `apiKeyRequired` show; or `file:PATH`, a CSV file of many of them."""
+    """The keys that clients of what has `apiKeyRequired` show; or `file:PATH`, a CSV file of many of them."""
     usage_plans: Mapping[PlanName, UsagePlan] = Field(default_factory=dict)
     """What API keys are good for, and how much of it, by the plan's name."""
 
@@ -116,7 +117,12 @@ class Definitions(Definition):
                     yield Problem(("apis", api_id, "paths", path, verb, "authorizationType"), text)
         for problem in check_keys(self.api_keys):
             yield Problem(("apiKeys", *problem.path), problem.text)
-        yield from check_plans(self.plans, self.api_keys, self.websocket_apis, self.apis)
+        yield from check_plans(self.plans, self.api_keys, self.metered)
+
+    @property
+    def metered(self) -> Mapping[str, Metered]:
+        """The APIs as usage plans see them."""
+        return {api_id: metered(api) for api_id, api in self.apis.items()}
 
     @property
     def plans(self) -> dict[str, UsagePlan]:

@@ -1,4 +1,4 @@
-"""`apiKeyRequired` and `apiKeySelectionExpression`: who has to show an API key, and where."""
+"""`apiKeyRequired`, `apiKeySelectionExpression` and `apiKeySource`: who has to show an API key, and where."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from wsgateway.errors import Problem
 from wsgateway.model.base import Matches
 
 if TYPE_CHECKING:
+    from wsgateway.model.rest import RestApi
     from wsgateway.model.websocket import WebSocketApi
 
 _SOURCE = (
@@ -22,6 +23,7 @@ KeySource = Annotated[
         "write $request.header.x-api-key, $request.querystring.NAME or $context.authorizer.usageIdentifierKey",
     ),
 ]
+FROM_AUTHORIZER = "$context.authorizer.usageIdentifierKey"
 LAMBDA_TYPES = frozenset({"REQUEST", "TOKEN"})
 """Authorizers that are functions."""
 
@@ -49,3 +51,15 @@ def check_key_routes(api: WebSocketApi) -> Iterator[Problem]:
     if named is None or named.authorizer_type not in LAMBDA_TYPES:
         text = "only a Lambda authorizer on $connect gives one, so no client would be let in; name one there"
         yield Problem(("apiKeySelectionExpression",), text)
+
+
+def check_key_methods(api: RestApi) -> Iterator[Problem]:
+    """Methods that ask for a key which nobody gives; paths begin at the API."""
+    if api.api_key_source == "HEADER":
+        return
+    for path, methods in api.paths.items():
+        for verb, method in methods.items():
+            authorizer = api.authorizers.get(method.authorizer_name or "")
+            if method.api_key_required and (authorizer is None or authorizer.type not in LAMBDA_TYPES):
+                text = "with apiKeySource AUTHORIZER only a Lambda authorizer gives a key, so nobody would be let in"
+                yield Problem(("paths", path, verb, "apiKeyRequired"), f"{text}; name one here")

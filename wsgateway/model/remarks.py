@@ -21,5 +21,5 @@ def remarks(loaded: Loaded) -> Iterator[Problem]:
         for name in [name for name in rest.authorizers if name not in named]:
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no method")
     definitions = loaded.definitions
-    for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.websocket_apis):
+    for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.metered):
         yield loaded.source.locate(remark)

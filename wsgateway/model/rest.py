@@ -19,6 +19,7 @@ from wsgateway.model.base import Among, Definition, Matches, Path
 from wsgateway.model.cors import Cors
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.gateway_response import GatewayResponse, ResponseType
+from wsgateway.model.key_source import FROM_AUTHORIZER, check_key_methods
 from wsgateway.model.method_authorization import check_method_authorization, check_named
 from wsgateway.model.method_settings import check_keys
 from wsgateway.model.models import BUILT_IN, ContentType, Model, ModelName
@@ -110,6 +111,8 @@ class Method(Definition):
         default_factory=list
     )
     """Of COGNITO_USER_POOLS and JWT: a token needs at least one of these in its `scope` or `scp`."""
+    api_key_required: bool = False
+    """true asks for an API key of one of the stage's usage plans."""
     operation_name: Annotated[str, MinLen(1), MaxLen(64)] | None = None
     """A label for people."""
     request_parameters: Mapping[ParameterName, bool] = Field(default_factory=dict)
@@ -122,8 +125,6 @@ class Method(Definition):
     """AWS's form of `requestValidator`."""
     method_responses: Mapping[StatusCode, MethodResponse] = Field(default_factory=dict)
     """What clients may get, by status. Where it is there, integration responses set no other headers."""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset({"apiKeyRequired"})
 
     def check(self) -> Iterator[Problem]:
         if self.request_validator is not None and self.request_validator_id is not None:
@@ -159,6 +160,9 @@ class RestApi(Definition):
     """A label for people."""
     profile: Annotated[Profile, Among(("aws", "open"))] = "open"
     """Which limits hold: `aws` has AWS's quotas exactly, in `open` integrations may take up to 300 s."""
+    api_key_source: Annotated[Literal["HEADER", "AUTHORIZER"], Among(("HEADER", "AUTHORIZER"))] = "HEADER"
+    """Where the API key is: HEADER, in `X-API-Key`; AUTHORIZER, what the Lambda authorizer names as
+    `usageIdentifierKey`."""
     binary_media_types: list[MediaType] = Field(default_factory=list)
     """Media types whose bodies are bytes; all others are text. `*/*` is every one."""
     max_body_bytes: Annotated[int, Ge(1), Le(1 << 40)] = 10_485_760
@@ -186,12 +190,16 @@ class RestApi(Definition):
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "apiKeySource",
             "endpointConfiguration",
             "policy",
             "tags",
         }
     )
+
+    @property
+    def key_source(self) -> str:
+        """`apiKeySource` in the words of WebSocket APIs."""
+        return "$request.header.x-api-key" if self.api_key_source == "HEADER" else FROM_AUTHORIZER
 
     def integration_of(self, method: Method) -> RestIntegration:
         """The integration a method hands its requests to."""
@@ -233,6 +241,7 @@ class RestApi(Definition):
                 yield from _check_method(path, verb, method)
                 for problem in check_named(method, self.authorizers):
                     yield Problem(("paths", path, verb, *problem.path), problem.text)
+        yield from check_key_methods(self)
         named = [(path, verb) for path, verb, _ in self.methods()]
         for name, stage in self.stages.items():
             for problem in check_keys(stage.method_settings, named):

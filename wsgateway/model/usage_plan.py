@@ -5,20 +5,18 @@ API Gateway developer guide, "Usage plans and API keys for REST APIs"; WebSocket
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field
 
 from wsgateway.errors import Problem
 from wsgateway.model.api_key import ApiKey
-from wsgateway.model.base import NOT_YET, Definition, Path
+from wsgateway.model.base import Definition, Path
 from wsgateway.model.explain import did_you_mean, in_words, shown
+from wsgateway.model.metered import DISCONNECT, Metered
 from wsgateway.model.throttle import RateLimit
-
-if TYPE_CHECKING:
-    from wsgateway.model.websocket import WebSocketApi
 
 TOLD = 10
 """Keys that nobody uses, each by name."""
@@ -28,7 +26,7 @@ class Quota(Definition):
     """How much each key of a plan may use. Periods begin at 00:00 UTC: of each day, each Sunday, each month's first."""
 
     limit: Annotated[int, Ge(0), Le(2**53)]
-    """How many connections, and messages where they count, a period has."""
+    """How many connections or requests, and messages where they count, a period has."""
     period: Literal["DAY", "WEEK", "MONTH"]
     """DAY, WEEK or MONTH."""
     offset: Annotated[int, Ge(0), Le(2**53)] = 0
@@ -47,7 +45,8 @@ class PlanStage(Definition):
     stage: str
     """The stage."""
     throttle: Mapping[str, RateLimit] = Field(default_factory=dict)
-    """Throttles by route key, each in place of the plan's own; such as `$connect`."""
+    """Throttles by route key, or by a method's path and verb, each in place of the plan's own; such as `$connect`, or
+    `/pets/{petId}/GET`."""
 
 
 class UsagePlan(Definition):
@@ -60,20 +59,13 @@ class UsagePlan(Definition):
     api_stages: Annotated[list[PlanStage], MinLen(1)]
     """The stages it is about."""
     throttle: RateLimit | None = None
-    """How fast each key may connect, over all stages together; absent: no limit of the plan's own."""
+    """How fast each key may connect, or ask, over all stages together; absent: no limit of the plan's own."""
     quota: Quota | None = None
-    """How often each key may connect, over all stages together; absent: as often as it likes."""
+    """How often each key may connect, or ask, over all stages together; absent: as often as it likes."""
     api_keys: list[str] = Field(default_factory=list)
     """The names of its keys."""
     count_messages: bool = False
     """true counts every message of a client as well as its connecting, for throttles and quota. (Ours.)"""
-
-    def metered(self, api: WebSocketApi, route_key: str) -> bool:
-        """Whether events of a route are counted."""
-        route = api.routes.get(route_key)
-        if route is not None and route.api_key_required:
-            return True
-        return self.count_messages and route_key not in ("$connect", "$disconnect")
 
 
 def whole_plans(plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey]) -> dict[str, UsagePlan]:
@@ -91,13 +83,9 @@ def whole_plans(plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey]) -> dict[
 def check_plans(
     plans: Mapping[str, UsagePlan],
     keys: Sequence[ApiKey],
-    apis: Mapping[str, WebSocketApi],
-    every: Collection[str],
+    apis: Mapping[str, Metered],
 ) -> Iterator[Problem]:
-    """What plans name and nothing defines, what can't take effect, and APIs that nobody could connect to.
-
-    `every` has the ids of all APIs, those of other kinds, too.
-    """
+    """What plans name and nothing defines, what can't take effect, and APIs that nobody could use."""
     names = {key.name for key in keys}
     for number, key in enumerate(keys):
         for index, name in enumerate(key.usage_plans):
@@ -116,21 +104,25 @@ def check_plans(
                 yield Problem((*root, "apiKeys", number), f"{shown(name)} is in the list twice; remove one of the two")
             listed.add(name)
         for number, place in enumerate(plan.api_stages):
-            if place.api_id in every and place.api_id not in apis:
-                text = f"{place.api_id} is a REST API; API keys of these are {NOT_YET}"
-                yield Problem((*root, "apiStages", number, "apiId"), text)
-                continue
             for problem in _check_place(plan, place, apis):
                 yield Problem((*root, "apiStages", number, *problem.path), problem.text)
+        if plan.count_messages and not any(_connects(place, apis) for place in plan.api_stages):
+            text = "has no effect: the plan lists no stage of a WebSocket API, and requests are no messages; remove it"
+            yield Problem((*root, "countMessages"), text)
     yield from _twice(plans)
     places = {place.api_id for plan in plans.values() for place in plan.api_stages}
     for api_id, api in apis.items():
-        if requires_key(api) and api_id not in places:
+        if api.asks is not None and api_id not in places:
             text = "no usage plan lists a stage of this API, so every client would be refused; add it under usagePlans"
-            yield Problem(("apis", api_id, "routes", "$connect", "apiKeyRequired"), text)
+            yield Problem(("apis", api_id, *api.asks), text)
 
 
-def _check_place(plan: UsagePlan, place: PlanStage, apis: Mapping[str, WebSocketApi]) -> Iterator[Problem]:
+def _connects(place: PlanStage, apis: Mapping[str, Metered]) -> bool:
+    """Whether it is a stage whose clients send messages; of an API that is not there nobody knows."""
+    return place.api_id not in apis or apis[place.api_id].connects
+
+
+def _check_place(plan: UsagePlan, place: PlanStage, apis: Mapping[str, Metered]) -> Iterator[Problem]:
     api = apis.get(place.api_id)
     if api is None:
         near = did_you_mean(place.api_id, apis) or "; define it under apis"
@@ -139,15 +131,24 @@ def _check_place(plan: UsagePlan, place: PlanStage, apis: Mapping[str, WebSocket
     if place.stage not in api.stages:
         near = did_you_mean(place.stage, api.stages) or f"; there are {', '.join(shown(each) for each in api.stages)}"
         yield Problem(("stage",), f"API {shown(place.api_id)} has no stage {shown(place.stage)}{near}")
-    for key in place.throttle:
-        if key not in api.routes:
-            near = did_you_mean(key, api.routes) or "; define it under the API's routes"
-            yield Problem(("throttle", key), f"there is no route {shown(key)}{near}")
-        elif not plan.metered(api, key):
-            text = "has no effect: nothing of this route is counted; give the route apiKeyRequired: true"
-            if key not in ("$connect", "$disconnect"):
-                text += ", or the plan countMessages: true"
-            yield Problem(("throttle", key), "has no effect: it is never refused" if key == "$disconnect" else text)
+    for name in place.throttle:
+        key = api.named.get(name)
+        if key is None:
+            usual = (
+                "define it under the API's routes" if api.connects else "write path and verb, as in /pets/{petId}/GET"
+            )
+            near = did_you_mean(name, api.named) or f"; {usual}"
+            yield Problem(("throttle", name), f"there is no {api.kind} {shown(name)}{near}")
+        elif not api.counted(key, messages=plan.count_messages):
+            yield Problem(("throttle", name), f"has no effect: {_uncounted(api, key)}")
+
+
+def _uncounted(api: Metered, key: str) -> str:
+    """Why a throttle limits nothing."""
+    if key == DISCONNECT:
+        return "it is never refused"
+    text = f"nothing of this {api.kind} is counted; give the {api.kind} apiKeyRequired: true"
+    return f"{text}, or the plan countMessages: true" if api.counted(key, messages=True) else text
 
 
 def _twice(plans: Mapping[str, UsagePlan]) -> Iterator[Problem]:
@@ -170,7 +171,7 @@ def _twice(plans: Mapping[str, UsagePlan]) -> Iterator[Problem]:
 
 
 def remarks_on_plans(
-    plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey], apis: Mapping[str, WebSocketApi]
+    plans: Mapping[str, UsagePlan], keys: Sequence[ApiKey], apis: Mapping[str, Metered]
 ) -> Iterator[Problem]:
     """What works as it is written, and is most likely not meant so."""
     good: set[tuple[str, str]] = set()
@@ -181,24 +182,20 @@ def remarks_on_plans(
         for number, place in enumerate(plan.api_stages):
             if plan.api_keys:
                 good.add((place.api_id, place.stage))
-            if not requires_key(apis[place.api_id]):
+            api = apis[place.api_id]
+            if api.asks is None:
                 text = f"API {place.api_id} asks no client for a key, so the plan has no effect there"
-                yield Problem((*root, "apiStages", number), f"{text}; give its $connect route apiKeyRequired: true")
+                where = "its $connect route" if api.connects else "a method"
+                yield Problem((*root, "apiStages", number), f"{text}; give {where} apiKeyRequired: true")
     for api_id, api in apis.items():
         bare = [name for name in api.stages if (api_id, name) not in good]
-        if requires_key(api) and bare:
+        if api.asks is not None and bare:
             where = f"stage {bare[0]}" if len(bare) == 1 else f"stages {in_words(bare)}"
             text = f"no usage plan has a key for {where}, so every client is refused there"
-            yield Problem(("apis", api_id, "routes", "$connect", "apiKeyRequired"), text)
+            yield Problem(("apis", api_id, *api.asks), text)
     used = {name for plan in plans.values() for name in plan.api_keys}
     unused = [number for number, key in enumerate(keys) if key.name not in used]
     for number in unused[:TOLD]:
         yield Problem(("apiKeys", number), f"{shown(keys[number].name)} is in no usage plan, so it is good for nothing")
     if len(unused) > TOLD:
         yield Problem(("apiKeys",), f"and {len(unused) - TOLD} more keys are in no usage plan")
-
-
-def requires_key(api: WebSocketApi) -> bool:
-    """Whether clients have to show a key to connect."""
-    connect = api.routes.get("$connect")
-    return connect is not None and connect.api_key_required

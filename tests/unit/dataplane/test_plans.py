@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.dataplane import values
+from tests.unit.requests import method_request
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.plans import StagePlans
@@ -229,3 +230,44 @@ async def test_a_bucket_that_is_asked_elsewhere_is_waited_for() -> None:
     with pytest.raises(Throttled) as caught:
         await site.connect()
     assert not isinstance(caught.value, QuotaExceeded)
+
+
+async def test_methods_of_a_rest_api_look_keys_up_and_have_throttles_of_their_own() -> None:
+    text = f"""
+apis:
+  shop:
+    protocolType: REST
+    stages: {{v1: {{}}}}
+    paths:
+      /: {{GET: {{apiKeyRequired: true, integration: {{type: MOCK}}}}}}
+      /pets/{{id}}:
+        GET: {{apiKeyRequired: true, integration: {{type: MOCK}}}}
+        POST: {{integration: {{type: MOCK}}}}
+apiKeys: [{{name: mobile, value: {KEY}}}]
+usagePlans:
+  gold:
+    apiKeys: [mobile]
+    apiStages:
+      - {{apiId: shop, stage: v1, throttle: {{//GET: {{rateLimit: 1, burstLimit: 1}}}}}}
+    throttle: {{rateLimit: 1, burstLimit: 2}}
+"""
+    definitions = parse(text, "routes.yaml", {}, Path()).definitions
+    meters = Meters(lambda: 0.0, lambda event, **facts: None)
+    plans = StagePlans(definitions, "shop", "v1", Buckets(lambda: 0.0), meters)
+
+    def refused(key: str, *headers: tuple[bytes, bytes]) -> str:
+        asked, request = plans.admits(key), method_request(headers=headers)
+        assert asked is not None
+        try:
+            assert asked[0](request) is None
+        except Throttled as error:
+            return error.level
+        except InvalidApiKey:
+            return "key"
+        return str(request.context("identity.apiKeyId"))
+
+    shown = (b"x-aPI-key", KEY.encode())
+    assert plans.admits("POST /pets/{id}") is None
+    assert [refused("GET /"), refused("GET /", (b"x-api-key", b"other"))] == ["key", "key"]
+    assert [refused("GET /", shown) for _ in range(2)] == ["mobile", "plan"]
+    assert [refused("GET /pets/{id}", shown) for _ in range(3)] == ["mobile", "mobile", "plan"]

@@ -58,6 +58,12 @@ def admit_of(throttle: Throttle, route_key: str = "say") -> Admit:
     return admit
 
 
+def admit_source(throttle: Throttle) -> Admit:
+    admit = throttle.admit_source()
+    assert admit is not None
+    return admit
+
+
 def event(who: Client, route_key: str = "say") -> Invocation:
     kind = EventType.CONNECT if route_key == "$connect" else EventType.MESSAGE
     return Invocation(who, kind, route_key, {}, message=Message(b"{}"))
@@ -262,8 +268,13 @@ apis:
 """
     definitions = parse(text, "routes.yaml", {}, Path()).definitions
     limits = Throttle(Buckets(Clock()), definitions, "shop", "v1")
-    if refused is None:
+    if refused in (None, "source"):
         assert limits.admit("GET /a") is None
+    if refused == "source":
+        assert let_in(admit_source(limits), one(), 5) == 2, "before an authorizer is asked"
+    else:
+        assert limits.admit_source() is None
+    if refused in (None, "source"):
         return
     get, post = admit_of(limits, "GET /a"), admit_of(limits, "POST /a")
     each = [let_in(get, one(user="ada"), 1) for _ in range(6_000)]  # each request is of a client of its own

@@ -168,18 +168,114 @@ def test_what_is_most_likely_not_meant_is_told(parts: dict[str, str], remark: st
     assert any(remark in each for each in remarks(**parts))
 
 
-def test_a_rest_api_has_no_keys_yet() -> None:
-    text = DEFINITION.format(**GOOD | {"at": "shop"}).replace(
+REST = """
+apis:
+  shop:
+    protocolType: REST
+    {api}
+    stages: {{v1: {{}}, v2: {{}}}}
+    authorizers:
+      who: {{type: TOKEN, identitySource: method.request.header.Authorization, authorizerUri: "function:who"}}
+      pool:
+        type: COGNITO_USER_POOLS
+        identitySource: method.request.header.Authorization
+        providerARNs: ["arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a"]
+    paths:
+      /: {{GET: {{integration: {{type: MOCK}}, {root}}}}}
+      /pets/{{id}}: {{ANY: {{integration: {{type: MOCK}}, {pets}}}}}
+functions: {{who: {{runtime: python3.11, handler: app.handler, codeUri: .}}}}
+apiKeys: [{{name: mobile, valueSha256: {key}}}]
+usagePlans: {{gold: {{apiKeys: [mobile], apiStages: [{places}], {plan}}}}}
+"""
+
+
+def of_rest(**parts: str) -> list[str]:
+    """Problems, else remarks."""
+    both = "{apiId: shop, stage: v1}, {apiId: shop, stage: v2}"
+    usual = {"api": "name: Shop", "root": "apiKeyRequired: true", "pets": "apiKeyRequired: false", "key": HASH}
+    text = REST.format(**usual | {"places": both, "plan": "name: Gold"} | parts)
+    try:
+        return [str(remark) for remark in remarks_on(parse(text, "routes.yaml", {}, Path()))]
+    except DefinitionError as error:
+        return [str(problem) for problem in error.problems]
+
+
+def throttled(key: str) -> str:
+    return (
+        "{apiId: shop, stage: v1, throttle: {'KEY': {rateLimit: 1, burstLimit: 1}}}, {apiId: shop, stage: v2}".replace(
+            "KEY", key
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param({}, id="a method that asks for a key"),
+        pytest.param({"places": throttled("//GET")}, id="the root's own throttle, as AWS writes it"),
+        pytest.param({"places": throttled("/pets/{id}/ANY"), "pets": "apiKeyRequired: true"}, id="a method's own"),
+        pytest.param(
+            {"api": "apiKeySource: AUTHORIZER", "root": "apiKeyRequired: true, authorizer: who"}, id="an authorizer's"
+        ),
+    ],
+)
+def test_what_is_right_of_rest_apis(parts: dict[str, str]) -> None:
+    assert [each for each in of_rest(**parts) if not each.endswith("is asked by no method")] == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        pytest.param({"places": throttled("/pets/{id}/GET")}, "there is no method /pets/{id}/GET; did", id="no method"),
+        pytest.param(
+            {"places": throttled("say")}, "there is no method say; write path and verb, as in /pets", id="a route"
+        ),
+        pytest.param(
+            {"places": throttled("/pets/{id}/ANY")},
+            "has no effect: nothing of this method is counted; give the method apiKeyRequired: true",
+            id="what isn't counted",
+        ),
+        pytest.param({"plan": "countMessages: true"}, "countMessages: has no effect: the plan lists no", id="messages"),
+        pytest.param({"places": "{apiId: shop, stage: v3}"}, "has no stage v3", id="no stage"),
+        pytest.param(
+            {"api": "apiKeySource: AUTHORIZER"},
+            "paths./.GET.apiKeyRequired: with apiKeySource AUTHORIZER only a Lambda authorizer gives a key",
+            id="a key of nobody",
+        ),
+        pytest.param(
+            {"api": "apiKeySource: AUTHORIZER", "root": "apiKeyRequired: true, authorizer: pool"},
+            "paths./.GET.apiKeyRequired: with apiKeySource AUTHORIZER only a Lambda authorizer gives a key",
+            id="a pool gives none",
+        ),
+        pytest.param({"api": "apiKeySource: COOKIE"}, "COOKIE is none of HEADER, AUTHORIZER", id="no source"),
+        pytest.param(
+            {"root": "apiKeyRequired: false"},
+            "asks no client for a key, so the plan has no effect",
+            id="nobody is asked",
+        ),
+        pytest.param(
+            {"places": "{apiId: shop, stage: v1}"},
+            "apis.shop.paths./.GET.apiKeyRequired: no usage plan has a key for stage v2",
+            id="a stage without a key",
+        ),
+    ],
+)
+def test_a_slip_of_rest_apis_is_told(parts: dict[str, str], said: str) -> None:
+    assert any(said in each for each in of_rest(**parts)), of_rest(**parts)
+
+
+def test_an_api_whose_stages_no_plan_lists_is_refused() -> None:
+    both = DEFINITION.format(**GOOD).replace(
         "apis:",
         "apis:\n  shop:\n    protocolType: REST\n    stages: {dev: {}}\n"
-        '    paths: {"/": {GET: {integration: {type: MOCK}}}}',
+        '    paths: {"/": {GET: {apiKeyRequired: true, integration: {type: MOCK}}}}',
     )
 
     with pytest.raises(DefinitionError) as caught:
-        parse(text, "routes.yaml", {}, Path())
+        parse(both, "routes.yaml", {}, Path())
 
     (problem,) = caught.value.problems
-    assert "shop is a REST API; API keys of these are not supported yet" in str(problem)
+    assert "apis.shop.paths./.GET.apiKeyRequired: no usage plan lists a stage of this API" in str(problem)
 
 
 def test_of_many_keys_without_a_plan_a_few_are_told() -> None:
