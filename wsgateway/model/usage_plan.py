@@ -85,7 +85,7 @@ def check_plans(
     keys: Sequence[ApiKey],
     apis: Mapping[str, Metered],
 ) -> Iterator[Problem]:
-    """What plans name and nothing defines, what can't take effect, and APIs that nobody could use."""
+    """What plans name and nothing defines, what can't take effect, and APIs that nobody could connect to."""
     names = {key.name for key in keys}
     for number, key in enumerate(keys):
         for index, name in enumerate(key.usage_plans):
@@ -112,7 +112,7 @@ def check_plans(
     yield from _twice(plans)
     places = {place.api_id for plan in plans.values() for place in plan.api_stages}
     for api_id, api in apis.items():
-        if api.asks is not None and api_id not in places:
+        if api.connects and api.asks is not None and api_id not in places:
             text = "no usage plan lists a stage of this API, so every client would be refused; add it under usagePlans"
             yield Problem(("apis", api_id, *api.asks), text)
 
@@ -191,7 +191,8 @@ def remarks_on_plans(
         bare = [name for name in api.stages if (api_id, name) not in good]
         if api.asks is not None and bare:
             where = f"stage {bare[0]}" if len(bare) == 1 else f"stages {in_words(bare)}"
-            text = f"no usage plan has a key for {where}, so every client is refused there"
+            refused = "every client is refused" if api.connects else "methods that ask for one refuse every client"
+            text = f"no usage plan has a key for {where}, so {refused} there"
             yield Problem(("apis", api_id, *api.asks), text)
     used = {name for plan in plans.values() for name in plan.api_keys}
     unused = [number for number, key in enumerate(keys) if key.name not in used]
