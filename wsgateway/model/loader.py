@@ -181,7 +181,8 @@ class _Content:
         return self._located([*self._notes, *self.left_out])
 
     def _located(self, problems: Iterable[Problem]) -> list[Problem]:
-        return sorted(map(self.source.locate, problems), key=lambda problem: problem.line)
+        """By line. What is wrong with a part that a document refers to from several places is said once."""
+        return sorted(dict.fromkeys(map(self.source.locate, problems)), key=lambda problem: problem.line)
 
 
 def _drop(root: dict[str, Any], problems: Iterable[Problem]) -> list[Problem]:

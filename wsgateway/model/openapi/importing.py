@@ -18,6 +18,7 @@ from wsgateway.model.openapi.reading import OURS, Reading
 from wsgateway.model.openapi.translate import translate
 from wsgateway.model.openapi.variables import DocumentExpansion, version_of
 from wsgateway.model.rest import Method, RestApi
+from wsgateway.model.rest_authorizer import RestAuthorizer
 from wsgateway.model.rest_integration import RestIntegration
 from wsgateway.model.writer import to_yaml
 
@@ -84,6 +85,8 @@ def _variables(value: Any, source: Source, path: Path = ()) -> Iterator[tuple[Pa
 def _ordered(root: dict[str, Any]) -> dict[str, Any]:
     """APIs first, fields as the reference has them, integrations without what goes without saying."""
     for api in root["apis"].values():
+        for name, authorizer in api.get("authorizers", {}).items():
+            api["authorizers"][name] = _sorted(authorizer, RestAuthorizer)
         for methods in api.get("paths", {}).values():
             for verb, method in methods.items():
                 methods[verb] = written = _sorted(method, Method)

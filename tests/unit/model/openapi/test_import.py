@@ -315,7 +315,9 @@ SCHEMES = """
     name: Authorization
     in: header
     x-amazon-apigateway-authtype: cognito_user_pools
-    x-amazon-apigateway-authorizer: {type: COGNITO_USER_POOLS, providerARNs: ['arn:x']}
+    x-amazon-apigateway-authorizer:
+      type: COGNITO_USER_POOLS
+      providerARNs: ['arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_A']
 """
 
 
@@ -373,10 +375,32 @@ def test_authorizers() -> None:
         },
         "pool": {
             "type": "COGNITO_USER_POOLS",
-            "providerARNs": ["arn:x"],
+            "providerARNs": ["arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_A"],
             "identitySource": "method.request.header.Authorization",
         },
     }
+
+
+def test_authorizers_are_those_of_definitions() -> None:
+    api = api_of(read(secured("[{pool: [a/b]}]")))
+    method = api.paths["/a"]["GET"]
+
+    assert {name: each.type for name, each in api.authorizers.items()} == {
+        "token": "TOKEN",
+        "request": "REQUEST",
+        "pool": "COGNITO_USER_POOLS",
+    }
+    assert (method.authorizer_name, method.authorization_scopes) == ("pool", ["a/b"])
+    (problem,) = problems_of(secured("[{token: [a/b]}]"))
+    assert problem.startswith("5: paths./a.get.security.0.token: has no effect: token is of type TOKEN")
+
+
+def test_leniently_nothing_opens() -> None:
+    text = secured("[{token: [a/b]}]").replace("paths: {", f"paths: {{/open: {{get: {{{MOCK}}}}}, ")
+    loaded = read(text, Reading(stage="v1", lenient=True))
+
+    assert list(api_of(loaded).paths) == ["/open"]
+    assert ["left out" in note.text for note in loaded.notes] == [True]
 
 
 @pytest.mark.parametrize(
@@ -444,6 +468,12 @@ def test_what_is_no_document_is_not_imported(tmp_path: Path) -> None:
 
     with pytest.raises(DefinitionError, match="is no OpenAPI document"):
         import_document(file, {}, STRICT)
+
+
+def test_a_problem_of_a_shared_part_is_told_once() -> None:
+    text = document(f", {VALIDATOR}: al").replace("paths: {", f"paths: {{/b: {{get: {{{MOCK}}}}}, ")
+
+    assert len(problems_of(text)) == 1
 
 
 # Bounds
