@@ -59,17 +59,40 @@ paths:
         httpMethod: ANY
         uri: http://127.0.0.1:@port@/all/{proxy}
         requestParameters: {integration.request.path.proxy: method.request.path.proxy}
+  /mine:
+    get:
+      security: [{users: []}, {api_key: []}]
+      x-amazon-apigateway-integration:
+        type: mock
+        requestTemplates: {application/json: '{"statusCode": 200}'}
+        responses:
+          default:
+            statusCode: "200"
+            responseTemplates: {application/json: '{"who":"$context.authorizer.principalId"}'}
 components:
+  securitySchemes:
+    api_key: {type: apiKey, name: x-api-key, in: header}
+    users:
+      type: apiKey
+      name: X-Token
+      in: header
+      x-amazon-apigateway-authtype: custom
+      x-amazon-apigateway-authorizer: {type: token, authorizerUri: "function:pets", authorizerResultTtlInSeconds: 0}
   schemas:
     Name: {type: string, minLength: 1, nullable: true}
     Pet: {type: object, required: [name], properties: {name: {$ref: '#/components/schemas/Name'}}}
 x-wsgateway:
+  apiKeys: [{name: phone, value: 0123456789-0123456789, usagePlans: [all]}]
+  usagePlans: {all: {apiStages: [{apiId: shop, stage: live}]}}
   functions: {pets: {runtime: python3.11, codeUri: code, handler: app.handler, environment: {GREETING: "${GREETING}"}}}
 """
 HANDLER = """
 import json, os
 
 def handler(event, context):
+    if "authorizationToken" in event:
+        allow = {"Action": "*", "Effect": "Allow", "Resource": "*"}
+        return {"principalId": event["authorizationToken"], "policyDocument": {"Statement": [allow]}}
     name = json.loads(event["body"])["name"]
     said = [os.environ["GREETING"], event["resource"], event["requestContext"]["stage"], name]
     return {"statusCode": 201, "body": json.dumps(said)}
@@ -113,8 +136,8 @@ async def test_a_document_is_served(tmp_path: Path) -> None:
         text = folder_with(tmp_path, other.port)
         async with gateway(text, tmp_path, *flags, env={"GREETING": "hello"}) as running:
 
-            async def ask(method: str, path: str, body: bytes = b"") -> Answer:
-                return await http(running.port, method, path, body, JSON)
+            async def ask(method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+                return await http(running.port, method, path, body, [*JSON, *headers.items()])
 
             other.answers("/list", lambda request: (200, {"X-Kind": request.target}, b'["Rex"]'))
             listed = await ask("GET", "/live/v2/pets?kind=dog")
@@ -138,9 +161,14 @@ async def test_a_document_is_served(tmp_path: Path) -> None:
             assert (await ask("PUT", "/live/v2/a/b")).body == b"through"
             assert (await ask("GET", "/live/pets")).status == 403
 
+            key = {"X-Api-Key": "0123456789-0123456789"}
+            assert (await ask("GET", "/live/v2/mine", **key)).status == 401
+            assert (await ask("GET", "/live/v2/mine", **{"X-Token": "ann"})).status == 403
+            assert (await ask("GET", "/live/v2/mine", **key, **{"X-Token": "ann"})).json() == {"who": "ann"}
+
             # What it says anew is served, with the same flags; what is wrong with it is told with its line.
             file = tmp_path / "routes.yaml"
-            file.write_text(text.replace("type: mock", "type: moc"))
+            file.write_text(text.replace("type: mock", "type: moc", 1))
             line = await reloaded(running, "definition refused")
             assert f"{file}:35: paths./pets.options.x-amazon-apigateway-integration.type: MOC is none of" in line
             file.write_text(text.replace("/all/{proxy}", "/new/{proxy}"))
@@ -154,19 +182,26 @@ async def test_a_document_becomes_a_definition_file(tmp_path: Path) -> None:
     file, made = tmp_path / "shop.yaml", tmp_path / "routes.yaml"
     file.write_text(text.replace("      operationId: listPets\n", "      operationId: listPets\n      callbacks: {}\n"))
 
-    code, out, err = await wsgateway("import", "openapi", str(file), "-o", str(made))
+    how = ("import", "openapi", str(file), "-o", str(made), "--stage", "live")
+    code, out, err = await wsgateway(*how)
     assert (code, out, made.exists()) == (2, "", False)
     assert err == f"{file}:11: paths./pets.get.callbacks: is not read: a gateway calls nobody back\n"
 
-    code, out, err = await wsgateway("import", "openapi", str(file), "-o", str(made), "--lenient", "--api", "pets")
+    code, out, err = await wsgateway(*how, "--lenient")
     assert (code, out) == (0, "")
     path, callbacks = err.splitlines()
     assert path.startswith(f"warning: {file}:3: servers: the base path /api/v2 is no part of the paths, as on AWS")
     assert callbacks == f"warning: {file}:11: paths./pets.get.callbacks: is not read: a gateway calls nobody back"
     code, out, err = await wsgateway("routes", str(made), "--output", "json")
-    assert [row["route"] for row in json.loads(out)] == ["GET /pets", "POST /pets", "OPTIONS /pets", "ANY /{proxy+}"]
-    assert {(row["api"], row["stage"]) for row in json.loads(out)} == {("pets", "api")}
+    assert [row["route"] for row in json.loads(out)] == [
+        "GET /pets",
+        "POST /pets",
+        "OPTIONS /pets",
+        "ANY /{proxy+}",
+        "GET /mine",
+    ]
+    assert {(row["api"], row["stage"]) for row in json.loads(out)} == {("shop", "live")}
 
-    code, out, err = await wsgateway("import", "openapi", str(file), "-o", str(made), "--lenient")
+    code, out, err = await wsgateway(*how, "--lenient")
     assert (code, out) == (2, "")
     assert err.endswith(f"{made} is there already; give another name, or --force\n")
