@@ -330,7 +330,7 @@ class _App:
             gateway,
             self._tickets,
             refusal=guard.refusal,
-            otherwise=ConnectionsApi(gateway, signed=False, directory=directory),
+            otherwise=RestApis(gateway, ConnectionsApi(gateway, signed=False, directory=directory), private=True),
         )
         if guard.shut:
             node.deployed.append(partial(tickets.warn, UNGUARDED))

@@ -56,7 +56,7 @@ def _context(invocation: MethodRequest) -> dict[str, Any]:
     client = invocation.client
     known = {**client.identity, "sourceIp": client.source_ip, "userAgent": client.user_agent}
     identity = {name: known.get(name) for name in _IDENTITY}
-    identity |= {name: known[name] for name in ("apiKey", "apiKeyId") if name in known}
+    identity |= {name: known[name] for name in ("apiKey", "apiKeyId", "vpcId", "vpceId") if name in known}
     context: dict[str, Any] = {
         "resourceId": invocation.resource,
         "resourcePath": invocation.resource,

@@ -237,5 +237,5 @@ MethodRequest.variables = Variables(
         "error.responseType": _of_failure("responseType"),
         "error.validationErrorString": lambda i: i.validation_error,
     }
-    | {f"identity.{name}": _of_identity(name) for name in IDENTITY}
+    | {f"identity.{name}": _of_identity(name) for name in (*IDENTITY, "vpcId", "vpceId")}
 )

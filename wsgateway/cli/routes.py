@@ -45,7 +45,11 @@ def routes(
     reached: dict[tuple[str, str], list[str]] = {}
     for name, domain in loaded.definitions.domains.items():
         for key, mapping in domain.mappings.items():
-            reached.setdefault((mapping.api, mapping.stage), []).append(f"{name}/{key}".rstrip("/"))
+            base = f"{name}/{key}".rstrip("/")
+            for stage_name in loaded.definitions.apis[mapping.api].stages if mapping.stage is None else ():
+                reached.setdefault((mapping.api, stage_name), []).append(f"{base}/{stage_name}")
+            if mapping.stage is not None:
+                reached.setdefault((mapping.api, mapping.stage), []).append(base)
     for api_id, api in loaded.definitions.websocket_apis.items():
         for stage_name, stage in api.stages.items():
             for key, route in api.routes.items():

@@ -31,6 +31,7 @@ from wsgateway.dataplane.rest_compile import check_rest, compile_rest, uses_of
 from wsgateway.dataplane.secrets import secrets_of
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, models_of
+from wsgateway.dataplane.vpc_endpoints import VpcEndpoints
 from wsgateway.errors import AccessDenied, ApiConfigurationError, DefinitionError, Problem
 from wsgateway.integrations.base import Call, IntegrationType, Site
 from wsgateway.invocation import CONTEXT, EventType, Invocation
@@ -138,6 +139,9 @@ class Deployment:
     rest: Mapping[tuple[str, str], CompiledRestStage] = field(default_factory=dict)
     """Stages of REST APIs."""
     rest_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))
+    private_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))
+    """Of PRIVATE ones."""
+    vpc_endpoints: VpcEndpoints = field(default_factory=lambda: VpcEndpoints({}))
 
     def uses_of(self, integration_type: str) -> list[tuple[Integration, Site]]:
         """The uses of integrations of one type, by AWS's name."""
@@ -188,6 +192,7 @@ def compile_deployment(
         unique = {(problem.path, problem.text): problem for problem in problems}
         located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
         raise DefinitionError(located)
+    rest_apis = definitions.rest_apis
     return Deployment(
         stages,
         _endpoints(definitions, definitions.websocket_apis, "WEBSOCKET"),
@@ -196,7 +201,9 @@ def compile_deployment(
         tuple(authorized),
         definitions.plans,
         rest,
-        _endpoints(definitions, definitions.rest_apis, "REST"),
+        _endpoints(definitions, {name: api for name, api in rest_apis.items() if not api.private}, "REST"),
+        _endpoints(definitions, {name: api for name, api in rest_apis.items() if api.private}, "REST"),
+        VpcEndpoints(definitions.vpc_endpoints),
     )
 
 
@@ -208,11 +215,18 @@ def _endpoints(
         name: {key: (mapping.api, mapping.stage) for key, mapping in domain.mappings.items() if mapping.api in apis}
         for name, domain in definitions.domains.items()
     }
+    aliases = {
+        f"{api_id}-{name}": api_id
+        for api_id, api in apis.items()
+        if isinstance(api, RestApi) and api.endpoint_configuration is not None
+        for name in api.endpoint_configuration.vpc_endpoint_ids or ()
+    }
     return Endpoints(
         {api_id: frozenset(api.stages) for api_id, api in apis.items()},
-        definitions.default(protocol),
+        definitions.default(protocol, apis),
         {name: mappings for name, mappings in domains.items() if mappings},
         frozenset(api_id for api_id, api in apis.items() if api.disable_execute_api_endpoint),
+        aliases,
     )
 
 

@@ -18,6 +18,9 @@ from wsgateway.model.domain import domain_of
 _execute_api = re.compile(r"([a-z0-9-]+)\.execute-api(?:\.|$)").match
 FORBIDDEN = "the path holds a dot segment, a backslash or NUL"
 
+Target = tuple[str, str | None]
+"""Of a mapping: apiId and stage; None where the path's next segment names the stage."""
+
 REMEMBERED = 1024
 """Callback URLs' stages kept, of all forms clients write them in."""
 
@@ -61,17 +64,19 @@ class Mappings:
 
     __slots__ = ("_by_key", "_by_stage", "_deepest")
 
-    def __init__(self, mappings: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, mappings: Mapping[str, Target]) -> None:
         self._by_key = {tuple(filter(None, key.split("/"))): target for key, target in mappings.items()}
         self._deepest = max(map(len, self._by_key))
         targets = set(mappings.values())
         stages = [stage for _, stage in targets]
-        self._by_stage = {stage: (api_id, stage) for api_id, stage in targets if stages.count(stage) == 1}
+        self._by_stage: dict[str | None, Target] = {
+            stage: (api_id, stage) for api_id, stage in targets if stages.count(stage) == 1
+        }
         if "" in mappings:
             self._by_stage[mappings[""][1]] = mappings[""]
 
-    def find(self, segments: tuple[str, ...]) -> tuple[tuple[str, str], int] | None:
-        """The `(apiId, stage)` that answers at a path, and how many segments its key has.
+    def find(self, segments: tuple[str, ...]) -> tuple[Target, int] | None:
+        """The target that answers at a path, and how many segments its key has.
 
         Code that composes `https://{domainName}/{stage}/@connections/{id}` finds its stage too, where no mapping is
         meant: of the API the domain itself stands for, or of the only one that has it; `@tickets` likewise. (Ours: AWS
@@ -91,17 +96,22 @@ class Endpoints:
     """Resolves requests; made anew from each set of definitions.
 
     `apis` names each API and its stages, `default` the API meant where a request names none, `domains` has each custom
-    domain's mappings, key to `(apiId, stage)`, and `domains_only` the APIs that nothing but a domain leads to.
+    domain's mappings by key, `domains_only` the APIs that nothing but a domain leads to, and `aliases` what else stands
+    for an apiId in a Host.
     """
 
     def __init__(
         self,
         apis: Mapping[str, frozenset[str]],
         default: str | None,
-        domains: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
+        domains: Mapping[str, Mapping[str, Target]] | None = None,
         domains_only: frozenset[str] = frozenset(),
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
+        self.empty = not apis
+        """Whether they lead to nothing."""
         self._apis = apis
+        self._aliases = aliases or {}
         self._default = default
         self._domains = {name: Mappings(mappings) for name, mappings in (domains or {}).items()}
         self._domains_only = domains_only
@@ -164,6 +174,9 @@ class Endpoints:
         if found is None:
             raise AccessDenied(f"no API mapping of the domain {domain} answers to this path")
         (api_id, stage), length = found
+        if stage is None:
+            stage = self._stage(api_id, decoded[length] if length < len(decoded) else "")
+            length += 1
         base = "".join(f"/{segment}" for segment in segments[:length])
         tail = tuple(segments[length:])
         return Place(api_id, stage, _rest(decoded[length:]), domain=domain, by_host=True, tail=tail, base=base)
@@ -173,7 +186,7 @@ class Endpoints:
         by_host = False
         match = _execute_api(host)
         if match is not None:
-            api_id: str | None = match[1]
+            api_id: str | None = self._aliases.get(match[1], match[1])
             by_host = True
             named = f"the Host names API {api_id}, which is not defined"
         elif len(segments) >= 2 and segments[0] == "execute-api":
@@ -184,15 +197,17 @@ class Endpoints:
         else:
             api_id = self._default
             named = "the request names no API and there is no default API; set defaultApi"
-        stages = self._apis.get(api_id) if api_id is not None else None
-        if api_id is None or stages is None:
+        if api_id is None or api_id not in self._apis:
             raise AccessDenied(named)
-        stage = unquote(segments[0]) if segments else ""
-        if stage not in stages:
-            known = ", ".join(sorted(stages))
-            raise AccessDenied(f"API {api_id} has no stage {stage!r}; its stages: {known}")
+        stage = self._stage(api_id, unquote(segments[0]) if segments else "")
         rest = _rest(tuple(map(unquote, segments[1:])))
         return Place(api_id, stage, rest, prefix, by_host=by_host, tail=tuple(segments[1:]), base=f"{prefix}/{stage}")
+
+    def _stage(self, api_id: str, stage: str) -> str:
+        if stage not in self._apis[api_id]:
+            known = ", ".join(sorted(self._apis[api_id]))
+            raise AccessDenied(f"API {api_id} has no stage {stage!r}; its stages: {known}")
+        return stage
 
 
 def _rest(segments: tuple[str, ...]) -> tuple[str, ...]:

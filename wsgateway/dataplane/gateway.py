@@ -20,6 +20,7 @@ from wsgateway.dataplane.identity import ConnectionIds
 from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.tail import Tails
 from wsgateway.dataplane.throttle import Throttling
+from wsgateway.dataplane.vpc_endpoints import VpcEndpoints
 from wsgateway.errors import ApiConfigurationError, GatewayError, Throttled
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ class Gateway:
     rest: Mapping[tuple[str, str], CompiledRestStage] = field(default_factory=dict)
     """Stages of REST APIs; changes as a whole, by `Node.deploy`, as `rest_endpoints` does."""
     rest_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))
+    private_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))
+    """Of PRIVATE ones, to which the internal listener alone leads."""
+    vpc_endpoints: VpcEndpoints = field(default_factory=lambda: VpcEndpoints({}))
     relay: Relay | None = None
     """Calls the nodes that hold the connections that are not here; None where there is no other node."""
     buckets: Buckets = field(default_factory=lambda: Buckets(monotonic))

@@ -98,7 +98,8 @@ def _identified(invocation: Invocation, identity: Identity) -> None:
     assert isinstance(invocation, MethodRequest)  # methods have no other events
     invocation.identified = True
     client = invocation.client
-    client.authorizer, client.claims, client.identity = identity.context, identity.claims, identity.identity
+    client.authorizer, client.claims = identity.context, identity.claims
+    client.identity = {**client.identity, **identity.identity} if client.identity else identity.identity
     client.usage_key = identity.usage_key
     if invocation.trace is not None:
         invocation.trace.note("identity", identity.context)

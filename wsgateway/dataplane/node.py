@@ -67,6 +67,7 @@ class Node:
         gateway.endpoints = deployment.endpoints
         gateway.usage_plans = deployment.usage_plans
         gateway.rest, gateway.rest_endpoints = deployment.rest, deployment.rest_endpoints
+        gateway.private_endpoints, gateway.vpc_endpoints = deployment.private_endpoints, deployment.vpc_endpoints
         gateway.admission.configure({api_id: stage.quotas for (api_id, _), stage in deployment.stages.items()})
         self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
         gateway.disconnects.look_again()

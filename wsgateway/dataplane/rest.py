@@ -101,11 +101,13 @@ class CompiledRestStage:
 class RestApis:
     """Answers the requests of REST APIs; what none of them is meant by is for `otherwise`.
 
+    With `private` it answers for PRIVATE APIs alone, else for all others.
     Without `asking` nobody is asked who may, nor is anything limited: so it is where nobody is to be called.
     """
 
-    def __init__(self, gateway: Gateway, otherwise: Handler, *, asking: bool = True) -> None:
+    def __init__(self, gateway: Gateway, otherwise: Handler, *, asking: bool = True, private: bool = False) -> None:
         self._gateway = gateway
+        self._private = private
         self._otherwise = otherwise
         self._asking = asking
         self._heads = Heads()
@@ -115,7 +117,8 @@ class RestApis:
     def __call__(self, request: HttpRequest, trace: Trace | None = None) -> HttpResponse | Awaitable[HttpResponse]:
         """`trace` hears of every step, where somebody wants to know."""
         gateway, target = self._gateway, request.target
-        if not gateway.rest:
+        endpoints = gateway.private_endpoints if self._private else gateway.rest_endpoints
+        if endpoints.empty:
             return self._otherwise(request)
         path = target.partition("?")[0]
         if "/@" in path and any(name in path for name in OURS):
@@ -123,7 +126,7 @@ class RestApis:
         try:
             if "|" in target:
                 raise BadRequest("the URL holds a vertical bar; write %7C")
-            place, tail = gateway.rest_endpoints.enter(request.host, path)
+            place, tail = endpoints.enter(request.host, path)
         except GatewayError as error:
             if trace is not None:
                 trace.note("error", error)
@@ -137,8 +140,11 @@ class RestApis:
         method, parameters = (None, {}) if found is None else found
         if place.prefix:
             path = path.removeprefix(place.prefix)
+        client = client_of(request, head, place)
+        if self._private:
+            client.identity = gateway.vpc_endpoints.identity(request.source)
         invocation = MethodRequest(
-            client_of(request, head, place),
+            client,
             request,
             resource="" if method is None else method.resource,
             http_method=verb,

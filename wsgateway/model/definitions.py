@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import MinLen
@@ -13,6 +13,7 @@ from wsgateway.model.api_key import PlanName, check_keys
 from wsgateway.model.base import Definition, Matches
 from wsgateway.model.credential import Credential
 from wsgateway.model.domain import Domain, DomainName
+from wsgateway.model.endpoint import EndpointId, VpcEndpoint, check_endpoints
 from wsgateway.model.explain import did_you_mean, shown
 from wsgateway.model.function import Function, FunctionName
 from wsgateway.model.key_file import ApiKeys
@@ -61,6 +62,8 @@ class Definitions(Definition):
     """Who knows the sessions that requests with a session token are signed in. (Ours.)"""
     domains: Mapping[DomainName, Domain] = Field(default_factory=dict)
     """Custom domain names: such as `chat.example.com`, or `*.example.com` for every name one label below."""
+    vpc_endpoints: Mapping[EndpointId, VpcEndpoint] = Field(default_factory=dict)
+    """By which networks PRIVATE REST APIs are reached, by the ids of VPC endpoints. (Ours.)"""
     api_keys: ApiKeys = Field(default_factory=list)
     """The keys that clients of what has `apiKeyRequired` show; or `file:PATH`, a CSV file of many of them."""
     usage_plans: Mapping[PlanName, UsagePlan] = Field(default_factory=dict)
@@ -81,9 +84,13 @@ class Definitions(Definition):
         """The REST APIs by apiId."""
         return {api_id: api for api_id, api in self.apis.items() if isinstance(api, RestApi)}
 
-    def default(self, protocol: str) -> str | None:
-        """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has."""
-        having = [api_id for api_id, api in self.apis.items() if api.protocol_type == protocol]
+    def default(self, protocol: str, among: Container[str] | None = None) -> str | None:
+        """The apiId served where none is named: `defaultApi` if it has that protocol, else the only API that has.
+
+        APIs that are not `among` don't count.
+        """
+        among = self.apis if among is None else among
+        having = [name for name, api in self.apis.items() if api.protocol_type == protocol and name in among]
         if self.default_api in having:
             return self.default_api
         return having[0] if len(having) == 1 else None
@@ -115,6 +122,7 @@ class Definitions(Definition):
                 if nobody and method.signed:
                     text = "nobody could call it: there are no keys to sign with; add credentials, or a sessionLookup"
                     yield Problem(("apis", api_id, "paths", path, verb, "authorizationType"), text)
+        yield from self._check_ways()
         for problem in check_keys(self.api_keys):
             yield Problem(("apiKeys", *problem.path), problem.text)
         yield from check_plans(self.plans, self.api_keys, self.metered)
@@ -123,6 +131,25 @@ class Definitions(Definition):
     def metered(self) -> Mapping[str, Metered]:
         """The APIs as usage plans see them."""
         return {api_id: metered(api) for api_id, api in self.apis.items()}
+
+    def _check_ways(self) -> Iterator[Problem]:
+        """Domains and VPC endpoints that lead nowhere."""
+        for problem in check_endpoints(dict(self.vpc_endpoints)):
+            yield Problem(("vpcEndpoints", *problem.path), problem.text)
+        for api_id, rest in self.rest_apis.items():
+            named = (rest.endpoint_configuration and rest.endpoint_configuration.vpc_endpoint_ids) or ()
+            for number, name in enumerate(named):
+                if name not in self.vpc_endpoints:
+                    near = did_you_mean(name, self.vpc_endpoints) or "; define it under vpcEndpoints"
+                    at = ("apis", api_id, "endpointConfiguration", "vpcEndpointIds", number)
+                    yield Problem(at, f"no VPC endpoint is named {shown(name)}{near}")
+        for domain_name, domain in self.domains.items():
+            for key, mapping in domain.mappings.items():
+                path = ("domains", domain_name, "mappings", key)
+                api = self.apis.get(mapping.api)
+                if isinstance(api, RestApi) and api.private:
+                    text = f"{mapping.api} is PRIVATE, and the internal listener alone leads to it; remove the mapping"
+                    yield Problem((*path, "api"), text)
 
     @property
     def plans(self) -> dict[str, UsagePlan]:
@@ -144,6 +171,8 @@ def _unknown_targets(domains: object, apis: Mapping[str, Any]) -> Iterator[Probl
             if isinstance(name, str) and name not in apis:
                 near = did_you_mean(name, apis) or "; define it under apis"
                 yield Problem((*path, "api"), f"no API is named {shown(name)}{near}")
+            elif isinstance(api, dict) and "stage" not in mapping and api.get("protocolType") != "REST":
+                yield Problem((*path, "stage"), "is required: the name of a stage of that API")
             elif isinstance(stage, str) and isinstance(stages, dict) and stage not in stages:
                 near = did_you_mean(stage, stages) or f"; there are {', '.join(shown(each) for each in stages)}"
                 yield Problem((*path, "stage"), f"API {shown(name)} has no stage {shown(stage)}{near}")

@@ -42,8 +42,8 @@ class ApiMapping(Definition):
 
     api: str
     """The apiId."""
-    stage: str
-    """The name of a stage of that API."""
+    stage: str | None = None
+    """The name of a stage of that API; of a REST API may be left out: the path's next segment names it then."""
 
 
 class Domain(Definition):

@@ -17,6 +17,7 @@ from wsgateway.errors import Problem
 from wsgateway.model.authorizer import AuthorizerName
 from wsgateway.model.base import Among, Definition, Matches, Path
 from wsgateway.model.cors import Cors
+from wsgateway.model.endpoint import EndpointConfiguration
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
 from wsgateway.model.gateway_response import GatewayResponse, ResponseType
 from wsgateway.model.key_source import FROM_AUTHORIZER, check_key_methods
@@ -173,6 +174,8 @@ class RestApi(Definition):
     """Lets web pages of other origins in: OPTIONS at each resource that has none, headers of all answers. (Ours.)"""
     disable_execute_api_endpoint: bool = False
     """true lets clients in by custom domains alone."""
+    endpoint_configuration: EndpointConfiguration | None = None
+    """From where it is reached; `{types: [PRIVATE]}`: by the internal listener alone."""
     models: Mapping[ModelName, Model] = Field(default_factory=dict)
     """Models by name: what bodies may look like. `Empty` and `Error` are there without being written."""
     request_validators: Mapping[Name, RequestValidator] = Field(default_factory=dict)
@@ -190,7 +193,6 @@ class RestApi(Definition):
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "endpointConfiguration",
             "policy",
             "tags",
         }
@@ -200,6 +202,11 @@ class RestApi(Definition):
     def key_source(self) -> str:
         """`apiKeySource` in the words of WebSocket APIs."""
         return "$request.header.x-api-key" if self.api_key_source == "HEADER" else FROM_AUTHORIZER
+
+    @property
+    def private(self) -> bool:
+        """Whether the internal listener alone leads to it."""
+        return self.endpoint_configuration is not None and self.endpoint_configuration.private
 
     def integration_of(self, method: Method) -> RestIntegration:
         """The integration a method hands its requests to."""
@@ -234,6 +241,9 @@ class RestApi(Definition):
     def check(self) -> Iterator[Problem]:
         if self.profile == "aws" and self.max_body_bytes > MOST_KEPT_BYTES:
             yield Problem(("maxBodyBytes",), f"is at most {MOST_KEPT_BYTES} in the aws profile")
+        if self.private and self.disable_execute_api_endpoint:
+            text = "leaves no way in: a PRIVATE API has no custom domain; remove it"
+            yield Problem(("disableExecuteApiEndpoint",), text)
         variables: dict[str, str] = {}
         for path, methods in self.paths.items():
             yield from _siblings(path, variables)
