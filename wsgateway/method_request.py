@@ -49,6 +49,7 @@ class MethodRequest(Invocation):
         "account_id",
         "below",
         "failure",
+        "granted",
         "http_method",
         "identified",
         "path",
@@ -89,6 +90,8 @@ class MethodRequest(Invocation):
         """What a gateway response is about."""
         self.identified = False
         """Whether its method's authorizer, or its signature, has said who sends it."""
+        self.granted = False
+        """Whether the API's own policy lets in whom its authorizer's says nothing of."""
         self._extended_id = ""
         self._trace_id = b""
         self._trace_header = trace

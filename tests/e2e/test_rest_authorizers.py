@@ -28,6 +28,7 @@ pytestmark = pytest.mark.anyio
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 API = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:shop"
 MASKED = f"arn:aws:execute-api:{REGION}:********9012:shop"
+EVE = ("AKIAEVE0000000000001", "eve-secret")
 ANN, SESSION = ("AKIAANN0000000000001", "ann+secret/"), ("ASIABOB0000000000001", "bob-secret")
 POOL = "eu-west-1_Abc123"
 KEY = RSAKey.generate_key(2048, {"kid": "one", "alg": "RS256"}, auto_kid=False)
@@ -90,7 +91,44 @@ apis:
       /signed: {ANY: {integration: signer, authorizationType: AWS_IAM}}
       /signed/{id}: {GET: {integration: signer, authorizationType: AWS_IAM}}
       /upload: {POST: {integration: proxy, authorizationType: AWS_IAM}}
+  closed:
+    protocolType: REST
+    stages: {v1: {}}
+    cors: {allowOrigins: ["https://shop.example"]}
+    policy:
+      Version: "2012-10-17"
+      Statement:
+        - {Effect: Allow, Principal: "*", Action: "execute-api:Invoke", Resource: "execute-api:/v1/GET/*",
+           Condition: {IpAddress: {"aws:SourceIp": 127.0.0.1}}}
+        - {Effect: Deny, Principal: "*", Action: "execute-api:Invoke", Resource: "execute-api:/*",
+           Condition: {StringLike: {"aws:UserAgent": "curl/*"}}}
+        - {Effect: Allow, Principal: {AWS: "arn:aws:iam::210987654321:user/eve"}, Action: "execute-api:Invoke",
+           Resource: "execute-api:/v1/POST/signed"}
+    authorizers:
+      users:
+        type: TOKEN
+        authorizerUri: http://127.0.0.1:@port@/closed
+        identitySource: method.request.header.Authorization
+      pool:
+        type: COGNITO_USER_POOLS
+        providerARNs: ["arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_Abc123"]
+        identitySource: method.request.header.Authorization
+    integrations:
+      ok: {type: MOCK, requestTemplates: {application/json: '{"statusCode": 200}'},
+           integrationResponses: {"200": {}}}
+    paths:
+      /open: {ANY: {integration: ok}}
+      /custom: {ANY: {integration: ok, authorizer: users}}
+      /token: {ANY: {integration: ok, authorizer: pool}}
+      /signed: {ANY: {integration: ok, authorizationType: AWS_IAM}}
+defaultApi: shop
 credentials:
+  - accessKeyId: AKIAEVE0000000000001
+    secretAccessKey: eve-secret
+    principalArn: arn:aws:iam::210987654321:user/eve
+    policy:
+      Version: "2012-10-17"
+      Statement: [{Effect: Allow, Action: "execute-api:Invoke", Resource: "*"}]
   - accessKeyId: AKIAANN0000000000001
     secretAccessKey: ann+secret/
     principalArn: arn:aws:iam::123456789012:user/ann
@@ -249,7 +287,7 @@ async def test_the_log_tells_of_authorizers_and_of_no_token(shop: Gateway, serve
     assert (await shop.metrics())[count] >= 1
 
 
-def token(server: Backend, key: RSAKey = KEY, **claims: object) -> tuple[str, str]:
+def pool_token(key: RSAKey = KEY, **claims: object) -> tuple[str, str]:
     said = {
         "iss": f"https://cognito-idp.{REGION}.amazonaws.com/{POOL}",
         "sub": "1-2",
@@ -262,32 +300,32 @@ def token(server: Backend, key: RSAKey = KEY, **claims: object) -> tuple[str, st
 
 
 async def test_tokens_of_a_user_pool(shop: Gateway, server: Backend) -> None:
-    for good in (token(server), token(server, iss=f"http://127.0.0.1:{server.port}/{POOL}")):
+    for good in (pool_token(), pool_token(iss=f"http://127.0.0.1:{server.port}/{POOL}")):
         answer = await get(shop, "/me", good)
         assert (answer.status, answer.body) == (200, b"ann@shop.example")
     access = {"token_use": "access", "scope": "openid mail/write", "aud": None, "client_id": "client"}
-    assert (await get(shop, "/mail", token(server, **access))).status == 200
+    assert (await get(shop, "/mail", pool_token(**access))).status == 200
     for path, bad in (
-        ("/me", token(server, **access)),
-        ("/mail", token(server)),
-        ("/mail", token(server, **(access | {"scope": "mail"}))),
-        ("/me", token(server, iss="https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Other")),
-        ("/me", token(server, RSAKey.generate_key(2048))),
+        ("/me", pool_token(**access)),
+        ("/mail", pool_token()),
+        ("/mail", pool_token(**(access | {"scope": "mail"}))),
+        ("/me", pool_token(iss="https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Other")),
+        ("/me", pool_token(RSAKey.generate_key(2048))),
         ("/me", ("Authorization", "Bearer a.b.c")),
         ("/me", ("Authorization", "")),
     ):
         answer = await get(shop, path, bad)
         assert refusal(answer) == (401, "UnauthorizedException", {"message": "Unauthorized"})
-    late = await get(shop, "/me", token(server, exp=1))
+    late = await get(shop, "/me", pool_token(exp=1))
     assert refusal(late) == (401, "UnauthorizedException", {"message": "The incoming token has expired"})
 
 
 async def test_tokens_of_one_of_several_issuers(shop: Gateway, server: Backend) -> None:
     base = f"http://127.0.0.1:{server.port}"
-    assert (await get(shop, "/other", token(server, iss=f"{base}/one", aud="shop"))).status == 200
-    assert (await get(shop, "/other", token(server, iss=f"{base}/two", aud=["x", "other"]))).status == 200
+    assert (await get(shop, "/other", pool_token(iss=f"{base}/one", aud="shop"))).status == 200
+    assert (await get(shop, "/other", pool_token(iss=f"{base}/two", aud=["x", "other"]))).status == 200
     for claims in ({"iss": f"{base}/one", "aud": "other"}, {"iss": f"{base}/three", "aud": "shop"}, {"iss": 1}):
-        assert (await get(shop, "/other", token(server, **claims))).status == 401
+        assert (await get(shop, "/other", pool_token(**claims))).status == 401
 
 
 def session(server: Backend, expires: float) -> None:
@@ -307,19 +345,20 @@ def signed(
     path: str,
     body: bytes = b"",
     *,
+    stage: str = "/v1",
     key: tuple[str, str] = ANN,
     session: str | None = None,
     presign: int | None = None,
 ) -> tuple[str, list[tuple[str, str]]]:
     """The path below the stage and the headers of a request that botocore has signed."""
     base = "http://127.0.0.1"
-    request = AWSRequest(method, f"{base}/v1{path}", data=body if presign is None else b"")
+    request = AWSRequest(method, f"{base}{stage}{path}", data=body if presign is None else b"")
     credentials = Credentials(*key, session)
     if presign is None:
         SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
     else:
         _PresignedWithBody(body, credentials, "execute-api", REGION, expires=presign).add_auth(request)
-    return request.url.removeprefix(f"{base}/v1"), [(name, str(value)) for name, value in request.headers.items()]
+    return request.url.removeprefix(f"{base}{stage}"), [(name, str(value)) for name, value in request.headers.items()]
 
 
 class _PresignedWithBody(SigV4QueryAuth):
@@ -382,3 +421,60 @@ async def test_signatures_that_are_refused(shop: Gateway, server: Backend, monke
     answer = await get(shop, path, *headers)
     assert answer.header("x-amzn-errortype") == "InvalidSignatureException"
     assert answer.json()["message"].startswith("Signature expired: 2020")
+
+
+CLOSED = "/execute-api/closed/v1"
+CURL = ("User-Agent", "curl/8")
+
+
+async def closed(
+    shop: Gateway, method: str, path: str, *headers: tuple[str, str], key: tuple[str, str] | None = None
+) -> tuple[int, str]:
+    """What a request of the API with a policy gets: the status, and what it is told."""
+    sent = list(headers) if key is None else signed(method, path, key=key, stage=CLOSED)[1] + list(headers)
+    answer = await http(shop.port, method, f"{CLOSED}{path}", b"", sent)
+    return answer.status, answer.json()["Message"] if answer.status == 403 else ""
+
+
+async def test_a_resource_policy_and_who_calls_decide_together(shop: Gateway, server: Backend) -> None:
+    masked = f"{MASKED.removesuffix('shop')}closed/v1"
+    anonymous = "User: anonymous is not authorized to perform: execute-api:Invoke on resource:"
+
+    # Nobody is asked who they are: the policy has to allow it.
+    assert await closed(shop, "GET", "/open") == (200, "")
+    assert await closed(shop, "POST", "/open") == (403, f"{anonymous} {masked}/POST/open")
+    assert await closed(shop, "GET", "/open", CURL) == (403, f"{anonymous} {masked}/GET/open with an explicit deny")
+
+    # A Lambda authorizer is not asked behind a Deny; the policy lets in whom its policy says nothing of.
+    token = ("Authorization", "a")
+    server.answers("/closed", (200, {}, json.dumps(_output("Allow", "POST/custom")).encode()))
+    assert (await closed(shop, "GET", "/custom", token, CURL))[1].endswith("/GET/custom with an explicit deny")
+    assert server.count("/closed") == 0
+    assert await closed(shop, "GET", "/custom", token) == (200, "")
+    assert await closed(shop, "POST", "/custom", token) == (200, "")
+    assert await closed(shop, "PUT", "/custom", token) == (403, "User is not authorized to access this resource")
+
+    # A token comes first, and the policy has to allow it too.
+    assert (await closed(shop, "GET", "/token", CURL))[0] == 401
+    assert await closed(shop, "GET", "/token", pool_token()) == (200, "")
+    assert await closed(shop, "POST", "/token", pool_token()) == (403, f"{anonymous} {masked}/POST/token")
+
+    # Of our own account one of both has to allow it, of another both.
+    ann, eve = (
+        f"User: arn:aws:iam::{who} is not authorized" for who in (f"{ACCOUNT}:user/ann", "210987654321:user/eve")
+    )
+    assert await closed(shop, "GET", "/signed", key=ANN) == (200, "")
+    assert (await closed(shop, "POST", "/signed", key=ANN))[1].startswith(ann)
+    assert await closed(shop, "POST", "/signed", key=EVE) == (200, "")
+    assert (await closed(shop, "PUT", "/signed", key=EVE))[1].startswith(eve)
+    assert (await closed(shop, "GET", "/signed", CURL, key=ANN))[1].endswith("/GET/signed with an explicit deny")
+
+    # Browsers ask before they may show who they are.
+    origin = ("Origin", "https://shop.example")
+    assert (await http(shop.port, "OPTIONS", f"{CLOSED}/open", b"", [origin, CURL])).status == 200
+
+
+def _output(effect: str, path: str) -> dict[str, object]:
+    resource = f"{API.removesuffix('shop')}closed/v1/{path}"
+    statement = {"Effect": effect, "Action": "execute-api:Invoke", "Resource": resource}
+    return {"principalId": "ann", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}

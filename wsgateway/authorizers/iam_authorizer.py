@@ -17,6 +17,7 @@ import msgspec
 
 from wsgateway.authorizers import arns
 from wsgateway.authorizers.base import Authorize, Identity
+from wsgateway.authorizers.resource_policy import ResourcePolicy
 from wsgateway.authorizers.signed import Signer, Signers
 from wsgateway.authorizers.sigv4 import claim_of, without_signature
 from wsgateway.invocation import Invocation
@@ -25,9 +26,15 @@ from wsgateway.method_request import MethodRequest
 
 
 def compile_iam(
-    signers: Signers, api_id: str, stage: str, *, closing: bool, now: Callable[[], float] = time.time
+    signers: Signers,
+    api_id: str,
+    stage: str,
+    *,
+    closing: bool = False,
+    policy: ResourcePolicy | None = None,
+    now: Callable[[], float] = time.time,
 ) -> Authorize:
-    """What lets clients of one stage in; `closing`: for no longer than their session lasts.
+    """What lets clients of one stage in; `closing`: for no longer than their session lasts. `policy` is the API's own.
 
     It *raises* MissingAuthenticationToken, UnrecognizedClient, InvalidSignature, ExpiredToken, NotAuthorized, and what
     looking up a session raises.
@@ -48,7 +55,9 @@ def compile_iam(
 
     def admit(signer: Signer, invocation: Invocation, request: HttpRequest, at: float) -> Identity:
         if isinstance(invocation, MethodRequest):
-            signers.let_call(signer, arns.of_method(invocation), request, at)
+            path = arns.of_method(invocation)
+            theirs = None if policy is None else policy.decide(invocation, path, signer)
+            signers.let_call(signer, path, request, at, theirs)
         else:
             signers.let_invoke(signer, api_id, stage, request, at)
         headers = tuple(header for header in request.headers if header[0].lower() != b"authorization")

@@ -220,7 +220,8 @@ class _Decider:
 
     def _identity(self, invocation: Invocation, arn: str, output: Output, millis: int) -> Identity:
         request = invocation.request or _handshake_of(invocation.client)
-        output.admit(arn, principal.of_request(request, invocation.epoch / 1000), self._refusals)
+        granted = isinstance(invocation, MethodRequest) and invocation.granted
+        output.admit(arn, principal.of_request(request, invocation.epoch / 1000), self._refusals, granted=granted)
         invocation.authorizer_millis = millis
         subprotocol = take_bearer(invocation) if self._offered and invocation.request is not None else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)

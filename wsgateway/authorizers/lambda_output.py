@@ -53,13 +53,23 @@ class Output:
     """The same as they came, for rules."""
     usage_identifier_key: str | None = field(repr=False)
 
-    def admit(self, resource: str, keys: Mapping[str, Sequence[str]], refusals: Refusals = OF_ROUTES) -> None:
+    def admit(
+        self,
+        resource: str,
+        keys: Mapping[str, Sequence[str]],
+        refusals: Refusals = OF_ROUTES,
+        *,
+        granted: bool = False,
+    ) -> None:
         """Let the caller in to `resource`, an execute-api ARN. `keys` are the condition keys of the request.
 
-        *Raises* AccessDenied with AWS's words.
+        With `granted` the resource's own policy lets in whom this one says nothing of. *Raises* AccessDenied with AWS's
+        words.
         """
         match self.policy.decide(INVOKE, resource, keys):
             case Decision.ALLOW:
+                return
+            case Decision.IMPLICIT_DENY if granted:
                 return
             case Decision.EXPLICIT_DENY:
                 raise AccessDenied(f"the authorizer's policy denies {resource}", detail=refusals[0])

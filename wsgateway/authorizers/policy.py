@@ -7,6 +7,7 @@ an error, never a statement that doesn't count.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +22,8 @@ MAX_STATEMENTS = 1_000
 _KEYS = frozenset(
     {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition", "Principal", "NotPrincipal"}
 )
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_PRINCIPAL = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]{12}:[^*?\s]{1,512}")
 _VERSIONS = ("2012-10-17", "2008-10-17")
 
 
@@ -31,6 +34,11 @@ class PolicyError(ValueError):
         super().__init__(f"{path}: {problem}" if path else problem)
         self.path = path
         self.problem = problem
+
+    @property
+    def steps(self) -> tuple[str | int, ...]:
+        """`path` as Problems have it."""
+        return tuple(int(part) if part.isdigit() else part for part in self.path.split(".") if part)
 
 
 class Decision(Enum):
@@ -47,13 +55,21 @@ class _Statement:
     action: Matcher
     resource: Matcher
     conditions: tuple[Condition, ...]
+    principals: frozenset[str] | None
+    """The ARNs of whom it is about; None for everyone."""
 
-    def covers(self, action: str, resource: str, keys: Mapping[str, Sequence[str]]) -> bool:
+    def covers(
+        self, action: str, resource: str, keys: Mapping[str, Sequence[str]], callers: Mapping[str, bool]
+    ) -> bool:
         return (
-            self.action(action.lower())
+            (self.principals is None or self._is_about(self.principals, callers))
+            and self.action(action.lower())
             and self.resource(resource)
             and all(condition(keys) for condition in self.conditions)
         )
+
+    def _is_about(self, principals: frozenset[str], callers: Mapping[str, bool]) -> bool:
+        return any(name in principals and (allowed or not self.allows) for name, allowed in callers.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +83,22 @@ class Policy:
         """Whether any verdict depends on the keys of a request."""
         return any(statement.conditions for statement in self.statements)
 
-    def decide(self, action: str, resource: str, keys: Mapping[str, Sequence[str]] | None = None) -> Decision:
+    def decide(
+        self,
+        action: str,
+        resource: str,
+        keys: Mapping[str, Sequence[str]] | None = None,
+        callers: Mapping[str, bool] | None = None,
+    ) -> Decision:
         """The verdict on `action` (such as `execute-api:Invoke`) and a resource's ARN.
 
-        `keys` are the condition keys of the request, lower case, each with its values. Never raises; linear in the
-        statements.
+        `keys` are the condition keys of the request, lower case, each with its values; `callers` the ARNs by which
+        principals may name who calls, and whether what is allowed to those is allowed to them. Never raises; linear in
+        the statements.
         """
         decision = Decision.IMPLICIT_DENY
         for statement in self.statements:
-            if statement.covers(action, resource, keys or {}):
+            if statement.covers(action, resource, keys or {}, callers or {}):
                 if not statement.allows:
                     return Decision.EXPLICIT_DENY
                 decision = Decision.ALLOW
@@ -85,8 +108,8 @@ class Policy:
 def compile_policy(document: object, *, principals: bool = False, keys: Collection[str] | None = None) -> Policy:
     """The policy in a decoded JSON document. *Raises* PolicyError with the first thing that can't be evaluated.
 
-    `principals` allows the Principal element, which only a resource's policy has; it must be everyone's, `*`. `keys`
-    are all that requests have, where that is known: conditions of others are refused.
+    With `principals` statements have the Principal element, which only a resource's policy has. `keys` are all that
+    requests have, where that is known: conditions of others are refused.
     """
     if not isinstance(document, dict):
         raise PolicyError("", "a policy is an object with Version and Statement")
@@ -129,7 +152,7 @@ def _statement(written: object, path: str, principals: bool, keys: Collection[st
     effect = written.get("Effect")
     if effect not in ("Allow", "Deny"):
         raise PolicyError(f"{path}.Effect", "is Allow or Deny")
-    _check_principal(written, path, principals)
+    about = _principals(written, path, principals)
     try:
         conditions = tuple(compile_conditions(written.get("Condition", {}), keys))
     except ConditionError as error:
@@ -139,17 +162,38 @@ def _statement(written: object, path: str, principals: bool, keys: Collection[st
         action=_element(written, "Action", path),
         resource=_element(written, "Resource", path),
         conditions=conditions,
+        principals=about,
     )
 
 
-def _check_principal(written: Mapping[object, object], path: str, principals: bool) -> None:
-    for key in ("Principal", "NotPrincipal"):
-        if key in written and not principals:
-            raise PolicyError(f"{path}.{key}", "only the policy of a resource has principals; remove it")
-    if "NotPrincipal" in written or (
-        principals and written.get("Principal") not in ("*", {"AWS": "*"}, {"AWS": ["*"]})
-    ):
-        raise PolicyError(f"{path}.Principal", 'write "*": who calls is decided by identity policies and conditions')
+def _principals(written: Mapping[object, object], path: str, of_resource: bool) -> frozenset[str] | None:
+    """The ARNs of whom a statement is about; None for everyone, as where it is of an identity's policy."""
+    if not of_resource:
+        for key in ("Principal", "NotPrincipal"):
+            if key in written:
+                raise PolicyError(f"{path}.{key}", "only the policy of a resource has principals; remove it")
+        return None
+    if "NotPrincipal" in written:
+        text = "is not evaluated: an Allow of it would be one for everybody else; name a Principal, and add conditions"
+        raise PolicyError(f"{path}.NotPrincipal", text)
+    value, at = written.get("Principal"), f"{path}.Principal"
+    if value == "*":
+        return None
+    if not isinstance(value, dict) or set(value) != {"AWS"}:
+        raise PolicyError(at, 'is "*", for everyone, or {"AWS": …} with accounts, and ARNs of users and roles')
+    names = list(_texts(value["AWS"], f"{at}.AWS"))
+    if "*" in names:
+        return None
+    return frozenset(_principal(name, f"{at}.AWS") for name in names)
+
+
+def _principal(name: str, path: str) -> str:
+    if _ACCOUNT.fullmatch(name):
+        return f"arn:aws:iam::{name}:root"
+    if _PRINCIPAL.fullmatch(name) is None:
+        text = f"{name} is no account, and no ARN of a user, a role or a session; it has no wildcards but a single *"
+        raise PolicyError(path, text)
+    return name
 
 
 def _element(written: Mapping[object, object], name: str, path: str) -> Matcher:

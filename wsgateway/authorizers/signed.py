@@ -57,8 +57,7 @@ def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
         try:
             compile_policy(credential.policy, keys=KEYS)
         except PolicyError as error:
-            path = [int(part) if part.isdigit() else part for part in error.path.split(".") if part]
-            yield Problem((number, "policy", *path), error.problem)
+            yield Problem((number, "policy", *error.steps), error.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,23 @@ class Signers:
         resource = f"{api_id}/{stage}/$connect"
         self._let(signer, INVOKE, resource, "identity-based policy", "an identity-based policy", request, now)
 
-    def let_call(self, signer: Signer, path: str, request: Request, now: float) -> None:
-        """Let a signer call a method, `shop/v1/GET/pets`. *Raises* NotAuthorized, in the words of REST APIs."""
-        self._let(signer, INVOKE, path, "", "", request, now)
+    def let_call(self, signer: Signer, path: str, request: Request, now: float, theirs: Decision | None) -> None:
+        """Let a signer call a method, `shop/v1/GET/pets`; `theirs` is what the API's own policy says, if it has one.
+
+        API Gateway developer guide, "How API Gateway resource policies affect authorization workflow": of our own
+        account one of the two policies has to allow it, of others both. *Raises* NotAuthorized.
+        """
+        said = [self._decision(signer, INVOKE, path, request, now)]
+        if theirs is not None:
+            said.append(theirs)
+        enough = any if signer.principal.split(":")[4] == self.account else all
+        if Decision.EXPLICIT_DENY in said or not enough(each is Decision.ALLOW for each in said):
+            raise self.no_call(signer.principal, path, Decision.EXPLICIT_DENY in said)
+
+    def no_call(self, who: str, path: str, denied: bool) -> NotAuthorized:
+        """That somebody may not call a method, in the words that REST APIs have for it."""
+        text = f"User: {who} is not authorized to perform: {INVOKE} on resource: {self._masked(path)}"
+        return NotAuthorized(f"{text} with an explicit deny" if denied else text)
 
     def let_manage(self, signer: Signer, api_id: str, stage: str, request: Request, now: float) -> None:
         """Let a signer call `@connections`. *Raises* NotAuthorized, in AWS's words.
@@ -121,8 +134,7 @@ class Signers:
     def _let(
         self, signer: Signer, action: str, path: str, policy: str, a_policy: str, request: Request, now: float
     ) -> None:
-        keys = {**principal.of_request(request, now), **signer.keys} if signer.policy.conditional else {}
-        decision = signer.policy.decide(action, arns.execute_api(self.region, self.account, path), keys)
+        decision = self._decision(signer, action, path, request, now)
         if decision is Decision.ALLOW:
             return
         because = (
@@ -130,12 +142,19 @@ class Signers:
             if decision is Decision.EXPLICIT_DENY
             else f"because no {policy} allows the {action} action"
         )
-        if not policy:
-            because = "with an explicit deny" if decision is Decision.EXPLICIT_DENY else ""
-        masked = arns.execute_api(self.region, "*" * 8 + self.account[-4:], path)
         raise NotAuthorized(
-            f"User: {signer.principal} is not authorized to perform: {action} on resource: {masked} {because}".rstrip()
+            f"User: {signer.principal} is not authorized to perform: {action} on resource: {self._masked(path)} "
+            f"{because}"
         )
+
+    def _decision(self, signer: Signer, action: str, path: str, request: Request, now: float) -> Decision:
+        """What the signer's own policy says."""
+        keys = {**principal.of_request(request, now), **signer.keys} if signer.policy.conditional else {}
+        return signer.policy.decide(action, arns.execute_api(self.region, self.account, path), keys)
+
+    def _masked(self, path: str) -> str:
+        """An ARN as clients are told it."""
+        return arns.execute_api(self.region, "*" * 8 + self.account[-4:], path)
 
 
 NOBODY_SIGNS = Signers("", "", {})

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Iterator, Mapping
 from wsgateway.authorizers.base import Authorize, Identity, Use
 from wsgateway.authorizers.base import Site as Place
 from wsgateway.authorizers.iam_authorizer import compile_iam
-from wsgateway.dataplane.admit import Admit
+from wsgateway.authorizers.policy import PolicyError
+from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign
+from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.errors import Problem
 from wsgateway.integrations.base import IntegrationType, Site
@@ -46,21 +48,67 @@ def check_method_authorizers(
             yield Problem(("authorizers", name, *problem.path), problem.text)
 
 
+def check_policy(api_id: str, api: RestApi, authorizers: Authorizers) -> Iterator[Problem]:
+    """What is wrong with the API's own policy; paths begin at the API."""
+    if api.policy is None:
+        return
+    try:
+        ResourcePolicy(api.policy, api_id, authorizers.signers)
+    except PolicyError as error:
+        yield Problem(("policy", *error.steps), error.problem)
+        return
+    for at, resource in foreign(api.policy, api_id):
+        yield Problem(("policy", *at), f"{resource} is nothing of the API {api_id}; write execute-api:/STAGE/VERB/PATH")
+
+
+def policy_of(api_id: str, api: RestApi, authorizers: Authorizers) -> ResourcePolicy | None:
+    """The API's own policy, which `check_policy` found nothing wrong with."""
+    return None if api.policy is None else ResourcePolicy(api.policy, api_id, authorizers.signers)
+
+
 def authorization_of(
-    api_id: str, api: RestApi, method: Method, stage_name: str, definitions: Definitions, authorizers: Authorizers
+    api_id: str,
+    api: RestApi,
+    method: Method,
+    stage_name: str,
+    definitions: Definitions,
+    authorizers: Authorizers,
+    policy: ResourcePolicy | None,
 ) -> Admit | None:
-    """What decides who may call a method; None where everyone may."""
+    """What decides who may call a method; None where everyone may.
+
+    API Gateway developer guide, "How API Gateway resource policies affect authorization workflow": the policy denies
+    before a Lambda authorizer is asked, and lets in whom that one's says nothing of; behind tokens it has to allow.
+    """
     if method.signed:
-        return _identifying(compile_iam(authorizers.signers, api_id, stage_name, closing=False))
+        return _identifying(compile_iam(authorizers.signers, api_id, stage_name, policy=policy))
     use = _use(api_id, api, method, stage_name)
     if use is None:
-        return None
+        return None if policy is None else _allowed(policy)
     authorizer, place = use
     backend, ask = authorizer.backend, None
     if backend is not None:
         site = _site(api_id, api, place.name, stage_name, definitions)
         ask = authorizers.asks[backend.integration_type](backend, site)
-    return _identifying(authorizers.types[authorizer.authorizer_type].compile(authorizer, place, ask))
+    admit = _identifying(authorizers.types[authorizer.authorizer_type].compile(authorizer, place, ask))
+    if policy is None:
+        return admit
+    return in_turn([_granted(policy), admit] if backend is not None else [admit, _allowed(policy)])
+
+
+def _allowed(policy: ResourcePolicy) -> Admit:
+    def admit(invocation: Invocation) -> None:
+        policy.let_call(_of_method(invocation))
+
+    return admit
+
+
+def _granted(policy: ResourcePolicy) -> Admit:
+    def admit(invocation: Invocation) -> None:
+        request = _of_method(invocation)
+        request.granted = policy.grants(request)
+
+    return admit
 
 
 def method_authorizer_uses(api_id: str, api: RestApi) -> Iterator[Use]:
@@ -95,14 +143,18 @@ def _identifying(authorize: Authorize) -> Admit:
 
 
 def _identified(invocation: Invocation, identity: Identity) -> None:
-    assert isinstance(invocation, MethodRequest)  # methods have no other events
-    invocation.identified = True
+    _of_method(invocation).identified = True
     client = invocation.client
-    client.authorizer, client.claims = identity.context, identity.claims
-    client.identity = {**client.identity, **identity.identity} if client.identity else identity.identity
-    client.usage_key = identity.usage_key
+    client.authorizer, client.claims, client.usage_key = identity.context, identity.claims, identity.usage_key
+    if identity.identity:
+        client.identity = {**client.identity, **identity.identity}
     if invocation.trace is not None:
         invocation.trace.note("identity", identity.context)
+
+
+def _of_method(invocation: Invocation) -> MethodRequest:
+    assert isinstance(invocation, MethodRequest)  # methods have no other events
+    return invocation
 
 
 def _use(api_id: str, api: RestApi, method: Method, stage_name: str) -> Use | None:

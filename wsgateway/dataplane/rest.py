@@ -23,6 +23,7 @@ from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, whole
 from wsgateway.dataplane.rest_client import Heads, client_of
 from wsgateway.errors import (
+    AccessDenied,
     BadRequest,
     ClientFault,
     GatewayError,
@@ -249,7 +250,7 @@ class RestApis:
         if method.authorizer and (known or refused):
             status = 200 if known else error.status if isinstance(error, GatewayError) else 500
             self._gateway.counters.authorized(stage.api_id, method.authorizer, status)
-        news = isinstance(error, ClientFault) and (refused or isinstance(error, InvalidApiKey))
+        news = isinstance(error, ClientFault) and (refused or isinstance(error, AccessDenied | InvalidApiKey))
         if news and self._refusals.take(self._gateway.loop.time()):
             client = invocation.client
             self._gateway.log(

@@ -13,7 +13,12 @@ from wsgateway.dataplane.execution_log import logging_of
 from wsgateway.dataplane.finish import Finish
 from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gateway_responses
 from wsgateway.dataplane.meters import Meters
-from wsgateway.dataplane.method_authorization import authorization_of, check_method_authorizers
+from wsgateway.dataplane.method_authorization import (
+    authorization_of,
+    check_method_authorizers,
+    check_policy,
+    policy_of,
+)
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.resources import Resources
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
@@ -49,7 +54,8 @@ def check_rest(
     models = models_of(api_id, api)
     for problem in (*models.problems, *check_gateway_responses(api.gateway_responses)):
         yield Problem((*root, *problem.path), problem.text)
-    for problem in check_method_authorizers(api_id, api, types, authorizers, definitions):
+    in_policy = check_policy(api_id, api, authorizers)
+    for problem in (*in_policy, *check_method_authorizers(api_id, api, types, authorizers, definitions)):
         yield Problem((*root, *problem.path), problem.text)
     for name, stage in api.stages.items():
         for problem in check_access_log(stage.access_log_settings, MethodRequest.variables):
@@ -96,12 +102,14 @@ def compile_rest(
     throttle = Throttle(buckets, definitions, api_id, name)
     plans = StagePlans(definitions, api_id, name, buckets, meters)
     models = models_of(api_id, api)
+    policy = policy_of(api_id, api, authorizers)
     paths: dict[str, dict[str, CompiledMethod]] = {}
     for path, verb, method in api.methods():
         site = site_of(api_id, api, path, verb, stage, definitions)
         integration = api.integration_of(method)
         call = types[integration.type].compile(integration.common, site)
-        authorize = authorization_of(api_id, api, method, name, definitions, authorizers)
+        made = verb not in api.paths[path]  # by `cors`: browsers ask before they may show who they are
+        authorize = authorization_of(api_id, api, method, name, definitions, authorizers, None if made else policy)
         paths.setdefault(path, {})[verb] = CompiledMethod(
             resource=path,
             checks=tuple(_checks(api, method, models)),

@@ -6,6 +6,7 @@ GatewayResponse; short forms are ours.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -30,6 +31,8 @@ from wsgateway.model.rest_integration import RestIntegration
 from wsgateway.model.rest_stage import RestStage
 from wsgateway.model.stage import StageName
 
+MOST_OF_POLICY = 8192
+"""Characters of a resource policy."""
 MOST_KEPT_BYTES = 10_485_760
 """Of a body that is kept whole."""
 
@@ -184,6 +187,8 @@ class RestApi(Definition):
     """What clients get where no integration answers, by type, such as DEFAULT_4XX."""
     authorizers: Annotated[Mapping[AuthorizerName, RestAuthorizer], MaxLen(10)] = Field(default_factory=dict)
     """Authorizers that methods name."""
+    policy: Mapping[str, Any] | None = None
+    """Who may call the API at all: a resource policy, with resources such as execute-api:/STAGE/VERB/PATH."""
     integrations: Mapping[Name, RestIntegration] = Field(default_factory=dict)
     """Integrations that methods name. (Ours.)"""
     stages: Annotated[Mapping[StageName, RestStage], MinLen(1)]
@@ -193,7 +198,6 @@ class RestApi(Definition):
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "policy",
             "tags",
         }
     )
@@ -244,6 +248,8 @@ class RestApi(Definition):
         if self.private and self.disable_execute_api_endpoint:
             text = "leaves no way in: a PRIVATE API has no custom domain; remove it"
             yield Problem(("disableExecuteApiEndpoint",), text)
+        if self.policy is not None and len(json.dumps(self.policy, separators=(",", ":"))) > MOST_OF_POLICY:
+            yield Problem(("policy",), f"has more than {MOST_OF_POLICY} characters as JSON")
         variables: dict[str, str] = {}
         for path, methods in self.paths.items():
             yield from _siblings(path, variables)

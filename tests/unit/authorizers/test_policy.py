@@ -156,12 +156,50 @@ def test_what_can_not_be_evaluated_is_no_policy(document: object, complaint: str
         compile_policy(document)
 
 
-def test_a_resource_policy_is_everyones() -> None:
-    policy = compile_policy({"Statement": [statement(Principal={"AWS": "*"})]}, principals=True)
+ANN, ROLE, ROOT = (f"arn:aws:iam::123456789012:{name}" for name in ("user/ann", "role/app", "root"))
 
-    assert policy.decide(INVOKE, CONNECT) is ALLOW
-    with pytest.raises(PolicyError, match="Principal"):
-        compile_policy({"Statement": [statement(Principal={"AWS": "arn:aws:iam::1:root"})]}, principals=True)
+
+@pytest.mark.parametrize(
+    ("principal", "callers", "decision"),
+    [
+        pytest.param("*", {}, ALLOW, id="everyone"),
+        pytest.param({"AWS": "*"}, {}, ALLOW, id="everyone in AWS's form"),
+        pytest.param({"AWS": [ANN, "*"]}, {}, ALLOW, id="everyone among others"),
+        pytest.param({"AWS": ANN}, {}, NOTHING, id="nobody has signed"),
+        pytest.param({"AWS": ANN}, {ANN: True}, ALLOW, id="a user"),
+        pytest.param({"AWS": [ROLE, ANN]}, {ANN: True}, ALLOW, id="one of two"),
+        pytest.param({"AWS": ROLE}, {ANN: True}, NOTHING, id="another"),
+        pytest.param({"AWS": "123456789012"}, {ANN: True, ROOT: True}, ALLOW, id="an account"),
+        pytest.param({"AWS": ROOT}, {ANN: True, ROOT: False}, NOTHING, id="what an account leaves to its own policies"),
+    ],
+)
+def test_whom_a_resource_policy_is_about(principal: object, callers: dict[str, bool], decision: Decision) -> None:
+    policy = compile_policy({"Statement": [statement(Principal=principal)]}, principals=True)
+
+    assert policy.decide(INVOKE, CONNECT, {}, callers) is decision
+
+
+def test_who_denies_an_account_denies_all_of_it() -> None:
+    denying = compile_policy({"Statement": [statement("Deny", Principal={"AWS": ROOT})]}, principals=True)
+
+    assert denying.decide(INVOKE, CONNECT, {}, {ANN: True, ROOT: False}) is Decision.EXPLICIT_DENY
+
+
+@pytest.mark.parametrize(
+    ("principal", "complaint"),
+    [
+        pytest.param({}, "Principal: is ", id="none"),
+        pytest.param({"Principal": {"Service": "a.amazonaws.com"}}, "Principal: is ", id="a service"),
+        pytest.param({"Principal": "arn:aws:iam::123456789012:user/ann"}, "Principal: is ", id="a bare ARN"),
+        pytest.param({"Principal": {"AWS": []}}, "names nothing", id="an empty list"),
+        pytest.param({"Principal": {"AWS": "arn:aws:iam::1:root"}}, "is no account", id="no ARN"),
+        pytest.param({"Principal": {"AWS": f"{ANN[:-3]}*"}}, "has no wildcards", id="a wildcard"),
+        pytest.param({"NotPrincipal": "*"}, "NotPrincipal: is not evaluated", id="everybody else"),
+    ],
+)
+def test_principals_that_are_not_understood(principal: dict[str, object], complaint: str) -> None:
+    with pytest.raises(PolicyError, match=complaint):
+        compile_policy({"Statement": [statement(**principal)]}, principals=True)
 
 
 @given(st.text("ab*?", max_size=8), st.text("ab", max_size=12))

@@ -77,7 +77,11 @@ def test_what_is_legal(api: str, more: str) -> None:
             "domains: {a.example: {mappings: {'': {api: shop, stage: v1}}}}",
             "shop is PRIVATE, and the internal listener alone leads to it; remove the mapping",
         ),
-        ("", "domains: {a.example: {mappings: {'': {api: chat}}}}", "stage: is required: the name of a stage of that API"),
+        (
+            "",
+            "domains: {a.example: {mappings: {'': {api: chat}}}}",
+            "stage: is required: the name of a stage of that API",
+        ),
         ("", "vpcEndpoints: {vpce-0a: {cidrs: [10.1.0.1/16]}}", "10.1.0.1/16 is no CIDR block such as 10.1.0.0/16"),
         ("", "vpcEndpoints: {vpce-0a: {cidrs: []}}", "needs at least 1 entry"),
         ("", "vpcEndpoints: {a: {cidrs: [10.0.0.0/8]}}", "an endpoint's id is vpce- and letters and digits"),

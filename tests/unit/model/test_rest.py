@@ -153,7 +153,7 @@ def test_what_is_legal(lines: str) -> None:
             f"stages: {{v1: {{throttle: {{perConnection: {{}}}}}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",
             "stages.v1.throttle.perConnection: ",
         ),
-        (f"policy: {{}}\npaths: {{/a: {{GET: {MOCK}}}}}", "policy: not supported yet"),
+        (f"tags: {{}}\npaths: {{/a: {{GET: {MOCK}}}}}", "tags: not supported yet"),
     ],
 )
 def test_what_is_refused(lines: str, said: str) -> None:

@@ -1,0 +1,176 @@
+"""What a REST API's own policy says, and what it is together with what others say.
+
+API Gateway developer guide, "How API Gateway resource policies affect authorization workflow" and "AWS condition keys
+that can be used in API Gateway resource policies".
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext as does_not_raise
+from typing import Any
+
+import pytest
+
+from tests.unit.requests import method_request
+from wsgateway.authorizers import arns, principal
+from wsgateway.authorizers.policy import Decision, PolicyError, compile_policy
+from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign
+from wsgateway.authorizers.signed import Signer, Signers
+from wsgateway.errors import NotAuthorized
+from wsgateway.messages import HttpRequest
+
+OURS, OTHER = "123456789012", "210987654321"
+SIGNERS = Signers("eu-west-1", OURS, {})
+API = f"arn:aws:execute-api:eu-west-1:{OURS}:shop"
+ALLOW, NONE, DENY = Decision.ALLOW, Decision.IMPLICIT_DENY, Decision.EXPLICIT_DENY
+
+
+def statement(effect: str = "Allow", resource: object = "execute-api:/*", **more: object) -> dict[str, object]:
+    return {"Effect": effect, "Principal": "*", "Action": "execute-api:Invoke", "Resource": resource} | more
+
+
+def policy(*statements: dict[str, object]) -> ResourcePolicy:
+    return ResourcePolicy({"Version": "2012-10-17", "Statement": list(statements)}, "shop", SIGNERS)
+
+
+@pytest.mark.parametrize(
+    ("resource", "decision"),
+    [
+        pytest.param("execute-api:/*", ALLOW, id="all of the API"),
+        pytest.param("execute-api:/v1/GET/pets/*", ALLOW, id="a resource"),
+        pytest.param(["execute-api:/v2/*", "execute-api:/v1/*"], ALLOW, id="one of two"),
+        pytest.param("execute-api:/v1/POST/*", NONE, id="another verb"),
+        pytest.param(f"{API}/v1/GET/pets/7", ALLOW, id="a whole ARN"),
+        pytest.param("arn:aws:execute-api:*:*:*/*/GET/*", ALLOW, id="an ARN with wildcards"),
+        pytest.param("arn:aws:execute-api:us-east-1:*:*", NONE, id="another region"),
+    ],
+)
+def test_resources_may_be_written_as_those_of_the_api(resource: object, decision: Decision) -> None:
+    request = method_request("/pets/{id}", {"id": "7"})
+
+    assert policy(statement(resource=resource)).decide(request, arns.of_method(request)) is decision
+
+
+@pytest.mark.parametrize(
+    ("condition", "decision"),
+    [
+        pytest.param({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, ALLOW, id="an address"),
+        pytest.param({"IpAddress": {"aws:SourceIp": ["10.0.0.0/8", "::/0"]}}, NONE, id="other addresses"),
+        pytest.param({"Bool": {"aws:SecureTransport": "true"}}, NONE, id="http"),
+        pytest.param({"StringEquals": {"aws:UserAgent": "curl/8"}}, ALLOW, id="a user agent"),
+        pytest.param({"StringEquals": {"aws:SourceVpce": "vpce-1"}}, NONE, id="no endpoint"),
+        pytest.param({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}, ALLOW, id="not by that endpoint"),
+        pytest.param({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, ALLOW, id="a time"),
+        pytest.param({"StringLike": {"aws:PrincipalArn": "*"}}, NONE, id="nobody has signed"),
+    ],
+)
+def test_conditions_ask_of_the_request(condition: dict[str, object], decision: Decision) -> None:
+    request = method_request(headers=((b"User-Agent", b"curl/8"),))
+
+    assert policy(statement(Condition=condition)).decide(request, arns.of_method(request)) is decision
+
+
+@pytest.mark.parametrize(
+    ("condition", "decision"),
+    [
+        pytest.param({"StringEquals": {"aws:SourceVpce": "vpce-1", "aws:SourceVpc": "vpc-1"}}, ALLOW, id="both"),
+        pytest.param({"StringEquals": {"aws:SourceVpce": "vpce-2"}}, NONE, id="another endpoint"),
+        pytest.param({"IpAddress": {"aws:VpcSourceIp": "203.0.113.7"}}, ALLOW, id="an address in it"),
+        pytest.param({"IpAddress": {"aws:SourceIp": "203.0.113.7"}}, NONE, id="it has no public address"),
+    ],
+)
+def test_conditions_ask_of_the_endpoint_it_came_by(condition: dict[str, object], decision: Decision) -> None:
+    request = method_request()
+    request.client.identity = {"vpceId": "vpce-1", "vpcId": "vpc-1"}
+
+    assert policy(statement(Condition=condition)).decide(request, arns.of_method(request)) is decision
+
+
+def test_what_requests_never_have_is_refused() -> None:
+    with pytest.raises(PolicyError, match="aws:SourceArn: is no key"):
+        policy(statement(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}))
+
+
+def test_resources_of_other_apis_are_told() -> None:
+    known = ["execute-api:/*", f"{API}/*", "arn:aws:execute-api:*:*:sh?p/v1/*", "*", "arn:aws:execute-api:*"]
+    other = f"arn:aws:execute-api:eu-west-1:{OURS}:a1b2c3/*"
+
+    found = foreign({"Statement": [statement(resource=known), statement(resource=[*known, other])]}, "shop")
+
+    assert list(found) == [(("Statement", 1, "Resource"), other)]
+
+
+def test_the_words_of_a_refusal() -> None:
+    request, masked = method_request(), "arn:aws:execute-api:eu-west-1:********9012:shop/v1/GET/pets"
+    said = f"User: anonymous is not authorized to perform: execute-api:Invoke on resource: {masked}"
+
+    with pytest.raises(NotAuthorized) as nothing:
+        policy(statement(resource="execute-api:/v2/*")).let_call(request)
+    with pytest.raises(NotAuthorized) as denied:
+        policy(statement(), statement("Deny")).let_call(request)
+    with pytest.raises(NotAuthorized) as first:
+        policy(statement("Deny")).grants(request)
+
+    assert (nothing.value.detail, denied.value.detail) == (said, f"{said} with an explicit deny")
+    assert first.value.detail == denied.value.detail
+    assert policy(statement()).grants(request)
+    assert not policy(statement(resource="execute-api:/v2/*")).grants(request)
+
+
+STATEMENTS: dict[Decision, list[Any]] = {
+    ALLOW: [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    NONE: [{"Effect": "Allow", "Action": "*", "Resource": "x"}],
+    DENY: [{"Effect": "Deny", "Action": "*", "Resource": "*"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("identity", "resource", "same", "cross"),
+    [
+        (ALLOW, ALLOW, True, True),
+        (ALLOW, NONE, True, False),
+        (ALLOW, DENY, False, False),
+        (NONE, ALLOW, True, False),
+        (NONE, NONE, False, False),
+        (NONE, DENY, False, False),
+        (DENY, ALLOW, False, False),
+        (DENY, NONE, False, False),
+        (DENY, DENY, False, False),
+        (ALLOW, None, True, True),
+        (NONE, None, False, False),
+    ],
+)
+@pytest.mark.parametrize("account", [OURS, OTHER], ids=["same account", "cross account"])
+def test_what_two_policies_say_together(
+    identity: Decision, resource: Decision | None, same: bool, cross: bool, account: str
+) -> None:
+    arn = f"arn:aws:iam::{account}:user/ann"
+    signer = Signer("A", "s", arn, compile_policy({"Statement": STATEMENTS[identity]}), principal.of_principal(arn), {})
+    sent = HttpRequest("GET", "/v1/pets", "shop.example")
+    expected = does_not_raise() if (same if account == OURS else cross) else pytest.raises(NotAuthorized)
+
+    with expected as caught:
+        SIGNERS.let_call(signer, "shop/v1/GET/pets", sent, 0, resource)
+    if caught is not None:
+        assert caught.value.detail.endswith(" with an explicit deny") is (DENY in (identity, resource))
+
+
+@pytest.mark.parametrize(
+    ("named", "account", "decision"),
+    [
+        pytest.param("arn:aws:iam::{}:role/app", OURS, ALLOW, id="a role"),
+        pytest.param("arn:aws:sts::{}:assumed-role/app/bob", OURS, ALLOW, id="a session"),
+        pytest.param("arn:aws:iam::{}:role/other", OURS, NONE, id="another role"),
+        pytest.param("{}", OTHER, ALLOW, id="an account"),
+        pytest.param("arn:aws:iam::{}:root", OTHER, ALLOW, id="an account in AWS's form"),
+        pytest.param("{}", OURS, NONE, id="our account, whose policies say what its roles may"),
+    ],
+)
+def test_a_policy_names_who_signs(named: str, account: str, decision: Decision) -> None:
+    arn = f"arn:aws:sts::{account}:assumed-role/app/bob"
+    signer = Signer("A", "s", arn, compile_policy({"Statement": []}), principal.of_principal(arn), {})
+    request = method_request()
+    about = policy(statement(Principal={"AWS": named.format(account)}))
+
+    assert about.decide(request, arns.of_method(request), signer) is decision
+    assert about.decide(request, arns.of_method(request)) is NONE

@@ -1,0 +1,106 @@
+"""The resource policy of a REST API: who may call its methods, beside what authorizers and signatures say.
+
+API Gateway developer guide, "Control access to a REST API with API Gateway resource policies" and "How API Gateway
+resource policies affect authorization workflow".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wsgateway.authorizers import arns, principal
+from wsgateway.authorizers.policy import Decision, compile_policy
+from wsgateway.authorizers.signed import INVOKE, Signer, Signers
+from wsgateway.authorizers.wildcards import any_of
+from wsgateway.method_request import MethodRequest
+
+ANONYMOUS = "anonymous"
+SHORT = "execute-api:/"
+"""How a resource of the API itself begins: `execute-api:/{stage}/{VERB}/{path}`."""
+
+OF_PRIVATE = ("aws:SourceVpc", "aws:SourceVpce", "aws:VpcSourceIp")
+"""Condition keys of requests that came by a VPC endpoint; these have no `aws:SourceIp`."""
+KEYS = (*principal.OF_REQUESTS, *principal.OF_PRINCIPALS, *principal.OF_SESSIONS, *OF_PRIVATE)
+
+
+class ResourcePolicy:
+    """The compiled policy of one API. *Raises* PolicyError where it can't be evaluated."""
+
+    def __init__(self, document: Mapping[str, Any], api_id: str, signers: Signers) -> None:
+        self._signers = signers
+        api = arns.execute_api(signers.region, signers.account, api_id)
+        self._policy = compile_policy(_expanded(document, api), principals=True, keys=KEYS)
+
+    def decide(self, request: MethodRequest, path: str, signer: Signer | None = None) -> Decision:
+        """What it says to a request for `path`, as `arns.of_method` has it; of a signed one to its signer."""
+        keys = _keys(request, signer) if self._policy.conditional else {}
+        callers = {} if signer is None else _names(signer, self._signers.account)
+        resource = arns.execute_api(self._signers.region, self._signers.account, path)
+        return self._policy.decide(INVOKE, resource, keys, callers)
+
+    def grants(self, request: MethodRequest) -> bool:
+        """Whether it allows a request that nobody has signed. *Raises* NotAuthorized where it denies it."""
+        path = arns.of_method(request)
+        decision = self.decide(request, path)
+        if decision is Decision.EXPLICIT_DENY:
+            raise self._signers.no_call(ANONYMOUS, path, denied=True)
+        return decision is Decision.ALLOW
+
+    def let_call(self, request: MethodRequest) -> None:
+        """*Raises* NotAuthorized unless it allows a request that nobody has signed."""
+        if not self.grants(request):
+            raise self._signers.no_call(ANONYMOUS, arns.of_method(request), denied=False)
+
+
+def foreign(document: Mapping[str, Any], api_id: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Resources in a policy that can be evaluated that are none of this API: where they stand, and what they are."""
+    written = document["Statement"]
+    for number, statement in enumerate(written if isinstance(written, list) else [written]):
+        for key in {"Resource", "NotResource"} & statement.keys():
+            for text in statement[key] if isinstance(statement[key], list) else [statement[key]]:
+                resource = text.split(":", 5)[5:]
+                if resource and not any_of([resource[0].partition("/")[0]])(api_id):
+                    yield ("Statement", number, key), text
+
+
+def _keys(request: MethodRequest, signer: Signer | None) -> dict[str, Sequence[str]]:
+    assert request.request is not None  # it is one
+    keys = principal.of_request(request.request, request.epoch / 1000)
+    identity = request.client.identity
+    if "vpceId" in identity:
+        keys["aws:sourcevpce"] = [identity["vpceId"]]
+        keys["aws:vpcsourceip"] = keys.pop("aws:sourceip")
+        if "vpcId" in identity:
+            keys["aws:sourcevpc"] = [identity["vpcId"]]
+    return keys if signer is None else {**keys, **signer.keys}
+
+
+def _names(signer: Signer, account: str) -> dict[str, bool]:
+    """What a policy may call a signer, and whether an Allow of that name is one for them.
+
+    Who allows our own account leaves it to the policies of its users and roles (IAM user guide, "AWS JSON policy
+    elements: Principal").
+    """
+    known = [signer.principal, *signer.keys.get("aws:principalarn", ())]
+    partition, theirs = signer.principal.split(":")[1], signer.principal.split(":")[4]
+    return dict.fromkeys(known, True) | {f"arn:{partition}:iam::{theirs}:root": theirs != account}
+
+
+def _expanded(document: Mapping[str, Any], api: str) -> dict[str, Any]:
+    """The document with whole ARNs in place of `execute-api:/…`."""
+    written = document.get("Statement")
+    statements = written if isinstance(written, list) else [written]
+    return {**document, "Statement": [_whole(statement, api) for statement in statements]}
+
+
+def _whole(statement: object, api: str) -> object:
+    if not isinstance(statement, Mapping):
+        return statement
+    found = {key: statement[key] for key in ("Resource", "NotResource") if key in statement}
+    return {**statement, **{key: list(_arns(value, api)) for key, value in found.items()}}
+
+
+def _arns(value: object, api: str) -> Iterator[object]:
+    for text in value if isinstance(value, list) else [value]:
+        yield f"{api}/{text.removeprefix(SHORT)}" if isinstance(text, str) and text.startswith(SHORT) else text
