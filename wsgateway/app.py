@@ -25,6 +25,7 @@ from wsgateway.backends import Backends, check
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
+from wsgateway.dataplane.cache_page import CachePage
 from wsgateway.dataplane.callback import CallbackUrls
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
@@ -40,6 +41,7 @@ from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.leases import Leases
 from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.node import Node
+from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.dataplane.rest import RestApis
 from wsgateway.dataplane.tickets import TicketsApi
 from wsgateway.dataplane.usage import UsagePage
@@ -64,6 +66,7 @@ from wsgateway.integrations.resilience import Resilience
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
 from wsgateway.model.remarks import remarks as definition_remarks
+from wsgateway.registry.answers import MemoryAnswers
 from wsgateway.registry.base import DefinitionStore, NodeEntry
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
 from wsgateway.registry.memory_tickets import MemoryTickets
@@ -166,6 +169,7 @@ def backends_of(
         resilience=resilience,
         buckets=Buckets(time.monotonic),
         meters=Meters(time.time, log),
+        cache=ResponseCache(log),
     )
 
 
@@ -269,6 +273,8 @@ class _App:
         )
         backends = backends_of(upstream, surroundings, endpoints, self._log, self._environ, tickets=self._tickets)
         functions = backends.functions
+        backends.cache.store = MemoryAnswers(settings.cache_memory)
+        backends.cache.encrypt_with(self._secret)
         checked = check(loaded, backends, keyring)
         rows = rows_of(loop, settings.access_log)
         self._certificates = Certificates(checked.certificates)
@@ -291,7 +297,7 @@ class _App:
         )
         gateway.disconnects = Disconnects(gateway, retry_seconds=settings.disconnect_retry_seconds)
         self._node = node = Node(gateway, drain_window=settings.drain_window)
-        self._installation = installation = self._join(node, egress)
+        self._installation = installation = self._join(node, egress, backends.cache)
         proxies = TrustedProxies(settings.trusted_proxies)
         public = Listener(
             handler=RestApis(gateway, ConnectionsApi(gateway, signed=settings.callback_auth == "sigv4")),
@@ -342,7 +348,14 @@ class _App:
                 deployments,
                 nodes=directory.living,
                 guard=guard,
-                otherwise=NodesPage(directory, UsagePage(gateway, guard.refusal, otherwise=tickets)),
+                otherwise=NodesPage(
+                    directory,
+                    UsagePage(
+                        gateway,
+                        guard.refusal,
+                        otherwise=CachePage(gateway, backends.cache, guard.refusal, otherwise=tickets),
+                    ),
+                ),
             ),
         )
 
@@ -422,7 +435,7 @@ class _App:
             rows.close()
             self._log.writer.close()
 
-    def _join(self, node: Node, egress: Egress) -> Installation | None:
+    def _join(self, node: Node, egress: Egress, cache: ResponseCache) -> Installation | None:
         """The node's part in an installation; None where the registry is its own memory, and there are no others."""
         settings = self._settings
         if not settings.shared:
@@ -432,6 +445,7 @@ class _App:
         registry = open_registry(settings.redis_url, settings.redis_prefix)
         self._definitions, self._tickets.store = registry.definitions, registry.tickets
         node.gateway.meters.store = registry.usage
+        cache.store = registry.answers
         buckets = node.gateway.buckets
         buckets.leases = leases = Leases(registry.shares, buckets.clock, node.gateway.admission.living, self._log)
         registry.link.before_closing(leases.aclose)

@@ -16,6 +16,7 @@ from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.dataplane.meters import Meters
+from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.functions import Account, Functions
 from wsgateway.integrations.aws_access import AwsAccess
@@ -51,6 +52,8 @@ class Backends:
     """Who knows the sessions that requests to us are signed in."""
     meters: Meters
     """What quotas of API keys are counted by."""
+    cache: ResponseCache
+    """What keeps answers of REST APIs."""
 
     @property
     def lambdas(self) -> AwsProxy:
@@ -115,6 +118,7 @@ class Backends:
             kind.keep_only(deployment.uses_of(name))
         self.upstream.keep_only(origins)
         self.resilience.keep_only(deployment.uses)
+        self.cache.keep_only([place for place, stage in deployment.rest.items() if stage.cached])
         self.aws.keep_only(self.signers(deployment))
 
     @property
@@ -140,6 +144,7 @@ class Backends:
         self.resilience.close()
         self.credentials.close()
         await self.meters.aclose()
+        await self.cache.aclose()
         await self.brokers.aclose()
         await self.functions.aclose()
         await self.upstream.aclose()
@@ -175,7 +180,9 @@ def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
     callers = NOBODY_SIGNS if unsigned else backends.callers(definitions)
     try:
         authorizers = replace(backends.authorizers, signers=callers)
-        deployment = compile_deployment(loaded, backends.types, authorizers, backends.buckets, backends.meters)
+        deployment = compile_deployment(
+            loaded, backends.types, authorizers, backends.buckets, backends.meters, backends.cache
+        )
     except DefinitionError as error:
         problems += error.problems
     try:

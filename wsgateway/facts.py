@@ -51,6 +51,10 @@ def node_values(
         },
         "pushes_total": _by_status(counters.pushes),
         "rest_requests_total": {(api, stage, str(status)): n for (api, stage, status), n in counters.requests.items()},
+        "rest_cache_requests_total": dict(backends.cache.results),
+        "rest_cache_bytes": backends.cache.store.bytes_held,
+        "rest_cache_failures_total": backends.cache.failures,
+        "rest_cache_unreadable_total": backends.cache.unreadable,
         "message_errors_total": dict(counters.route_errors),
         "integration_failures_total": backends.upstream.failures()
         | {"refused": sum(kind.refused for kind in backends.types.values())},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import unquote
@@ -52,9 +52,11 @@ class MethodRequest(Invocation):
         "granted",
         "http_method",
         "identified",
+        "kept",
         "path",
         "path_parameters",
         "payload",
+        "permits",
         "resource",
         "upload",
     )
@@ -92,6 +94,10 @@ class MethodRequest(Invocation):
         """Whether its method's authorizer, or its signature, has said who sends it."""
         self.granted = False
         """Whether the API's own policy lets in whom its authorizer's says nothing of."""
+        self.kept = False
+        """Whether its answer was made for another request."""
+        self.permits: Callable[[str], bool] = _nothing_more
+        """Whether what let the client in allows another action on what it asks for, such as execute-api:Invoke."""
         self._extended_id = ""
         self._trace_id = b""
         self._trace_header = trace
@@ -149,6 +155,10 @@ class MethodRequest(Invocation):
         """What the variable took of the path: decoded, but of `{name+}` as it came."""
         taken = self.path_parameters.get(name)
         return taken if taken is None or f"{{{name}+}}" in self.resource else unquote(taken)
+
+
+def _nothing_more(action: str) -> bool:
+    return False
 
 
 def trace_of(header: bytes) -> bytes:

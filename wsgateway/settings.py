@@ -20,6 +20,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DEV_TLS_PORT = 8443
 MEMORY = "memory://"
 """The registry of a single node."""
+CACHE_MEMORY = 256 << 20
 MIN_SECRET_BYTES = 16
 MAX_SECRET_BYTES = 1024
 
@@ -51,6 +52,8 @@ class Settings:
     region: str | None = None
     """The AWS region of functions whose ARN names none; None where AWS's own variables and profile say it."""
     account_id: str = "000000000000"
+    cache_memory: int = CACHE_MEMORY
+    """Bytes of answers of REST APIs that the process keeps in its memory, where they are kept there."""
     redis_url: str = MEMORY
     """Where what the nodes share is kept. It may hold a password."""
     redis_prefix: str = "wsgateway"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -58,6 +59,7 @@ def compile_iam(
             path = arns.of_method(invocation)
             theirs = None if policy is None else policy.decide(invocation, path, signer)
             signers.let_call(signer, path, request, at, theirs)
+            invocation.permits = partial(permits, signer, invocation, path, request, at)
         else:
             signers.let_invoke(signer, api_id, stage, request, at)
         headers = tuple(header for header in request.headers if header[0].lower() != b"authorization")
@@ -65,5 +67,11 @@ def compile_iam(
         invocation.request = msgspec.structs.replace(request, headers=headers, target=target)
         claims: dict[str, Any] = {**signer.identity, "principalTags": dict(signer.tags)}
         return Identity({}, claims, signer.expires if closing else None, identity=signer.identity)
+
+    def permits(
+        signer: Signer, invocation: MethodRequest, path: str, request: HttpRequest, at: float, action: str
+    ) -> bool:
+        theirs = None if policy is None else policy.decide(invocation, path, signer, action)
+        return signers.permits(signer, action, path, request, at, theirs)
 
     return authorize

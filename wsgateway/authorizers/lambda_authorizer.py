@@ -220,8 +220,11 @@ class _Decider:
 
     def _identity(self, invocation: Invocation, arn: str, output: Output, millis: int) -> Identity:
         request = invocation.request or _handshake_of(invocation.client)
+        keys = principal.of_request(request, invocation.epoch / 1000)
         granted = isinstance(invocation, MethodRequest) and invocation.granted
-        output.admit(arn, principal.of_request(request, invocation.epoch / 1000), self._refusals, granted=granted)
+        output.admit(arn, keys, self._refusals, granted=granted)
+        if isinstance(invocation, MethodRequest):
+            invocation.permits = partial(output.permits, arn, keys)
         invocation.authorizer_millis = millis
         subprotocol = take_bearer(invocation) if self._offered and invocation.request is not None else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)

@@ -6,7 +6,7 @@ resource policies affect authorization workflow".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wsgateway.authorizers import arns, principal
@@ -32,12 +32,12 @@ class ResourcePolicy:
         api = arns.execute_api(signers.region, signers.account, api_id)
         self._policy = compile_policy(_expanded(document, api), principals=True, keys=KEYS)
 
-    def decide(self, request: MethodRequest, path: str, signer: Signer | None = None) -> Decision:
+    def decide(self, request: MethodRequest, path: str, signer: Signer | None = None, action: str = INVOKE) -> Decision:
         """What it says to a request for `path`, as `arns.of_method` has it; of a signed one to its signer."""
         keys = _keys(request, signer) if self._policy.conditional else {}
         callers = {} if signer is None else _names(signer, self._signers.account)
         resource = arns.execute_api(self._signers.region, self._signers.account, path)
-        return self._policy.decide(INVOKE, resource, keys, callers)
+        return self._policy.decide(action, resource, keys, callers)
 
     def grants(self, request: MethodRequest) -> bool:
         """Whether it allows a request that nobody has signed. *Raises* NotAuthorized where it denies it."""
@@ -46,6 +46,11 @@ class ResourcePolicy:
         if decision is Decision.EXPLICIT_DENY:
             raise self._signers.no_call(ANONYMOUS, path, denied=True)
         return decision is Decision.ALLOW
+
+    def permits(self, request: MethodRequest, otherwise: Callable[[str], bool], action: str) -> bool:
+        """Whether it allows another action to a request that nobody has signed; `otherwise` says where it is silent."""
+        decision = self.decide(request, arns.of_method(request), action=action)
+        return otherwise(action) if decision is Decision.IMPLICIT_DENY else decision is Decision.ALLOW
 
     def let_call(self, request: MethodRequest) -> None:
         """*Raises* NotAuthorized unless it allows a request that nobody has signed."""

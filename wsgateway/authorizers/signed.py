@@ -111,12 +111,27 @@ class Signers:
         API Gateway developer guide, "How API Gateway resource policies affect authorization workflow": of our own
         account one of the two policies has to allow it, of others both. *Raises* NotAuthorized.
         """
-        said = [self._decision(signer, INVOKE, path, request, now)]
+        said = self._said(signer, INVOKE, path, request, now, theirs)
+        if said is not Decision.ALLOW:
+            raise self.no_call(signer.principal, path, said is Decision.EXPLICIT_DENY)
+
+    def permits(
+        self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision | None
+    ) -> bool:
+        """Whether a signer may do something else to a method, by both policies."""
+        return self._said(signer, action, path, request, now, theirs) is Decision.ALLOW
+
+    def _said(
+        self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision | None
+    ) -> Decision:
+        """What both policies say together."""
+        said = [self._decision(signer, action, path, request, now)]
         if theirs is not None:
             said.append(theirs)
+        if Decision.EXPLICIT_DENY in said:
+            return Decision.EXPLICIT_DENY
         enough = any if signer.principal.split(":")[4] == self.account else all
-        if Decision.EXPLICIT_DENY in said or not enough(each is Decision.ALLOW for each in said):
-            raise self.no_call(signer.principal, path, Decision.EXPLICIT_DENY in said)
+        return Decision.ALLOW if enough(each is Decision.ALLOW for each in said) else Decision.IMPLICIT_DENY
 
     def no_call(self, who: str, path: str, denied: bool) -> NotAuthorized:
         """That somebody may not call a method, in the words that REST APIs have for it."""

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from wsgateway.cli import (
+    cache,
     connect,
     connections,
     deployments,
@@ -43,6 +44,7 @@ app.command("explain")(explain.explain)
 app.add_typer(openapi.imports, name="import")
 app.command("schema")(schema.schema)
 app.command("connect")(connect.connect)
+app.add_typer(cache.app, name="cache")
 app.add_typer(connections.app, name="connections")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(keys.app, name="keys")

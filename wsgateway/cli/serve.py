@@ -20,7 +20,7 @@ from wsgateway.cli.options import (
 )
 from wsgateway.cpus import usable_cpus
 from wsgateway.errors import DefinitionError, StartError, complaint
-from wsgateway.settings import MEMORY, Network, Settings, check_authority, parse_networks
+from wsgateway.settings import CACHE_MEMORY, MEMORY, Network, Settings, check_authority, parse_networks
 from wsgateway.workers import Worker
 
 MOST_WORKERS = 256
@@ -123,6 +123,15 @@ AccountId = Annotated[
         callback=_account_id,
     ),
 ]
+CacheMemory = Annotated[
+    int,
+    typer.Option(
+        help="Bytes of REST APIs' answers that are kept in memory, of all stages with a cache together; with "
+        "--redis-url they are kept in Redis.",
+        envvar="WSGATEWAY_CACHE_MEMORY",
+        min=0,
+    ),
+]
 RedisUrl = Annotated[
     str,
     typer.Option(
@@ -196,6 +205,7 @@ def serve(
     ready_file: ReadyFile = None,
     region: RegionOption = None,
     account_id: AccountId = "000000000000",
+    cache_memory: CacheMemory = CACHE_MEMORY,
     redis_url: RedisUrl = MEMORY,
     redis_prefix: RedisPrefix = "wsgateway",
     lease_ttl: LeaseTtl = 15.0,
@@ -230,6 +240,7 @@ def dev(
     ready_file: ReadyFile = None,
     region: RegionOption = None,
     account_id: AccountId = "000000000000",
+    cache_memory: CacheMemory = CACHE_MEMORY,
     redis_url: RedisUrl = MEMORY,
     redis_prefix: RedisPrefix = "wsgateway",
     lease_ttl: LeaseTtl = 15.0,

@@ -26,6 +26,7 @@ from wsgateway.dataplane.method_authorization import asked_by_methods, method_au
 from wsgateway.dataplane.origins import compile_origins
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.renewal import check_refresh, renewal, renewed, takes_tickets, token_reader
+from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.dataplane.rest import CompiledRestStage
 from wsgateway.dataplane.rest_compile import check_rest, compile_rest, uses_of
 from wsgateway.dataplane.secrets import secrets_of
@@ -154,8 +155,9 @@ def compile_deployment(
     authorizers: Authorizers,
     buckets: Buckets,
     meters: Meters,
+    cache: ResponseCache,
 ) -> Deployment:
-    """Compile every API and stage; what limits them takes from `buckets` and `meters`.
+    """Compile every API and stage; what limits them takes from `buckets` and `meters`, `cache` keeps answers.
 
     *Raises* DefinitionError with every problem, each with its line.
     """
@@ -174,7 +176,7 @@ def compile_deployment(
             authorized.extend(method_authorizer_uses(api_id, rest_api))
             for name in rest_api.stages:
                 rest[api_id, name] = compile_rest(
-                    api_id, rest_api, name, types, authorizers, definitions, buckets, meters
+                    api_id, rest_api, name, types, authorizers, definitions, buckets, meters, cache
                 )
     for api_id, api in definitions.websocket_apis.items():
         models = models_of(api_id, api)

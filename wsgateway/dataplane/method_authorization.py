@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping
+from functools import partial
 
 from wsgateway.authorizers.base import Authorize, Identity, Use
 from wsgateway.authorizers.base import Site as Place
@@ -93,12 +94,24 @@ def authorization_of(
     admit = _identifying(authorizers.types[authorizer.authorizer_type].compile(authorizer, place, ask))
     if policy is None:
         return admit
-    return in_turn([_granted(policy), admit] if backend is not None else [admit, _allowed(policy)])
+    return in_turn([_granted(policy), admit, _permitting(policy)] if backend is not None else [admit, _allowed(policy)])
 
 
 def _allowed(policy: ResourcePolicy) -> Admit:
     def admit(invocation: Invocation) -> None:
         policy.let_call(_of_method(invocation))
+        permitting(invocation)
+
+    permitting = _permitting(policy)
+    return admit
+
+
+def _permitting(policy: ResourcePolicy) -> Admit:
+    """The policy has a say in what else the client may do."""
+
+    def admit(invocation: Invocation) -> None:
+        request = _of_method(invocation)
+        request.permits = partial(policy.permits, request, request.permits)
 
     return admit
 

@@ -97,6 +97,8 @@ class CompiledRestStage:
     """What is done to every answer, if anything is."""
     quotas: Quotas
     """Of the TCP connections that its requests come on."""
+    cached: bool = False
+    """Whether it has a cache."""
 
 
 class RestApis:
@@ -354,7 +356,7 @@ class RestApis:
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, answer: EndpointResponse
     ) -> HttpResponse:
         faults = self._gateway.faults
-        if faults.failing:
+        if faults.failing and not invocation.kept:
             faults.succeeded((stage.api_id, stage.name, invocation.route_key))
         lines = b"%bx-amzn-RequestId: %b\r\nx-amz-apigw-id: %b\r\n" % (
             self._answers.lines(answer.headers),

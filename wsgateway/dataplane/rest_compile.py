@@ -9,6 +9,7 @@ from wsgateway.dataplane.access_log import AccessLog, check_access_log
 from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
+from wsgateway.dataplane.cached_method import cached
 from wsgateway.dataplane.execution_log import logging_of
 from wsgateway.dataplane.finish import Finish
 from wsgateway.dataplane.gateway_responses import GatewayResponses, check_gateway_responses
@@ -21,6 +22,7 @@ from wsgateway.dataplane.method_authorization import (
 )
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.resources import Resources
+from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
 from wsgateway.dataplane.secrets import secrets_of_method
 from wsgateway.dataplane.throttle import Throttle
@@ -96,8 +98,12 @@ def compile_rest(
     definitions: Definitions,
     buckets: Buckets,
     meters: Meters,
+    cache: ResponseCache,
 ) -> CompiledRestStage:
-    """One stage, which is limited by `buckets` and `meters`. Only for what `check_rest` found nothing wrong with."""
+    """One stage, which is limited by `buckets` and `meters`, and keeps answers in `cache`.
+
+    Only for what `check_rest` found nothing wrong with.
+    """
     stage = api.stages[name]
     throttle = Throttle(buckets, definitions, api_id, name)
     plans = StagePlans(definitions, api_id, name, buckets, meters)
@@ -108,14 +114,16 @@ def compile_rest(
         site = site_of(api_id, api, path, verb, stage, definitions)
         integration = api.integration_of(method)
         call = types[integration.type].compile(integration.common, site)
+        keeping = cached(call, cache, api_id, api, name, path, verb, integration)
         made = verb not in api.paths[path]  # by `cors`: browsers ask before they may show who they are
         authorize = authorization_of(api_id, api, method, name, definitions, authorizers, None if made else policy)
         paths.setdefault(path, {})[verb] = CompiledMethod(
             resource=path,
             checks=tuple(_checks(api, method, models)),
-            integrate=call,
+            integrate=keeping or call,
             traced=integration.type not in ("HTTP_PROXY", "MOCK"),
             passes=integration.type == "HTTP_PROXY"
+            and keeping is None
             and integration.retry is None
             and not method.signed
             and not _reads_body(api, method),
@@ -140,6 +148,7 @@ def compile_rest(
         if api.cors is not None or api.minimum_compression_size is not None
         else None,
         quotas=resolve(api.profile, Limits()),
+        cached=stage.cache_cluster_enabled,
     )
 
 

@@ -8,29 +8,39 @@ it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal, get_args
+
+from annotated_types import Ge, Le
 
 from wsgateway.errors import Problem
+from wsgateway.model.base import Among
 from wsgateway.model.event_settings import EventSettings
 from wsgateway.model.explain import did_you_mean, shown
 
 ALL = "*/*"
 """The key of what holds for all methods."""
 
+Strategy = Literal["FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER", "SUCCEED_WITHOUT_RESPONSE_HEADER"]
+
 
 class MethodSettings(EventSettings):
     """What holds for the methods of a stage: all of them under `*/*`, or one."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {
-            "cacheDataEncrypted",
-            "cacheTtlInSeconds",
-            "cachingEnabled",
-            "metricsEnabled",
-            "requireAuthorizationForCacheControl",
-            "unauthorizedCacheControlHeaderStrategy",
-        }
+    caching_enabled: bool = False
+    """true keeps answers in the stage's cache, which `cacheClusterEnabled` makes; under `*/*` those of GET methods."""
+    cache_ttl_in_seconds: Annotated[int, Ge(0), Le(3600)] = 300
+    """For how long an answer is kept, 0 for not at all; 300."""
+    cache_data_encrypted: bool = False
+    """true encrypts what is kept (AES-256), with a key made of the installation secret."""
+    require_authorization_for_cache_control: bool = True
+    """false lets every client have its answer anew by `Cache-Control: max-age=0`, true those whose policy allows
+    execute-api:InvalidateCache."""
+    unauthorized_cache_control_header_strategy: Annotated[Strategy, Among(get_args(Strategy))] = (
+        "SUCCEED_WITH_RESPONSE_HEADER"
     )
+    """What others get who ask for that: 403, or what is kept, with a Warning header or without."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset({"metricsEnabled"})
 
 
 def method_of(key: str) -> tuple[str, str]:

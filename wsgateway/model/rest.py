@@ -17,6 +17,7 @@ from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 from wsgateway.errors import Problem
 from wsgateway.model.authorizer import AuthorizerName
 from wsgateway.model.base import Among, Definition, Matches, Path
+from wsgateway.model.caching import check_caching
 from wsgateway.model.cors import Cors
 from wsgateway.model.endpoint import EndpointConfiguration
 from wsgateway.model.explain import did_you_mean, fault, shown, wrong_kind
@@ -262,6 +263,7 @@ class RestApi(Definition):
         for name, stage in self.stages.items():
             for problem in check_keys(stage.method_settings, named):
                 yield Problem(("stages", name, "methodSettings", *problem.path), problem.text)
+        yield from check_caching(self)
 
 
 def preflight(cors: Cors, methods: Iterable[VerbName]) -> Method:

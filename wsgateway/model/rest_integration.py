@@ -26,6 +26,14 @@ from wsgateway.model.tls import TlsConfig
 
 StatusCode = Annotated[str, Matches(r"[1-5][0-9][0-9]", "a status code is three digits in quotes, such as '200'")]
 
+CacheKeyParameter = Annotated[
+    str,
+    Matches(
+        r"(?:method|integration)\.request\.(?:path|querystring|header)\.[A-Za-z0-9._$-]+",
+        "a parameter is written method.request.querystring.NAME (or .path, .header), or integration.request.….NAME",
+    ),
+]
+
 WIRE_NAMES: Mapping[str, str] = {
     "integrationType": "type",
     "integrationUri": "uri",
@@ -93,6 +101,10 @@ class RestIntegration(Definition):
     """What goes back, by the status clients get; the first whose selectionPattern matches, else the default one."""
     response_transfer_mode: Annotated[Literal["BUFFERED", "STREAM"], Among(("BUFFERED", "STREAM"))] = "BUFFERED"
     """STREAM gives the answer of a proxy on as it comes, of any size; BUFFERED once it is whole, up to 10 MiB."""
+    cache_namespace: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
+    """Whose kept answers are its own: methods with one namespace share them; the resource's path."""
+    cache_key_parameters: list[CacheKeyParameter] = Field(default_factory=list)
+    """What tells requests apart whose answers are kept, such as method.request.querystring.q."""
     max_concurrency: Annotated[int, Ge(1)] | None = None
     """At most this many calls at a time; no limit. (Ours.)"""
     retry: Retry | None = None
@@ -102,7 +114,7 @@ class RestIntegration(Definition):
     dead_letter: DeadLetter | None = None
     """Log requests whose integration failed in the end; `{}` logs them without their payload. (Ours.)"""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"cacheKeyParameters", "cacheNamespace", "integrationTarget"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"integrationTarget"})
 
     def check(self) -> Iterator[Problem]:
         if self.http_method is None and self.type != "MOCK":

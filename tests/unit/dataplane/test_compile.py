@@ -35,7 +35,12 @@ def compiled(text: str) -> Deployment:
     surroundings = Surroundings(serve=no_runtime_api, log=lambda event, **facts: None)
     backends = backends_of(upstream, surroundings, ServiceEndpoints({}), lambda event, **facts: None, {})
     return compile_deployment(
-        parse(text, "routes.yaml", {}, Path()), backends.types, backends.authorizers, backends.buckets, backends.meters
+        parse(text, "routes.yaml", {}, Path()),
+        backends.types,
+        backends.authorizers,
+        backends.buckets,
+        backends.meters,
+        backends.cache,
     )
 
 

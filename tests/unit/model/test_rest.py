@@ -8,6 +8,7 @@ import pytest
 
 from wsgateway.errors import DefinitionError
 from wsgateway.model.loader import parse
+from wsgateway.model.rest_stage import RestStage
 
 BEGINNING = """\
 apis:
@@ -146,7 +147,7 @@ def test_what_is_legal(lines: str) -> None:
                     "stages.v1.methodSettings.*/*.throttlingRateLimit: limits nothing without throttlingBurstLimit",
                 ),
                 ("{a/ANY: {throttlingBurstLimit: 1}}", "stages.v1.methodSettings.a/ANY.throttlingBurstLimit: limits"),
-                ("{'*/*': {cachingEnabled: true}}", "stages.v1.methodSettings.*/*.cachingEnabled: not supported yet"),
+                ("{'*/*': {cachingEnabled: true}}", "stages.v1.methodSettings.*/*.cachingEnabled: has no effect"),
             )
         ],
         (
@@ -177,3 +178,111 @@ apis:
         for settings in (stage.settings_of("/", "GET"), stage.settings_of("/a", "GET"))
     ]
     assert told == [("INFO", True), ("ERROR", True), ("INFO", False), ("OFF", False)]
+
+
+PROXY = "{type: HTTP_PROXY, httpMethod: GET, uri: 'http://a/', responseTransferMode: STREAM}"
+
+
+def cached(stage: str, integration: str = "{type: MOCK}", method: str = "") -> list[str]:
+    """What is said of an API with one method whose stage says this of its cache."""
+    text = f"apis:\n  shop:\n    protocolType: REST\n    stages: {{v1: {stage}}}\n"
+    text += f"    paths: {{/a: {{GET: {{{method} integration: {integration}}}}}}}\n"
+    try:
+        parse(text, "routes.yaml", {}, Path())
+    except DefinitionError as error:
+        return [str(problem).partition("apis.shop.")[2] for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("stage", "integration", "method"),
+    [
+        pytest.param("{cacheClusterEnabled: false, methodSettings: {'*/*': {cachingEnabled: true}}}", "", "", id="off"),
+        pytest.param("{cacheClusterEnabled: true, cacheClusterSize: '237'}", "", "", id="the largest"),
+        pytest.param(
+            "{cacheClusterEnabled: true, methodSettings: {'*/*': {cachingEnabled: true}}}",
+            PROXY,
+            "",
+            id="a stream among others",
+        ),
+        pytest.param(
+            "{}",
+            "{type: MOCK, cacheNamespace: n, cacheKeyParameters: [method.request.header.X]}",
+            "requestParameters: {method.request.header.X: false},",
+            id="a key without a cache",
+        ),
+    ],
+)
+def test_what_is_legal_of_caches(stage: str, integration: str, method: str) -> None:
+    assert cached(stage, integration or "{type: MOCK}", method) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "integration", "said"),
+    [
+        ("{cacheClusterSize: '0.5'}", "", "stages.v1.cacheClusterSize: has no effect without cacheClusterEnabled"),
+        (
+            "{methodSettings: {a/GET: {cachingEnabled: true}}}",
+            "",
+            "stages.v1.methodSettings.a/GET.cachingEnabled: has no effect: the stage has no cache; add",
+        ),
+        ("{cacheClusterEnabled: true, cacheClusterSize: '1'}", "", "stages.v1.cacheClusterSize: 1 is none of 0.5, 1.6"),
+        (
+            "{cacheClusterEnabled: true, cacheClusterSize: 0.5}",
+            "",
+            "stages.v1.cacheClusterSize: expected a string, got 0.5; write it in quotes",
+        ),
+        (
+            "{cacheClusterEnabled: true, methodSettings: {a/GET: {cacheTtlInSeconds: 3601}}}",
+            "",
+            "stages.v1.methodSettings.a/GET.cacheTtlInSeconds: 3601 is too large; it must be at most 3600",
+        ),
+        (
+            "{cacheClusterEnabled: true, methodSettings: {a/GET: {cachingEnabled: true}}}",
+            PROXY,
+            "stages.v1.methodSettings.a/GET.cachingEnabled: answers of an integration with responseTransferMode STREAM",
+        ),
+        (
+            "{}",
+            "{type: MOCK, cacheKeyParameters: [method.request.querystring.q]}",
+            "paths./a.GET.integration.cacheKeyParameters.0: method.request.querystring.q is none of the requestParam",
+        ),
+        (
+            "{}",
+            "{type: MOCK, cacheKeyParameters: [integration.request.header.X]}",
+            "paths./a.GET.integration.cacheKeyParameters.0: integration.request.header.X is none of the requestParam",
+        ),
+        (
+            "{}",
+            "{type: MOCK, cacheKeyParameters: [q]}",
+            "paths./a.GET.integration.cacheKeyParameters.0: q is not allowed: a parameter is written method.request.",
+        ),
+    ],
+)
+def test_what_is_refused_of_caches(stage: str, integration: str, said: str) -> None:
+    found = cached(stage, integration or "{type: MOCK}")
+    assert any(fault.startswith(said) for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "verb", "kept"),
+    [
+        ({"*/*": {"cachingEnabled": True}}, "/a", "GET", 300),
+        ({"*/*": {"cachingEnabled": True}}, "/a", "POST", None),
+        ({"*/*": {"cachingEnabled": True}}, "/a", "ANY", None),
+        ({"*/*": {"cachingEnabled": True}, "a/POST": {"cacheTtlInSeconds": 5}}, "/a", "POST", None),
+        ({"*/*": {"cacheTtlInSeconds": 5}, "a/POST": {"cachingEnabled": True}}, "/a", "POST", 5),
+        ({"*/*": {"cachingEnabled": True}, "a/GET": {"cachingEnabled": False}}, "/a", "GET", None),
+        ({"*/*": {"cachingEnabled": True}, "a/GET": {"cacheTtlInSeconds": 0}}, "/a", "GET", None),
+        ({"a/GET": {"cachingEnabled": True}}, "/b", "GET", None),
+    ],
+)
+def test_which_answers_are_kept(settings: dict[str, object], path: str, verb: str, kept: int | None) -> None:
+    """API Gateway developer guide, "Cache settings for REST APIs": under */* those of GET methods alone."""
+    stage = RestStage.model_validate({"cacheClusterEnabled": True, "methodSettings": settings})
+    found = stage.caching_of(path, verb)
+
+    assert (None if found is None else found.cache_ttl_in_seconds) == kept
+    off = RestStage.model_validate({"cacheClusterEnabled": False, "methodSettings": settings})
+    assert off.caching_of(path, verb) is None
+    assert (stage.cache_bytes, off.cache_bytes) == (500_000_000, 0)

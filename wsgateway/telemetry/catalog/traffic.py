@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsgateway.telemetry.catalog.base import Section, counter
+from wsgateway.telemetry.catalog.base import Section, counter, gauge
 
 TRAFFIC = Section(
     "Messages, pushes and requests",
@@ -42,6 +42,35 @@ TRAFFIC = Section(
             "status",
             worry="5xx",
             act="the log's `integration fails` names the backend and why",
+        ),
+        counter(
+            "rest_cache_requests_total",
+            "Requests of methods that keep answers: hit where one was there, miss where the backend was asked "
+            "(CloudWatch: CacheHitCount, CacheMissCount).",
+            "api",
+            "stage",
+            "result",
+            worry="hits are few",
+            act="`cacheKeyParameters` that differ for each client, a short `cacheTtlInSeconds`, or too little room: "
+            "`rest_cache_bytes` and [`--cache-memory`](operations.md#kept-answers)",
+        ),
+        gauge(
+            "rest_cache_bytes",
+            "What is kept of answers in this process's memory; with `--redis-url` it is in Redis.",
+            worry="it is near `--cache-memory`",
+            act="raise that if the machine has the memory; what was not asked for longest goes first",
+        ),
+        counter(
+            "rest_cache_failures_total",
+            "Looks for kept answers, and puts, that Redis did not answer in time; the backend was asked instead.",
+            worry="it grows",
+            act="as for `registry_up`; Redis or the way to it is slow, or its memory is full",
+        ),
+        counter(
+            "rest_cache_unreadable_total",
+            "What was found among kept answers and no node of this version, with this secret, wrote.",
+            worry="it grows after a rolling update is over",
+            act="somebody else writes to keys of this installation, or nodes differ in their installation secret",
         ),
     ),
 )
