@@ -61,7 +61,21 @@ DEFINITION = {
     "apis": {
         "shop": rest(),
         "hidden": rest(disableExecuteApiEndpoint=True),
-        "inner": rest(endpointConfiguration={"types": ["PRIVATE"], "vpcEndpointIds": ["vpce-0a"]}),
+        "inner": rest(
+            endpointConfiguration={"types": ["PRIVATE"], "vpcEndpointIds": ["vpce-0a"]},
+            policy={
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": "*",
+                        "Action": "execute-api:Invoke",
+                        "Resource": "execute-api:/*",
+                        "Condition": {"StringEquals": {"aws:SourceVpce": ["vpce-0a", "vpce-0b"]}},
+                    }
+                ],
+            },
+        ),
     },
     "domains": {
         "api.example": {
@@ -175,5 +189,5 @@ async def _private(started: Gateway) -> None:
     assert (await ask(port, "any", "/livez")).status == 200
     told = await ask(port, "any\r\nX-Forwarded-For: 10.1.2.3", "/v1/tell/a")  # by a proxy that is trusted
     assert json.loads(told.body)[-1] == {"vpceId": "vpce-0b"}
-    told = await ask(port, "any\r\nX-Forwarded-For: 192.0.2.1", "/v1/tell/a")
-    assert json.loads(told.body)[-1] == {}
+    denied = await ask(port, "any\r\nX-Forwarded-For: 192.0.2.1", "/v1/tell/a")
+    assert (denied.status, denied.header("x-amzn-errortype")) == (403, "AccessDeniedException")

@@ -249,6 +249,11 @@ class RestApi(Definition):
         if self.private and self.disable_execute_api_endpoint:
             text = "leaves no way in: a PRIVATE API has no custom domain; remove it"
             yield Problem(("disableExecuteApiEndpoint",), text)
+        if self.private and self.policy is None:
+            text = (
+                "is required of a PRIVATE API: without one nobody is let in; allow execute-api:Invoke to those who may"
+            )
+            yield Problem(("policy",), text)
         if self.policy is not None and len(json.dumps(self.policy, separators=(",", ":"))) > MOST_OF_POLICY:
             yield Problem(("policy",), f"has more than {MOST_OF_POLICY} characters as JSON")
         variables: dict[str, str] = {}

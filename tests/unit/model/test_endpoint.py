@@ -33,8 +33,11 @@ def problems(api: str, more: str = "") -> list[str]:
     return []
 
 
+POLICY = (
+    "\n    policy: {Version: '2012-10-17', Statement: [{Effect: Allow, Principal: '*', Action: '*', Resource: '*'}]}"
+)
 ENDPOINTS = "vpcEndpoints: {vpce-0a: {cidrs: [10.1.0.0/16, '::1/128'], vpcId: vpc-1}}"
-PRIVATE = "endpointConfiguration: {types: [PRIVATE], vpcEndpointIds: [vpce-0a]}"
+PRIVATE = f"endpointConfiguration: {{types: [PRIVATE], vpcEndpointIds: [vpce-0a]}}{POLICY}"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,6 @@ PRIVATE = "endpointConfiguration: {types: [PRIVATE], vpcEndpointIds: [vpce-0a]}"
     [
         ("endpointConfiguration: {types: [EDGE]}", ""),
         ("endpointConfiguration: {types: [REGIONAL]}", "domains: {a.example: {mappings: {'': {api: shop}}}}"),
-        ("endpointConfiguration: {types: [PRIVATE]}", ""),
         (PRIVATE, ENDPOINTS),
     ],
 )
@@ -66,15 +68,16 @@ def test_what_is_legal(api: str, more: str) -> None:
             ENDPOINTS,
             "vpcEndpointIds: has no effect: only PRIVATE APIs",
         ),
+        ("endpointConfiguration: {types: [PRIVATE]}", "", "policy: is required of a PRIVATE API: without one nobody"),
         (PRIVATE, "", "vpcEndpointIds.0: no VPC endpoint is named vpce-0a; define it under vpcEndpoints"),
         (
-            "endpointConfiguration: {types: [PRIVATE]}\n    disableExecuteApiEndpoint: true",
-            "",
+            PRIVATE + "\n    disableExecuteApiEndpoint: true",
+            ENDPOINTS,
             "disableExecuteApiEndpoint: leaves no way in",
         ),
         (
-            "endpointConfiguration: {types: [PRIVATE]}",
-            "domains: {a.example: {mappings: {'': {api: shop, stage: v1}}}}",
+            PRIVATE,
+            ENDPOINTS + "\ndomains: {a.example: {mappings: {'': {api: shop, stage: v1}}}}",
             "shop is PRIVATE, and the internal listener alone leads to it; remove the mapping",
         ),
         (
