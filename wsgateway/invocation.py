@@ -225,7 +225,7 @@ class Client:
     @property
     def user(self) -> str:
         """Who an authorizer, or a signature, says the client is; "" where that is not known."""
-        known = self.authorizer.get("principalId") or self.identity.get("userArn")
+        known = self.authorizer.get("principalId") or self.identity.get("userArn") or self.claims.get("sub")
         return known if isinstance(known, str) else ""
 
 

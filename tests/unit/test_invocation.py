@@ -102,6 +102,26 @@ def test_a_client_without_a_user_agent_has_none() -> None:
     assert invocation.context("identity.userAgent") is None
 
 
+@pytest.mark.parametrize(
+    ("known", "user"),
+    [
+        pytest.param({}, "", id="nobody knows"),
+        pytest.param(
+            {"authorizer": {"principalId": "ann"}, "identity": {"userArn": "arn:b"}}, "ann", id="an authorizer"
+        ),
+        pytest.param({"identity": {"userArn": "arn:b"}}, "arn:b", id="a signature"),
+        pytest.param({"authorizer": {"claims": {"sub": "cat"}}, "claims": {"sub": "cat"}}, "cat", id="a user pool"),
+        pytest.param({"claims": {"sub": 7}}, "", id="a claim that is no text"),
+    ],
+)
+def test_who_a_client_is(known: dict[str, dict[str, object]], user: str) -> None:
+    who = client()
+    for name, value in known.items():
+        setattr(who, name, value)
+
+    assert who.user == user
+
+
 def test_ids_have_awss_form_and_differ() -> None:
     made = {new_request_id() for _ in range(1000)}
 
