@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from wsgateway.dataplane.access_log import begin
-from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.coding import decoded
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, whole
 from wsgateway.dataplane.rest_client import Heads, client_of
+from wsgateway.dataplane.rest_door import Door
 from wsgateway.errors import (
-    AccessDenied,
     BadRequest,
-    ClientFault,
     GatewayError,
-    InvalidApiKey,
     MissingAuthenticationToken,
     RequestTooLarge,
     Throttled,
@@ -49,9 +46,6 @@ if TYPE_CHECKING:
     from wsgateway.messages import Header
     from wsgateway.model.quotas import Quotas
 
-REFUSED_RATE = 1.0
-REFUSED_BURST = 20.0
-"""Lines a second about requests that are not let in."""
 OURS = ("/@connections", "/@tickets")
 """Paths below a stage that are the gateway's own, whatever an API has."""
 
@@ -112,10 +106,9 @@ class RestApis:
         self._gateway = gateway
         self._private = private
         self._otherwise = otherwise
-        self._asking = asking
         self._heads = Heads()
         self._answers = Answers()
-        self._refusals = Allowance(REFUSED_RATE, REFUSED_BURST)
+        self._door = Door(gateway, self, asking)
 
     def __call__(self, request: HttpRequest, trace: Trace | None = None) -> HttpResponse | Awaitable[HttpResponse]:
         """`trace` hears of every step, where somebody wants to know."""
@@ -169,103 +162,15 @@ class RestApis:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)
         if method.admit is not None:
-            return self._enter(stage, method, method.admit, invocation, head.codings)
-        return self._go_on(stage, method, invocation, head.codings)
+            return self._door.enter(stage, method, method.admit, invocation, head.codings)
+        return self.go_on(stage, method, invocation, head.codings)
 
-    # Who may
+    # What `Door` calls
 
-    def _enter(
-        self,
-        stage: CompiledRestStage,
-        method: CompiledMethod,
-        admit: Admit,
-        invocation: MethodRequest,
-        codings: tuple[str, ...],
-    ) -> HttpResponse | Awaitable[HttpResponse]:
-        """Go on once it is known that it may: before the body is here, unless that is signed."""
-        assert invocation.request is not None  # it is one
-        if not self._asking:
-            if invocation.trace is not None and method.authorizer:
-                invocation.trace.note("authorizer", f"{method.authorizer} (not asked)")
-            return self._go_on(stage, method, invocation, codings)
-        if method.signed:
-            if not isinstance(invocation.request.body, bytes):
-                return self._enter_whole(stage, method, admit, invocation, codings)
-            invocation.payload = invocation.request.body
-        if invocation.trace is not None and method.authorizer:
-            invocation.trace.note("authorizer", method.authorizer)
-        try:
-            pending = admit(invocation)
-        except Exception as error:
-            return self._kept_out(stage, method, invocation, error)
-        if pending is not None:
-            return self._enter_later(stage, method, pending, invocation, codings)
-        return self._let_in(stage, method, invocation, codings)
-
-    async def _enter_whole(
-        self,
-        stage: CompiledRestStage,
-        method: CompiledMethod,
-        admit: Admit,
-        invocation: MethodRequest,
-        codings: tuple[str, ...],
-    ) -> HttpResponse:
-        request, most = invocation.request, stage.max_body_bytes
-        assert request is not None  # it is one
-        try:
-            body = await whole(request, most)
-        except ConnectionResetError:
-            return HttpResponse(400, close=True)  # nobody reads it
-        if body is None:
-            return self.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
-        invocation.request = replace(request, body=body)
-        answer = self._enter(stage, method, admit, invocation, codings)
-        return answer if isinstance(answer, HttpResponse) else await answer
-
-    async def _enter_later(
-        self,
-        stage: CompiledRestStage,
-        method: CompiledMethod,
-        pending: Awaitable[object],
-        invocation: MethodRequest,
-        codings: tuple[str, ...],
-    ) -> HttpResponse:
-        try:
-            await pending
-        except Exception as error:
-            return self._kept_out(stage, method, invocation, error)
-        answer = self._let_in(stage, method, invocation, codings)
-        return answer if isinstance(answer, HttpResponse) else await answer
-
-    def _let_in(
+    def go_on(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, codings: tuple[str, ...]
     ) -> HttpResponse | Awaitable[HttpResponse]:
-        if method.authorizer:
-            self._gateway.counters.authorized(stage.api_id, method.authorizer, 200)
-        return self._go_on(stage, method, invocation, codings)
-
-    def _kept_out(
-        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, error: Exception
-    ) -> HttpResponse:
-        known = invocation.identified
-        refused = not known and not isinstance(error, Throttled)  # by whoever is asked who it is
-        if method.authorizer and (known or refused):
-            status = 200 if known else error.status if isinstance(error, GatewayError) else 500
-            self._gateway.counters.authorized(stage.api_id, method.authorizer, status)
-        news = isinstance(error, ClientFault) and (refused or isinstance(error, AccessDenied | InvalidApiKey))
-        if news and self._refusals.take(self._gateway.loop.time()):
-            client = invocation.client
-            self._gateway.log(
-                "client not let in", api=client.api_id, stage=client.stage, route=invocation.route_key,
-                error=str(error), request_id=invocation.request_id, source=client.source_ip,
-            )  # fmt: skip
-        return self.failed(stage, invocation, error)
-
-    # What runs
-
-    def _go_on(
-        self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, codings: tuple[str, ...]
-    ) -> HttpResponse | Awaitable[HttpResponse]:
+        """Run the method, at once if its body is here."""
         assert invocation.request is not None  # it is one
         body = invocation.request.body
         if isinstance(body, bytes) and not codings:
