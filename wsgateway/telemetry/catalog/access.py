@@ -10,11 +10,11 @@ ACCESS = Section(
         counter(
             "throttled_total",
             "Handshakes, messages, requests and @connections calls beyond a limit, by its level: connection, plan, "
-            "user, source, route, stage, account, quota (CloudWatch: ClientError).",
+            "user, source, route or method, stage, account, quota (CloudWatch: ClientError).",
             "api",
             "stage",
             "level",
-            worry="`stage`, `account`, `route`: the limits of all; others: single clients",
+            worry="`stage`, `account`, `route`, `method`: the limits of all; others: single clients",
             act="[throttling](security.md#throttling): raise the limit, or find who "
             "sends so much (log line `a limit is reached`)",
         ),
