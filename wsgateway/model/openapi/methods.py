@@ -164,7 +164,7 @@ class Methods:
                 continue
             name = self.schemas.model(schema, hint)
             if name is not None:
-                self.sheet.put((*at, key, each), name, schema)
+                self.sheet.put((*at, key, each.partition(";")[0].strip()), name, schema)
 
     def _media(self, key: str, at: Path) -> list[str]:
         """The media types of the operation at `at`, as Swagger 2.0 writes them: there, or for the whole document."""

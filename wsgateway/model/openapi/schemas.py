@@ -108,7 +108,7 @@ class Schemas:
         for key, part in place.entries():
             if key in DIRECTIONS:
                 self.document.remark(part, "is not held against bodies, as on AWS")
-            elif key not in FOR_PEOPLE and key != "nullable":
+            elif key not in FOR_PEOPLE and key != "nullable" and not key.startswith("x-"):
                 found[key] = self._part(key, part)
         return _nullable(found) if value.get("nullable") is True else found
 

@@ -249,6 +249,9 @@ class _Translator:
         for key, entry in self._ours.entries() if self._ours is not None else ():
             if key != "apis":
                 self.sheet.put((key,), entry.value, entry)
+        only = self._reading.stage
         for key, entry in self._patch.entries() if self._patch is not None else ():
-            if key != "stages" or self._reading.stage is None:
+            if key != "stages" or only is None:
                 self.sheet.merge((*self._api, key), entry)
+            elif (stage := entry.get(only)) is not None:
+                self.sheet.merge((*self._api, key, only), stage)

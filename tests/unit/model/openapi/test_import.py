@@ -130,6 +130,79 @@ def test_the_root_below_a_base_path() -> None:
     assert list(api_of(read(text)).paths) == ["/"]
 
 
+def test_the_stage_that_a_flag_names_keeps_its_settings() -> None:
+    text = document(", x-wsgateway: {apis: {shop: {stages: {one: {variables: {a: b}}, two: {}}}}}")
+
+    assert list(api_of(read(text)).stages) == ["one", "two"]
+    stages = api_of(read(text, Reading(stage="one"))).stages
+    assert {name: stage.variables for name, stage in stages.items()} == {"one": {"a": "b"}}
+
+
+def test_a_patch_adds_replaces_and_removes() -> None:
+    patch = "{name: null, profile: aws, paths: {/a: {GET: {operationName: b, requestParameters: null}}, /b: null}}"
+    text = document(f", x-wsgateway: {{apis: {{shop: {patch}}}}}", "parameters: [{name: q, in: query}]")
+    api = api_of(read(text.replace("paths: {", f"paths: {{/b: {{get: {{{MOCK}}}}}, ", 1)))
+
+    assert (api.name, api.profile, list(api.paths)) == (None, "aws", ["/a"])
+    assert api.paths["/a"]["GET"].operation_name == "b"
+    assert not api.paths["/a"]["GET"].request_parameters
+    (problem,) = problems_of(text.replace("operationName: b", "operationName: 5"))
+    assert problem.startswith("1: x-wsgateway.apis.shop.paths./a.GET.operationName: expected a string, got 5")
+
+
+SCHEMA = """
+openapi: 3.0.1
+paths: {/a: {get: {$mock}}}
+components:
+  schemas:
+    A.B:
+      x-go-name: AB
+      type: object
+      properties:
+        example: {type: string, example: x, nullable: true, enum: [a]}
+        any: {nullable: true, deprecated: true}
+        list: {type: array, items: {$ref: '#/components/schemas/AB'}}
+        map: {type: object, additionalProperties: {$ref: '#/components/schemas/A.B', nullable: true, description: d}}
+        one: {oneOf: [{type: string, xml: {}}, {not: {$ref: '#/components/schemas/A.B/properties/any'}}]}
+        open: {type: object, additionalProperties: true}
+    AB: {type: string}
+"""
+
+
+def test_schemas() -> None:
+    found = translated(SCHEMA.replace("$mock", MOCK))
+    url = "https://apigateway.amazonaws.com/restapis/api/models"
+
+    assert not found.problems
+    assert {name: model["schema"] for name, model in said_of(found)["models"].items()} == {
+        "AB": {
+            "type": "object",
+            "properties": {
+                "example": {"type": ["string", "null"], "enum": ["a", None]},
+                "any": {},
+                "list": {"type": "array", "items": {"$ref": f"{url}/AB2"}},
+                "map": {"type": "object", "additionalProperties": {"$ref": f"{url}/AB", "description": "d"}},
+                "one": {"oneOf": [{"type": "string"}, {"not": {"$ref": f"{url}/AB#/properties/any"}}]},
+                "open": {"type": "object", "additionalProperties": True},
+            },
+        },
+        "AB2": {"type": "string"},
+    }
+
+
+def test_bodies_become_models_of_their_media_types() -> None:
+    item = "schema: {type: array, items: {type: string}}"
+    text = document(
+        operation=f"""requestBody: {{content: {{"application/json; charset=utf-8": {{{item}}}, text/xml: {{{item}}}}}}},
+        responses: {{200: {{content: {{application/vnd.a+json: {{{item}}}}}}}}}"""
+    )
+    method = api_of(read(text)).paths["/a"]["GET"]
+
+    assert method.request_models == {"application/json": "GetARequest"}
+    assert method.method_responses["200"].response_models == {"application/vnd.a+json": "GetARequest"}
+    assert any("is no model: models describe JSON" in note for note in notes_of(text))
+
+
 @pytest.mark.parametrize(
     ("lines", "reading", "note"),
     [
