@@ -73,11 +73,8 @@ def templates(value: Any) -> Any:
 
 
 def _put_responses(document: Document, sheet: Sheet, at: Path, responses: Place) -> None:
-    if not isinstance(responses.value, dict):
-        document.wrong(responses, wrong_kind("a mapping of patterns to responses", responses.value))
-        return
     sheet.origins[at] = responses.path
-    for pattern, response in responses.entries():
+    for pattern, response in document.mapping(responses):
         if not isinstance(response.value, dict):
             document.wrong(response, wrong_kind("a mapping", response.value))
             continue

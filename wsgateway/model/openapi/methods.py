@@ -46,7 +46,7 @@ class Methods:
     def put_path(self, path: str, item: Place) -> None:
         """The methods that `item` says, at the resource `path`."""
         fields = self.document.fields(item, PATH_ITEM)
-        shared = list(fields["parameters"].items()) if "parameters" in fields else []
+        shared = list(self.document.sequence(fields.get("parameters")))
         for key in (*VERBS, ANY):
             if key in fields:
                 self._put(path, "ANY" if key == ANY else key.upper(), fields[key], shared)
@@ -67,7 +67,7 @@ class Methods:
             self.sheet.put((*at, "operationName"), name.value, name)
         self.security.put_method(at, operation, self.document.root.get("security"))
         hint = _hint(name, verb, path)
-        self._put_parameters(at, path, [*shared, *(fields["parameters"].items() if "parameters" in fields else ())])
+        self._put_parameters(at, path, [*shared, *self.document.sequence(fields.get("parameters"))], hint)
         self._put_body(at, fields, hint)
         validator = fields.get(VALIDATOR) or self.document.root.get(VALIDATOR)
         if validator is not None and validator.value != "":
@@ -77,7 +77,7 @@ class Methods:
 
     # What is sent
 
-    def _put_parameters(self, at: Path, path: str, written: Iterable[Place]) -> None:
+    def _put_parameters(self, at: Path, path: str, written: Iterable[Place], hint: str) -> None:
         found: dict[tuple[str, str], tuple[Place, dict[str, Place]]] = {}
         for each in written:
             parameter = self.document.follow(each)
@@ -90,7 +90,10 @@ class Methods:
             else:
                 found[place, name] = parameter, fields
         for (place, name), (parameter, fields) in found.items():
-            self._put_parameter(at, place, name, parameter, fields)
+            if place == "body" and self.document.version == 2:
+                self._put_models(at, "requestModels", parameter, self._media("consumes", at), hint + "Request")
+            else:
+                self._put_parameter(at, place, name, parameter, fields)
         for name in re.findall(r"\{([^{}+]+)\}", path):
             # AWS adds the variables of the path, but for a greedy one.
             key = f"method.request.path.{name}"
@@ -98,9 +101,7 @@ class Methods:
                 self.sheet.put((*at, "requestParameters", key), True, Place(self.sheet.origins[at], None))
 
     def _put_parameter(self, at: Path, place: str, name: str, parameter: Place, fields: Mapping[str, Place]) -> None:
-        if place == "body" and self.document.version == 2:
-            self._put_models(at, "requestModels", parameter, self._media("consumes", at), _hint_of(at, "Request"))
-        elif place == "formData" and self.document.version == 2:
+        if place == "formData" and self.document.version == 2:
             self.document.refuse(parameter, "forms are not read; a gateway hands their bodies on as they are")
         elif place == "cookie":
             self.document.refuse(parameter, "cookies are no parameters of a gateway; they are in the header Cookie")
@@ -125,15 +126,14 @@ class Methods:
         written = fields.get("requestBody")
         body = self.document.follow(written) if written is not None else None
         content = self.document.fields(body, REQUEST_BODY).get("content") if body is not None else None
-        for media, place in content.entries() if content is not None else ():
+        for media, place in self.document.mapping(content):
             self.document.fields(place, MEDIA_TYPE)
             self._put_models(at, "requestModels", place, (media,), hint + "Request")
 
     # What is answered
 
     def _put_responses(self, at: Path, fields: Mapping[str, Place], hint: str) -> None:
-        responses = fields.get("responses")
-        for status, written in responses.entries() if responses is not None else ():
+        for status, written in self.document.mapping(fields.get("responses")):
             if status.startswith("x-") or status == "default":
                 continue  # AWS passes over it, too
             if re.fullmatch(r"[1-5]XX", status):
@@ -146,11 +146,11 @@ class Methods:
     def _put_response(self, at: Path, response: Place, hint: str) -> None:
         self.sheet.put(at, {}, response)
         fields = self.document.fields(response, RESPONSE[self.document.version])
-        for name, header in fields["headers"].entries() if "headers" in fields else ():
+        for name, header in self.document.mapping(fields.get("headers")):
             self.sheet.put((*at, "responseParameters", f"method.response.header.{name}"), False, header)
         if "schema" in fields:
             self._put_models(at, "responseModels", response, self._media("produces", at), hint)
-        for media, place in fields["content"].entries() if "content" in fields else ():
+        for media, place in self.document.mapping(fields.get("content")):
             self.document.fields(place, MEDIA_TYPE)
             self._put_models(at, "responseModels", place, (media,), hint)
 
@@ -190,7 +190,3 @@ def _hint(name: Place | None, verb: str, path: str) -> str:
     """What a model that only this method has is called like."""
     words = [str(name.value)] if name is not None else [verb.lower(), *re.findall(r"[A-Za-z0-9]+", path)]
     return "".join(word[:1].upper() + word[1:] for word in words)
-
-
-def _hint_of(at: Path, suffix: str) -> str:
-    return _hint(None, str(at[4]), str(at[3])) + suffix

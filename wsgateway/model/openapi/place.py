@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from wsgateway.errors import Problem
 from wsgateway.model.base import Path
 from wsgateway.model.explain import did_you_mean, shown, wrong_kind
-from wsgateway.model.openapi.words import EXTENSIONS, Words
+from wsgateway.model.openapi.words import EXTENSIONS, NULLABLE, Words
 
 MOST_HOPS = 16
 """References behind references."""
@@ -83,11 +83,29 @@ class Document:
             if key in words.read:
                 if entry.value is not None:
                     found[key] = entry
+                elif key not in NULLABLE:
+                    self.wrong(entry, "is empty; give it a value, or remove it")
             elif key in words.refused:
                 self.refuse(entry, words.refused[key])
             elif key not in words.about:
                 self._unknown(key, entry, words)
         return found
+
+    def mapping(self, place: Place | None) -> Iterator[tuple[str, Place]]:
+        """The keys of a mapping whose keys are names, and what stands below them; nothing where there is none."""
+        if place is None:
+            return
+        if not isinstance(place.value, dict):
+            self.wrong(place, wrong_kind("a mapping", place.value))
+        yield from place.entries()
+
+    def sequence(self, place: Place | None) -> Iterator[Place]:
+        """What is in a list; nothing where there is none."""
+        if place is None:
+            return
+        if not isinstance(place.value, list):
+            self.wrong(place, wrong_kind("a list", place.value))
+        yield from place.items()
 
     def text(self, place: Place | None) -> str | None:
         """A string; None where there is none, or it is empty."""

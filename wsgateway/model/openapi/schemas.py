@@ -44,15 +44,13 @@ class Schemas:
 
     def put_named(self) -> None:
         """Every named schema as a model."""
-        found = self._root()
-        if found is None:
-            return
-        for name, place in found.entries():
+        found = list(self.document.mapping(self._root()))
+        for name, place in found:
             known = self._free(name)
             self._names[name] = known
             if known != name:
                 self.document.remark(place, "is a model of another name: a model's has letters and digits alone")
-        for name, place in found.entries():
+        for name, place in found:
             self._put(self._names[name], place)
 
     def model(self, place: Place, hint: str) -> str | None:

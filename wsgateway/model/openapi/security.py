@@ -33,7 +33,7 @@ class Security:
         found: Place | None = document.root
         for key in SCHEMES[document.version]:
             found = found and found.get(key)
-        for name, place in found.entries() if found else ():
+        for name, place in document.mapping(found):
             scheme = document.follow(place)
             if scheme is not None:
                 document.fields(scheme, SECURITY_SCHEME)

@@ -116,8 +116,7 @@ class _Translator:
         if self._document.version == 2:
             host, path = (text(root.get(key)) or "" for key in ("host", "basePath"))
             return host, _segments(path)
-        written = root.get("servers")
-        servers = [(server, self._document.fields(server, SERVER)) for server in (written.items() if written else ())]
+        servers = [(each, self._document.fields(each, SERVER)) for each in self._document.sequence(root.get("servers"))]
         if not servers:
             return "", []
         named = [text(usual) for _, fields in servers for usual in _usual(fields) if usual.path[-2] == "basePath"]
@@ -185,15 +184,12 @@ class _Translator:
 
     def _endpoints(self) -> list[Place]:
         entry = self._root.get(PREFIX + "endpoint-configuration")
-        servers = self._root.get("servers")
-        found = [server.get(PREFIX + "endpoint-configuration") for server in (servers.items() if servers else ())]
+        servers = self._document.sequence(self._root.get("servers"))
+        found = [server.get(PREFIX + "endpoint-configuration") for server in servers]
         return [place for place in (entry, *found) if place is not None]
 
     def _put_gateway_responses(self) -> None:
-        responses = self._root.get(PREFIX + "gateway-responses")
-        if responses is not None and not isinstance(responses.value, dict):
-            self._put("gatewayResponses", responses.value, responses)
-        for kind, response in responses.entries() if responses is not None else ():
+        for kind, response in self._document.mapping(self._root.get(PREFIX + "gateway-responses")):
             at = (*self._api, "gatewayResponses", kind)
             self.sheet.put(at, {} if isinstance(response.value, dict) else response.value, response)
             for key, entry in response.entries():
@@ -205,7 +201,7 @@ class _Translator:
         tags = self._root.get("tags")
         if tags is not None:
             self.sheet.origins[*self._api, "tags"] = tags.path
-        for tag in tags.items() if tags is not None else ():
+        for tag in self._document.sequence(tags):
             fields = self._document.fields(tag, TAG)
             value = fields.get(PREFIX + "tag-value")
             if value is not None and "name" in fields:
@@ -215,11 +211,9 @@ class _Translator:
         paths = self._root.get("paths")
         if paths is None:
             return
-        if not isinstance(paths.value, dict):
-            self._document.wrong(paths, wrong_kind("a mapping", paths.value))
         self._put("paths", {}, paths)
         above = "".join(f"/{part}" for part in prefix)
-        for path, item in paths.entries():
+        for path, item in self._document.mapping(paths):
             if path.startswith("/"):
                 methods.put_path(above if path == "/" and above else above + path, item)
             elif not path.startswith("x-"):

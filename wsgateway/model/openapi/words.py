@@ -16,6 +16,9 @@ PREFIX: Final = "x-amazon-apigateway-"
 VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 ANY: Final = PREFIX + "any-method"
 
+NULLABLE: Final = frozenset({PREFIX + "minimum-compression-size"})
+"""Null says something there: that there is none."""
+
 EXTENSIONS: Final[Mapping[str, str]] = {
     ANY: "at a path, beside its methods",
     PREFIX + "api-key-source": "at the document's root",
