@@ -232,3 +232,16 @@ async def test_a_redis_that_is_away_is_left_in_peace_for_a_while(tmp_path: Path)
         assert await store.get(ONE) is None
         await link.aclose()
         await registry.link.aclose()
+
+
+async def test_a_redis_that_is_full_is_read_on(tmp_path: Path) -> None:
+    async with redis_server(tmp_path) as server:
+        link = Link(target(server.url), "p")
+        store = Store(RedisAnswers(link), lambda: pytest.fail("no time passes"))
+        await link.command("PING", seconds=PATIENCE)
+        await store.put(ONE, b"one", mark=NO_MARK)
+        await server.run("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(RegistryAway, match="its memory is full"):
+            await store.put(TWO, b"two", mark=NO_MARK)
+        assert await store.get(ONE) == b"one"
+        await link.aclose()

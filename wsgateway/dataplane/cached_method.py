@@ -172,8 +172,13 @@ class CachedMethod:
         if answer is None:
             self._cache.unreadable += 1
             return None
+        return self._hit(request, answer)
+
+    def _hit(self, request: MethodRequest, answer: EndpointResponse) -> EndpointResponse:
         request.kept = True
         self._cache.count(self._caching.stage, "hit")
+        if request.trace is not None:
+            request.trace.note("kept answer", answer)
         return answer
 
     def _ask(self, request: MethodRequest) -> EndpointResponse | Awaitable[EndpointResponse]:
@@ -219,8 +224,7 @@ class CachedMethod:
             own = self._ask(request)
             answer = own if isinstance(own, EndpointResponse) else await own
         else:
-            request.kept = True
-            self._cache.count(self._caching.stage, "hit")
+            self._hit(request, answer)
         return _warned(answer) if warning else answer
 
     async def _landing(self, flight: Flight, digest: bytes) -> EndpointResponse:

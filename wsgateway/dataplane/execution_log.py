@@ -112,6 +112,8 @@ class ExecutionLog:
                 self._since = time.monotonic()
             case "endpoint response", EndpointResponse():
                 self._response(value)
+            case "kept answer", EndpointResponse():
+                self._tell(f"The answer was kept of another request. Status: {value.status}")
             case "integration response", _:
                 self._tell(f"Integration response selected: {value}")
             case "response template", _:

@@ -6,6 +6,7 @@ what is read to the question it was kept for.
 
 from __future__ import annotations
 
+import re
 import secrets
 from hashlib import sha256
 from typing import Annotated, Literal
@@ -30,6 +31,7 @@ class _Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_unsafe = re.compile(rb"[\r\n\0]").search
 _decode = msgspec.msgpack.Decoder(_Record).decode
 
 
@@ -44,7 +46,7 @@ def unpacked(data: bytes) -> EndpointResponse | None:
         record = _decode(data)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    if any(mark in part for header in record.headers for part in header for mark in (b"\r", b"\n", b"\0")):
+    if _unsafe(b"".join([part for header in record.headers for part in header])):
         return None
     return EndpointResponse(record.status, record.headers, record.body, length=record.length)
 

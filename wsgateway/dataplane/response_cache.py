@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
+from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.kept_answer import Cipher
 from wsgateway.errors import RegistryAway
 from wsgateway.registry.answers import MOST_BYTES, Answers, Looked, MemoryAnswers, Stage
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 
 PUTS_AT_ONCE = 64
 """Answers on their way to the store; others are not kept."""
+LINES_RATE = 0.2
+LINES_BURST = 10.0
+"""Lines a second about a store that comes and goes."""
+HAD = "kept answers can't be had; backends are asked instead", "kept answers can be had again"
+KEPT = "answers can't be kept", "answers can be kept again"
+"""What is told when it fails, and when it works again."""
 
 
 class ResponseCache:
@@ -31,7 +39,9 @@ class ResponseCache:
         self.unreadable = 0
         """What was found in the store and no node of this version and secret wrote."""
         self._log = log
-        self._away = False
+        self._told: set[tuple[str, str]] = set()
+        """What fails now, and was told."""
+        self._lines = Allowance(LINES_RATE, LINES_BURST)
         self._puts: set[asyncio.Future[None]] = set()
 
     def encrypt_with(self, secret: bytes | None) -> None:
@@ -47,11 +57,9 @@ class ResponseCache:
         try:
             found = await self.store.get(stage, digest)
         except RegistryAway as error:
-            self._failed(error)
+            self._fails(HAD, error)
             return None
-        if self._away:
-            self._away = False
-            self._log("kept answers can be had again")
+        self._works(HAD)
         return found
 
     def put(self, stage: Stage, digest: bytes, data: bytes, *, mark: bytes, ttl: float, most: int) -> None:
@@ -68,9 +76,11 @@ class ResponseCache:
         self._puts.discard(put)
         error = None if put.cancelled() else put.exception()
         if isinstance(error, RegistryAway):
-            self._failed(error)
+            self._fails(KEPT, error)
         elif error is not None:
             raise error
+        elif not put.cancelled():
+            self._works(KEPT)
 
     def keep_only(self, stages: Collection[Stage]) -> None:
         """Let go of what this process holds for other stages."""
@@ -82,8 +92,13 @@ class ResponseCache:
             task.cancel()
         await asyncio.gather(*self._puts, return_exceptions=True)
 
-    def _failed(self, error: RegistryAway) -> None:
+    def _fails(self, what: tuple[str, str], error: RegistryAway) -> None:
         self.failures += 1
-        if not self._away:
-            self._away = True
-            self._log("kept answers can't be had; backends are asked instead", error=error)
+        if what not in self._told and self._lines.take(monotonic()):
+            self._told.add(what)
+            self._log(what[0], error=error)
+
+    def _works(self, what: tuple[str, str]) -> None:
+        if what in self._told:
+            self._told.discard(what)
+            self._log(what[1])

@@ -76,11 +76,7 @@ class RedisAnswers:
         size, life = len(data) + ENTRY_BYTES, max(1, round(ttl * 1000))
         begins = self._key(stage, "a:")
         values = (mark, digest.hex(), mark + digest + data, life, size, most, begins, INDEX_MILLIS)
-        try:
-            await self._link.script("keep_answer", keys, *values)
-        except RegistryAway:
-            self._rest()
-            raise
+        await self._link.script("keep_answer", keys, *values)  # looks go on where that is refused: Redis may be full
 
     async def flush(self, stage: Stage) -> None:
         """None is had any more once the mark is set; then the room is freed."""

@@ -174,3 +174,41 @@ def test_a_policy_names_who_signs(named: str, account: str, decision: Decision) 
 
     assert about.decide(request, arns.of_method(request), signer) is decision
     assert about.decide(request, arns.of_method(request)) is NONE
+
+
+INVALIDATE = "execute-api:InvalidateCache"
+
+
+@pytest.mark.parametrize(
+    ("identity", "resource", "expected"),
+    [
+        (None, None, False),
+        ("Allow", None, True),
+        (None, "Allow", True),
+        ("Allow", "Deny", False),
+        ("Deny", "Allow", False),
+    ],
+)
+def test_both_policies_say_what_else_a_signer_may_do(
+    identity: str | None, resource: str | None, expected: bool
+) -> None:
+    def of(effect: str | None) -> list[dict[str, object]]:
+        return [] if effect is None else [{"Effect": effect, "Action": INVALIDATE, "Resource": "*"}]
+
+    arn = f"arn:aws:iam::{OURS}:user/ann"
+    signer = Signer("A", "s", arn, compile_policy({"Statement": of(identity)}), principal.of_principal(arn), {})
+    about = policy(*(statement(effect, Action=INVALIDATE) for effect in (resource,) if effect is not None))
+    request, path = method_request(), "shop/v1/GET/pets"
+    assert request.request is not None
+    theirs = about.decide(request, path, signer, INVALIDATE)
+
+    assert SIGNERS.permits(signer, INVALIDATE, path, request.request, 0, theirs) is expected
+    assert about.decide(request, path, signer) is NONE
+
+
+@pytest.mark.parametrize(("effect", "expected"), [("Allow", True), ("Deny", False), (None, True)])
+def test_where_it_is_silent_others_say_what_else_a_client_may_do(effect: str | None, expected: bool) -> None:
+    about = policy(*(statement(each, Action=INVALIDATE) for each in (effect,) if each is not None))
+
+    assert about.permits(method_request(), lambda action: action == INVALIDATE, INVALIDATE) is expected
+    assert about.permits(method_request(), lambda action: False, "execute-api:Other") is False

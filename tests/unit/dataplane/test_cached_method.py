@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 import pytest
 
 from wsgateway.dataplane.cached_method import INVALIDATE, WARNING, cached
-from wsgateway.dataplane.response_cache import PUTS_AT_ONCE, ResponseCache
+from wsgateway.dataplane.response_cache import HAD, KEPT, LINES_BURST, PUTS_AT_ONCE, ResponseCache
 from wsgateway.errors import AccessDenied, IntegrationTimeout, RegistryAway
 from wsgateway.invocation import Client, Invocation
 from wsgateway.messages import EndpointResponse, HttpRequest
@@ -333,8 +333,40 @@ async def test_a_store_that_is_away_is_never_an_error() -> None:
     await settle()
     assert await method.given(ok(), asked) == [ok()]
 
-    away, back = "kept answers can't be had; backends are asked instead", "kept answers can be had again"
-    assert method.log == [away, back, away, back]
+    await settle()
+    assert await method.ask() == ok()
+
+    assert method.log == [*HAD, *KEPT]
+
+
+async def test_a_store_that_comes_and_goes_is_no_flood_of_lines() -> None:
+    store = Elsewhere(1 << 22)
+    method = Method(store)
+    for number in range(50):
+        store.away = number % 2 == 0
+        asked = method.ask(f"q={number}")
+        await settle()
+        await method.given(ok(), asked)
+        await settle()
+
+    assert len(method.log) <= 2 * LINES_BURST
+
+
+async def test_a_trace_hears_whose_answer_it_is() -> None:
+    method = Method()
+    method.backend.at_once = ok()
+    await method.ask()
+    sent = request()
+    heard: list[tuple[str, object]] = []
+
+    class Trace:
+        def note(self, step: str, value: object) -> None:
+            heard.append((step, value))
+
+    sent.trace = Trace()
+    await method.send(sent)
+
+    assert heard == [("kept answer", ok())]
 
 
 async def test_puts_under_way_are_bounded() -> None:

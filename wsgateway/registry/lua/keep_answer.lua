@@ -9,20 +9,21 @@ local size, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 if size > most then
   return 0
 end
-local function drop(name)
+-- First, since Redis refuses what needs memory it does not have only as long as a script has written nothing.
+redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4])
+local function discount(name)
   local held = redis.call('HGET', KEYS[3], name)
   redis.call('ZREM', KEYS[2], name)
-  redis.call('UNLINK', ARGV[7] .. name)
   if held then
     redis.call('HDEL', KEYS[3], name)
     redis.call('HINCRBY', KEYS[3], 'bytes', '-' .. held)
   end
 end
-drop(ARGV[2])
+discount(ARGV[2])
 -- Some of those that are over: of each that is kept two others go.
 for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, 1)) do
   if redis.call('EXISTS', ARGV[7] .. name) == 0 then
-    drop(name)
+    discount(name)
   end
 end
 while (tonumber(redis.call('HGET', KEYS[3], 'bytes')) or 0) + size > most do
@@ -31,12 +32,12 @@ while (tonumber(redis.call('HGET', KEYS[3], 'bytes')) or 0) + size > most do
     redis.call('UNLINK', KEYS[3])
     break
   end
-  drop(first)
+  redis.call('UNLINK', ARGV[7] .. first)
+  discount(first)
 end
 redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[3], 'last', 1), ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
 redis.call('HINCRBY', KEYS[3], 'bytes', ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[8])
 redis.call('PEXPIRE', KEYS[3], ARGV[8])
-redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4])
 return 1
