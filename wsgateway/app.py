@@ -76,6 +76,7 @@ from wsgateway.telemetry.health import Probes
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.metrics import Metrics
 from wsgateway.telemetry.rows import rows_of
+from wsgateway.telemetry.tracing import tracing_of
 from wsgateway.telemetry.unit import UnitProbes
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.files import share_out_here
@@ -277,6 +278,7 @@ class _App:
         backends.cache.encrypt_with(self._secret)
         checked = check(loaded, backends, keyring)
         rows = rows_of(loop, settings.access_log)
+        tracing = tracing_of(self._environ, __version__, self._log)
         self._certificates = Certificates(checked.certificates)
         self._files = files = share_out_here(settings.max_connections)
         self._gateway = gateway = Gateway(
@@ -294,6 +296,7 @@ class _App:
             buckets=backends.buckets,
             meters=backends.meters,
             write_row=rows.write,
+            tracing=tracing,
         )
         gateway.disconnects = Disconnects(gateway, retry_seconds=settings.disconnect_retry_seconds)
         self._node = node = Node(gateway, drain_window=settings.drain_window)
@@ -432,6 +435,8 @@ class _App:
             await backends.aclose()
             if installation is not None:
                 await installation.aclose()
+            if tracing is not None:
+                await tracing.aclose()
             rows.close()
             self._log.writer.close()
 

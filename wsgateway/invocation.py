@@ -7,13 +7,14 @@ logging". Identifiers and times are made on first use, so a message that maps no
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from hashlib import blake2s
 from os import urandom
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl
 
 from wsgateway.messages import Header, HttpRequest, Message
@@ -110,11 +111,45 @@ def iso_time(epoch_millis: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03}Z"
 
 
-class Trace(Protocol):
-    """Hears what each step made of one event, where somebody wants to know: `wsgateway explain`, the data trace."""
+class Mark(NamedTuple):
+    """What an endpoint is told of the trace that it is called in, as header values."""
 
+    traceparent: bytes
+    """W3C Trace Context, "Traceparent Header"."""
+    amzn: bytes
+    """`X-Amzn-Trace-Id`."""
+
+
+class Trace(ABC):
+    """Hears what each step made of one event, where somebody wants to know: `wsgateway explain`, logs, tracing."""
+
+    __slots__ = ()
+
+    @property
+    def mark(self) -> Mark | None:
+        """What an endpoint that is called now is told; None where nobody follows the event there."""
+        return None
+
+    @abstractmethod
     def note(self, step: str, value: object) -> None:
         """`value` is what the step called `step` gave; it is not kept alive longer than the trace."""
+
+
+class Traces(Trace):
+    """Several that hear of one event."""
+
+    __slots__ = ("_traces",)
+
+    def __init__(self, *traces: Trace) -> None:
+        self._traces = traces
+
+    @property
+    def mark(self) -> Mark | None:
+        return next((mark for trace in self._traces if (mark := trace.mark) is not None), None)
+
+    def note(self, step: str, value: object) -> None:
+        for trace in self._traces:
+            trace.note(step, value)
 
 
 IDENTITY = (
@@ -320,6 +355,9 @@ class Invocation:
     @property
     def trace_id(self) -> bytes:
         """The value of `X-Amzn-Trace-Id` in what is asked for this event: the client's, or a new one each time."""
+        mark = None if self.trace is None else self.trace.mark
+        if mark is not None:
+            return mark.amzn
         return (None if self.request is None else self.request.header(b"x-amzn-trace-id")) or new_trace_id()
 
     @property

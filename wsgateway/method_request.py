@@ -125,6 +125,9 @@ class MethodRequest(Invocation):
 
         The client's trace goes on (AWS X-Ray developer guide, "Tracing header").
         """
+        mark = None if self.trace is None else self.trace.mark
+        if mark is not None:
+            return mark.amzn
         value = self._trace_id
         if not value:
             value = self._trace_id = trace_of(self._trace_header)

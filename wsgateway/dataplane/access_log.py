@@ -11,21 +11,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
-from wsgateway.dataplane.execution_log import ExecutionLog
-from wsgateway.dataplane.method_log import MethodLog
 from wsgateway.errors import GatewayError, Problem
-from wsgateway.invocation import Client, EventType, Invocation, Variables
-from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse, Message
-from wsgateway.method_request import MethodRequest
+from wsgateway.invocation import EventType, Invocation, Trace, Variables
+from wsgateway.messages import EndpointResponse, HttpResponse, Message
 from wsgateway.model.access_log import VARIABLE, AccessLogSettings, names_in
-
-if TYPE_CHECKING:
-    from wsgateway.dataplane.execution_log import Logging
-    from wsgateway.dataplane.gateway import Gateway
-    from wsgateway.invocation import Trace
 
 MAX_VALUE: Final = 1024
 """Characters of one value; longer ones are cut."""
@@ -50,54 +42,12 @@ class AccessLog:
         """The row as text."""
         return self._template % tuple([read(row) for read in self._reads])
 
-    def call(
-        self,
-        gateway: Gateway,
-        request: HttpRequest,
-        client: Client,
-        answer: HttpResponse | Awaitable[HttpResponse],
-    ) -> HttpResponse | Awaitable[HttpResponse]:
-        """The row of a call of `@connections` for this client, once it is answered."""
-        row = Row(self, gateway.write_row, ConnectionsCall(request, client))
-        if not isinstance(answer, HttpResponse):
-            return _called(row, answer)
-        row.note("response", answer)
-        return answer
 
-
-async def _called(row: Row, answer: Awaitable[HttpResponse]) -> HttpResponse:
-    response = await answer
-    row.note("response", response)
-    return response
-
-
-class ConnectionsCall(Invocation):
-    """A call of `@connections`, as far as rows tell of it."""
-
-    __slots__ = ()
-
-    def __init__(self, request: HttpRequest, client: Client) -> None:
-        route_key = f"{request.method} /@connections/{{connectionId}}"
-        super().__init__(client, EventType.CONNECTION_API, route_key, {}, request=request)
-
-
-def begin(access: AccessLog | None, gateway: Gateway, invocation: Invocation, logging: Logging | None) -> Trace | None:
-    """What hears of an event's steps: its row, its lines in the execution log, both, or nobody."""
-    lines: Trace | None = None
-    if logging is not None:
-        if isinstance(invocation, MethodRequest):
-            lines = MethodLog(gateway.log, logging, invocation)
-        else:
-            lines = ExecutionLog(gateway.log, logging, invocation)
-    return lines if access is None else Row(access, gateway.write_row, invocation, lines)
-
-
-class Row:
+class Row(Trace):
     """What became of one event. It is written when the event is over."""
 
     __slots__ = (
         "_access",
-        "_also",
         "_write",
         "authorizer_began",
         "authorizer_millis",
@@ -112,11 +62,8 @@ class Row:
         "status",
     )
 
-    def __init__(
-        self, access: AccessLog, write: Callable[[str], None], invocation: Invocation, also: Trace | None = None
-    ) -> None:
+    def __init__(self, access: AccessLog, write: Callable[[str], None], invocation: Invocation) -> None:
         self._access = access
-        self._also = also
         self._write = write
         self.invocation = invocation
         self.status = 200
@@ -134,8 +81,6 @@ class Row:
             _ = invocation.epoch  # now, not when the row is written
 
     def note(self, step: str, value: object) -> None:
-        if self._also is not None:
-            self._also.note(step, value)
         if step == "endpoint request":
             self.endpoint_began = time.monotonic()
         elif step == "endpoint response":
@@ -206,6 +151,11 @@ def _authorizer_error(row: Row) -> str | None:
     return row.fault.reason or row.fault.message if failed and row.fault is not None else None
 
 
+def _trace_id(invocation: Invocation) -> str | None:
+    mark = None if invocation.trace is None else invocation.trace.mark
+    return None if mark is None else mark.amzn.partition(b";")[0].removeprefix(b"Root=").decode()
+
+
 def _redacted(key: str | None) -> str | None:
     """An API key, told apart by its end alone, as AWS writes it."""
     return None if key is None else "*" * (len(key) - KEY_END) + key[-KEY_END:]
@@ -227,6 +177,7 @@ OF_ROWS: Final[Mapping[str, Read]] = {
     "authorizer.latency": lambda row: row.authorizer_millis,
     "authorizer.error": _authorizer_error,
     "identity.apiKey": lambda row: _redacted(row.invocation.context("identity.apiKey")),
+    "xrayTraceId": lambda row: _trace_id(row.invocation),
     "error.message": _fault_text(lambda fault: fault.detail),
     "error.messageString": _fault_text(lambda fault: json.dumps(fault.detail)),
     "error.responseType": _fault_text(lambda fault: fault.response_type),
@@ -249,7 +200,6 @@ ABSENT: Final = frozenset(
         "isCanaryRequest",
         "wafResponseCode",
         "webaclArn",
-        "xrayTraceId",
     }
 )
 """What AWS's rows have and nothing here gives: `-`, so that formats that were written for AWS go on working."""

@@ -17,6 +17,7 @@ from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.answers import BEYOND, GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.directory import is_token
+from wsgateway.dataplane.event_traces import ConnectionsCall, answered, trace_of
 from wsgateway.dataplane.identity import slot_of
 from wsgateway.dataplane.reply import text_message
 from wsgateway.dataplane.seals import Verb
@@ -32,7 +33,6 @@ from wsgateway.errors import (
     ServiceUnavailable,
     UnrecognizedClient,
 )
-from wsgateway.invocation import Client, header_text
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
@@ -131,10 +131,10 @@ class ConnectionsApi:
     ) -> HttpResponse | Awaitable[HttpResponse]:
         """A call for one connection, None if it isn't here."""
         stage = self._gateway.stages[place.api_id, place.stage].current
-        if stage.access is None or request.method not in VERBS:
+        if (stage.access is None and self._gateway.tracing is None) or request.method not in VERBS:
             return self._called(request, place, connection, connection_id, stage.quotas)
-        answer = self._called(request, place, connection, connection_id, stage.quotas)
-        return stage.access.call(self._gateway, request, _caller(request, place, connection_id), answer)
+        trace = trace_of(self._gateway, ConnectionsCall(request, place, connection_id), stage.access, None)
+        return answered(trace, self._called(request, place, connection, connection_id, stage.quotas))
 
     def _called(
         self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str, quotas: Quotas
@@ -373,22 +373,6 @@ class ConnectionsApi:
         if request.method == "POST":
             count(self._gateway.counters.pushes, response.status)
         return response
-
-
-def _caller(request: HttpRequest, place: Place, connection_id: str) -> Client:
-    """Whoever calls, as rows name them; the connection is whom they call."""
-    agent = request.header(b"user-agent")
-    return Client(
-        api_id=place.api_id,
-        stage=place.stage,
-        connection_id=connection_id,
-        connected_at=0,
-        domain_name=request.host,
-        source_ip=request.source,
-        user_agent=None if agent is None else header_text(agent),
-        callback_url="",
-        forwarded=b"",
-    )
 
 
 _LINES: tuple[Header, ...] = (

@@ -15,9 +15,9 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.access_log import begin
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.backlog import MOST_IN_FLIGHT, Backlog, DisconnectEvent
+from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.errors import BadGateway, ServiceUnavailable
 from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse
@@ -169,8 +169,8 @@ class Disconnects:
         stage = ref.current
         operation = event.operation = stage.disconnect
         logging = None if operation is None else operation.logging
-        if logging is not None or stage.access is not None:
-            event.invocation.trace = begin(stage.access, self._gateway, event.invocation, logging)
+        if logging is not None or stage.access is not None or self._gateway.tracing is not None:
+            event.invocation.trace = trace_of(self._gateway, event.invocation, stage.access, logging)
         if operation is None:
             self._answered(event)
             return

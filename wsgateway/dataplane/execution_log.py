@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from wsgateway.dataplane.secrets import without
 from wsgateway.dataplane.traces import described
 from wsgateway.errors import GatewayError
-from wsgateway.invocation import EventType, Invocation
+from wsgateway.invocation import EventType, Invocation, Trace
 from wsgateway.messages import EndpointRequest, EndpointResponse
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def logging_of(settings: EventSettings, secrets: tuple[Reader, ...] = (), *, hid
     return Logging(info, info and settings.data_trace_enabled and not hide, secrets)
 
 
-class ExecutionLog:
+class ExecutionLog(Trace):
     """The Trace of one event that writes lines."""
 
     __slots__ = ("_invocation", "_log", "_logging", "_secrets", "_since", "_status")

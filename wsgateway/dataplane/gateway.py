@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 from math import inf
 from time import monotonic, time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
 from wsgateway.dataplane.admission import Admission
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.ledger import Ledger
     from wsgateway.dataplane.relay import Relay
     from wsgateway.dataplane.rest import CompiledRestStage
-    from wsgateway.invocation import Invocation
+    from wsgateway.invocation import Invocation, Trace
     from wsgateway.messages import HttpRequest
     from wsgateway.model.usage_plan import UsagePlan
 
@@ -40,6 +40,16 @@ class Log(Protocol):
     """One fact per call; keys are names of the field, values are short."""
 
     def __call__(self, event: str, **facts: object) -> None: ...
+
+
+class Tracing(Protocol):
+    """Decides which events have spans, and makes them."""
+
+    def parent(self, request: HttpRequest | None) -> Any:
+        """What an event that `request` began belongs below; None where it has no span."""
+
+    def begin(self, invocation: Invocation, parent: Any) -> Trace:
+        """What makes the spans of an event that begins now."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +90,8 @@ class Gateway:
     """Closed connections whose $disconnect has not begun."""
     write_row: Callable[[str], None] = lambda row: None
     """Takes the rows of access logs; it never waits."""
+    tracing: Tracing | None = None
+    """Makes the spans of events; None where nobody collects them."""
     tails: Tails = field(default_factory=Tails)
     rest: Mapping[tuple[str, str], CompiledRestStage] = field(default_factory=dict)
     """Stages of REST APIs; changes as a whole, by `Node.deploy`, as `rest_endpoints` does."""

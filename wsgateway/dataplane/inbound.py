@@ -11,7 +11,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.access_log import begin
+from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.reply import error_text, reply_of
 from wsgateway.errors import GatewayError, ServiceUnavailable, Throttled
@@ -126,8 +126,8 @@ class Messages(ABC):
         stage = self._stage.current
         operation = (stage.select_binary if message.binary else stage.select)(message.data)
         invocation = Invocation(self.client, EventType.MESSAGE, operation.key, stage.variables, message=message)
-        if operation.logging is not None or stage.access is not None:
-            invocation.trace = begin(stage.access, self._gateway, invocation, operation.logging)
+        if operation.logging is not None or stage.access is not None or self._gateway.tracing is not None:
+            invocation.trace = trace_of(self._gateway, invocation, stage.access, operation.logging)
         if operation.admit is not None:
             try:
                 pending = operation.admit(invocation)

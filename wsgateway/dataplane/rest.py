@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from wsgateway.dataplane.access_log import begin
 from wsgateway.dataplane.coding import decoded
+from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, whole
@@ -156,8 +156,8 @@ class RestApis:
         if trace is not None:
             invocation.trace = trace
             trace.note("method", {"method": method and invocation.route_key, "parameters": parameters})
-        elif stage.access is not None or logging is not None:
-            invocation.trace = begin(stage.access, gateway, invocation, logging)
+        elif stage.access is not None or logging is not None or gateway.tracing is not None:
+            invocation.trace = trace_of(gateway, invocation, stage.access, logging)
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsgateway.authorizers.base import Identity
-from wsgateway.dataplane.access_log import begin
 from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
+from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import (
@@ -84,8 +84,8 @@ class WebSocketApis:
         invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
         operation = stage.connect
         logging = None if operation is None else operation.logging
-        if logging is not None or stage.access is not None:
-            invocation.trace = begin(stage.access, gateway, invocation, logging)
+        if logging is not None or stage.access is not None or gateway.tracing is not None:
+            invocation.trace = trace_of(gateway, invocation, stage.access, logging)
         if stage.check_origin is not None:
             try:
                 stage.check_origin(request)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsgateway.dataplane.traces import described
+from wsgateway.invocation import Trace
 from wsgateway.messages import EndpointResponse
 
 
@@ -60,7 +61,7 @@ SAID_OTHERWISE = frozenset({"arrived", "answered", "response"})
 """Steps of requests that an explanation begins or ends with in words of its own."""
 
 
-class Notes:
+class Notes(Trace):
     """Notes into an explanation, and ends it where a backend would be called and nobody is to be."""
 
     def __init__(self, explanation: Explanation, question: Question) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,6 +101,18 @@ def noted(invocation: Invocation, answer: Future[EndpointResponse]) -> Future[En
 def _note(trace: Trace, answer: Future[EndpointResponse]) -> None:
     if not answer.cancelled() and answer.exception() is None:
         trace.note("endpoint response", answer.result())
+
+
+def carried(invocation: Invocation, head: bytes) -> bytes:
+    """`head` of a request that was noted, so that it goes on with the event's trace where somebody follows that."""
+    mark = None if invocation.trace is None else invocation.trace.mark
+    if mark is None:
+        return head
+    lines = b"traceparent: %b\r\nX-Amzn-Trace-Id: %b\r\n" % mark
+    return _TRACE_LINES.sub(b"", head) + lines
+
+
+_TRACE_LINES = re.compile(rb"^(?:traceparent|tracestate|x-amzn-trace-id):[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)
 
 
 class IntegrationType(Protocol):

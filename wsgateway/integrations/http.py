@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.headers import REMOVED_AFTER_MAPPING, Backend
 from wsgateway.http1 import UnsafeHeader, field, fields, request_line
-from wsgateway.integrations.base import noted
+from wsgateway.integrations.base import carried, noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, client_type, default_headers
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses
@@ -62,6 +62,7 @@ class Http(HttpBackend):
                 raise unsendable(error) from error
             if invocation.trace is not None:
                 invocation.trace.note("endpoint request", EndpointRequest(top, body, verb(invocation)))
+                top = carried(invocation, top)
             answer = send(invocation, top, body)
             return answer if give.heard else noted(invocation, answer)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wsgateway.headers import proxied
 from wsgateway.http1 import UnsafeHeader, field, fields, request_line
-from wsgateway.integrations.base import noted
+from wsgateway.integrations.base import carried, noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers, header_lines
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots
@@ -91,8 +91,8 @@ def _call(
             raise unsendable(error) from error
         if invocation.trace is None:
             return send(invocation, head, body)
-        invocation.trace.note("endpoint request", EndpointRequest(head, body))
-        return noted(invocation, send(invocation, head, body))
+        invocation.trace.note("endpoint request", EndpointRequest(head, body, head[: head.index(b" ")].decode()))
+        return noted(invocation, send(invocation, carried(invocation, head), body))
 
     return call
 
@@ -111,6 +111,7 @@ def _call_of_rest(build: Callable[[Invocation], bytes], send: Send, stream: Stre
             raise unsendable(error) from error
         if invocation.trace is not None:
             invocation.trace.note("endpoint request", EndpointRequest(head, invocation.payload))
+            head = carried(invocation, head)
         return noted(invocation, stream(invocation, head, invocation.payload, upload))
 
     return call

@@ -25,7 +25,7 @@ def settings(text: str) -> AccessLogSettings:
 
 def row_of(text: str, invocation: Invocation, *steps: tuple[str, Any]) -> str:
     rows: list[str] = []
-    row = Row(AccessLog(settings(text), CONTEXT), rows.append, invocation, None)
+    row = Row(AccessLog(settings(text), CONTEXT), rows.append, invocation)
     for step, value in steps:
         row.note(step, value)
     (written,) = rows

@@ -1,0 +1,156 @@
+"""Spans, as a collector gets them over OTLP: which there are, what they say, and that backends go on with them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from websockets.asyncio.client import connect
+
+from tests.harness import PATIENCE, Backend, Request, backend, gateway, heard, http
+
+pytestmark = pytest.mark.anyio
+
+DEFINITION = """
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {dev: {accessLogSettings: {format: "$context.requestId $context.routeKey $context.xrayTraceId"}}}
+    integrations:
+      backend: {integrationType: HTTP_PROXY, integrationMethod: POST, integrationUri: "http://127.0.0.1:PORT/ws"}
+    routes:
+      $connect: {integration: backend}
+      say: {integration: backend, routeResponse: true}
+  shop:
+    protocolType: REST
+    stages: {v1: {}}
+    paths:
+      /{proxy+}:
+        GET:
+          requestParameters: {method.request.path.proxy: true}
+          integration:
+            type: HTTP_PROXY
+            httpMethod: GET
+            uri: http://127.0.0.1:PORT/{proxy}
+            requestParameters: {integration.request.path.proxy: method.request.path.proxy}
+"""
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+class Collector:
+    """What was exported."""
+
+    def __init__(self, other: Backend) -> None:
+        self._other = other
+        self.spans: list[Span] = []
+        self.service = ""
+        self._more = asyncio.Event()
+        other.answers("/v1/traces", self._take)
+
+    def _take(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        exported = ExportTraceServiceRequest.FromString(request.body)
+        for resource in exported.resource_spans:
+            named = {each.key: each.value.string_value for each in resource.resource.attributes}
+            self.service = named["service.name"]
+            for scope in resource.scope_spans:
+                self.spans += scope.spans
+        self._more.set()
+        return 200, {"Content-Type": "application/x-protobuf"}, b""
+
+    async def named(self, name: str) -> Span:
+        """The span of this name, once it is there."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                for span in self.spans:
+                    if span.name == name:
+                        return span
+                self._more.clear()
+                await self._more.wait()
+
+    def below(self, above: Span) -> list[Span]:
+        return [span for span in self.spans if span.parent_span_id == above.span_id]
+
+
+def said(span: Span) -> dict[str, str | int]:
+    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
+
+
+@asynccontextmanager
+async def collecting() -> AsyncIterator[tuple[Backend, Collector, dict[str, str]]]:
+    async with backend() as other:
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{other.port}",
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+        }
+        yield other, Collector(other), variables
+
+
+async def test_each_event_is_a_span_and_backends_go_on_with_it(tmp_path: Path) -> None:
+    async with collecting() as (other, collector, variables):
+        other.answers("/ws", (200, {}, b"heard"))
+        other.answers("/pets", (200, {}, b"pets"))
+        definition = DEFINITION.replace("PORT", str(other.port))
+        log = tmp_path / "rows"
+        async with gateway(definition, tmp_path, "--access-log", str(log), env=variables) as running:
+            async with connect(running.ws()) as client:
+                await client.send(json.dumps({"action": "say"}))
+                assert await heard(client) == "heard"
+                message = await collector.named("MESSAGE say")
+                asked = await other.saw("/ws", 2)
+                told = asked.header("traceparent") or ""
+                connection_id = str(said(message)["wsgateway.connection_id"])
+                pushed = await http(
+                    running.internal_port, "POST", f"/dev/@connections/{connection_id}", b"hi",
+                    headers=[("traceparent", told)],
+                )  # fmt: skip
+                assert pushed.status == 200
+            parent = f"00-{TRACE}-{SPAN}-01"
+            answer = await http(running.port, "GET", "/v1/pets", headers=[("traceparent", parent)])
+            assert (answer.status, answer.body) == (200, b"pets"), answer
+            # Not sampled by whoever began it: it goes on as it came, and there is no span of it.
+            await http(running.port, "GET", "/v1/pets", headers=[("traceparent", parent[:-1] + "0")])
+            push = await collector.named("POST /@connections/{connectionId}")
+            request = await collector.named("GET /{proxy+}")
+            handshake = await collector.named("CONNECT $connect")
+            end = await collector.named("DISCONNECT $disconnect")
+
+    assert collector.service == "wsgateway"
+    (call,) = collector.below(message)
+    assert told == f"00-{message.trace_id.hex()}-{call.span_id.hex()}-01"
+    assert asked.header("x-amzn-trace-id") == (
+        f"Root=1-{message.trace_id.hex()[:8]}-{message.trace_id.hex()[8:]};Parent={call.span_id.hex()};Sampled=1"
+    )
+    assert said(call) == {"http.request.method": "POST", "http.response.status_code": 200}
+    assert (push.trace_id, push.parent_span_id) == (message.trace_id, call.span_id), "it belongs to the message"
+    assert said(push)["http.response.status_code"] == 200
+    assert said(handshake)["http.response.status_code"] == 101
+    assert said(end)["wsgateway.close_code"] == 1000
+    assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, SPAN)
+    (called,) = collector.below(request)
+    first, second = [each for each in other.requests if each.target == "/pets"]
+    assert first.header("traceparent") == f"00-{TRACE}-{called.span_id.hex()}-01"
+    assert second.header("traceparent") == parent[:-1] + "0"
+    assert [span.name for span in collector.spans].count("GET /{proxy+}") == 1
+    rows = [line.split() for line in log.read_text().splitlines()]
+    trace_id = message.trace_id.hex()
+    assert [row[2] for row in rows if row[1] == "say"] == [f"1-{trace_id[:8]}-{trace_id[8:]}"], "rows name the trace"
+
+
+async def test_a_collector_that_is_not_there_costs_nobody_anything(tmp_path: Path) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    async with backend() as other:
+        other.answers("/ws", (200, {}, b"heard"))
+        async with gateway(DEFINITION.replace("PORT", str(other.port)), tmp_path, env=variables) as running:
+            async with connect(running.ws()) as client:
+                await client.send(json.dumps({"action": "say"}))
+                assert await heard(client) == "heard"
+            assert "traces are not exported" in await running.logged("traces are not exported")
+            running.terminate()
+            assert await running.wait() == 0

@@ -1,0 +1,77 @@
+"""Who hears of an event's steps: its spans, its row in the access log, its lines in the execution log, or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from wsgateway.dataplane.access_log import Row
+from wsgateway.dataplane.execution_log import ExecutionLog
+from wsgateway.dataplane.method_log import MethodLog
+from wsgateway.invocation import Client, EventType, Invocation, Trace, Traces, header_text
+from wsgateway.messages import HttpRequest, HttpResponse
+from wsgateway.method_request import MethodRequest
+
+if TYPE_CHECKING:
+    from wsgateway.dataplane.access_log import AccessLog
+    from wsgateway.dataplane.endpoint import Place
+    from wsgateway.dataplane.execution_log import Logging
+    from wsgateway.dataplane.gateway import Gateway
+
+
+def trace_of(
+    gateway: Gateway, invocation: Invocation, access: AccessLog | None, logging: Logging | None
+) -> Trace | None:
+    """The Trace of an event that begins now; None where nobody hears of it."""
+    traces: list[Trace] = []
+    tracing = gateway.tracing
+    if tracing is not None and (parent := tracing.parent(invocation.request)) is not None:
+        traces.append(tracing.begin(invocation, parent))
+    if access is not None:
+        traces.append(Row(access, gateway.write_row, invocation))
+    if logging is not None:
+        if isinstance(invocation, MethodRequest):
+            traces.append(MethodLog(gateway.log, logging, invocation))
+        else:
+            traces.append(ExecutionLog(gateway.log, logging, invocation))
+    return Traces(*traces) if len(traces) > 1 else traces[0] if traces else None
+
+
+class ConnectionsCall(Invocation):
+    """A call of `@connections` for a connection, as far as is told of it: it is its caller who is the client."""
+
+    __slots__ = ()
+
+    def __init__(self, request: HttpRequest, place: Place, connection_id: str) -> None:
+        agent = request.header(b"user-agent")
+        caller = Client(
+            api_id=place.api_id,
+            stage=place.stage,
+            connection_id=connection_id,
+            connected_at=0,
+            domain_name=request.host,
+            source_ip=request.source,
+            user_agent=None if agent is None else header_text(agent),
+            callback_url="",
+            forwarded=b"",
+        )
+        route_key = f"{request.method} /@connections/{{connectionId}}"
+        super().__init__(caller, EventType.CONNECTION_API, route_key, {}, request=request)
+
+
+def answered(
+    trace: Trace | None, answer: HttpResponse | Awaitable[HttpResponse]
+) -> HttpResponse | Awaitable[HttpResponse]:
+    """The answer to a call, of which its trace hears."""
+    if trace is None:
+        return answer
+    if not isinstance(answer, HttpResponse):
+        return _answered(trace, answer)
+    trace.note("response", answer)
+    return answer
+
+
+async def _answered(trace: Trace, answer: Awaitable[HttpResponse]) -> HttpResponse:
+    response = await answer
+    trace.note("response", response)
+    return response

@@ -1,0 +1,80 @@
+"""Whether the gateway makes spans, and of which events: what OpenTelemetry's own variables say.
+
+OpenTelemetry specification, "Environment Variable Specification".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wsgateway.errors import StartError
+
+if TYPE_CHECKING:
+    from wsgateway.telemetry.log import Log
+    from wsgateway.telemetry.spans import Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which events have spans: this part of those that begin a trace; others as who began it says, if `parents`."""
+
+    ratio: float
+    parents: bool
+
+
+def tracing_of(environ: Mapping[str, str], version: str, log: Log) -> Tracing | None:
+    """Spans as OpenTelemetry's own variables ask for them; None where they ask for none.
+
+    They are exported where `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`), or `OTEL_TRACES_EXPORTER=otlp`,
+    says so. *Raises* StartError where that can't be done.
+    """
+    if not _wanted(environ):
+        return None
+    sampling = sampling_of(environ)
+    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if protocol not in (None, "", "http/protobuf"):
+        raise StartError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is not supported; traces go by http/protobuf")
+    try:
+        from wsgateway.telemetry.spans import Tracing  # the library is an extra, and takes a while
+    except ImportError as error:
+        raise StartError(
+            f"traces are asked for (OTEL_…), and {error.name} is not installed: pip install 'wsgateway[otlp]'"
+        ) from error
+    return Tracing(sampling.ratio, sampling.parents, version, log, named="OTEL_SERVICE_NAME" in environ)
+
+
+def sampling_of(environ: Mapping[str, str]) -> Sampling:
+    """What `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` ask for. *Raises* StartError."""
+    name = environ.get("OTEL_TRACES_SAMPLER") or "parentbased_always_on"
+    kind = name.removeprefix("parentbased_")
+    match kind:
+        case "always_on":
+            ratio = 1.0
+        case "always_off":
+            ratio = 0.0
+        case "traceidratio":
+            text = environ.get("OTEL_TRACES_SAMPLER_ARG") or "1"
+            try:
+                ratio = float(text)
+            except ValueError:
+                ratio = -1.0
+            if not 0.0 <= ratio <= 1.0:
+                raise StartError(f"OTEL_TRACES_SAMPLER_ARG={text} is no part of all traces; write 0 to 1, such as 0.01")
+        case _:
+            raise StartError(
+                f"OTEL_TRACES_SAMPLER={name} is not supported; write always_on, always_off, traceidratio, "
+                "or one of them behind parentbased_"
+            )
+    return Sampling(ratio, kind != name)
+
+
+def _wanted(environ: Mapping[str, str]) -> bool:
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "")
+    if exporter not in ("", "otlp", "none"):
+        raise StartError(f"OTEL_TRACES_EXPORTER={exporter} is not supported; write otlp or none")
+    named = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    return exporter == "otlp" or (not exporter and any(environ.get(name) for name in named))
