@@ -14,6 +14,7 @@ from functools import partial
 import uvloop
 
 from wsgateway import __version__
+from wsgateway.api_docs import ApiDocs
 from wsgateway.archive import Archive
 from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
 from wsgateway.authorizers.lambda_authorizer import LambdaAuthorizers, request_event, token_event
@@ -26,7 +27,7 @@ from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.cache_page import CachePage
-from wsgateway.dataplane.callback import CallbackUrls
+from wsgateway.dataplane.callback import CallbackUrls, in_url
 from wsgateway.dataplane.compile import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
@@ -351,12 +352,17 @@ class _App:
                 deployments,
                 nodes=directory.living,
                 guard=guard,
-                otherwise=NodesPage(
-                    directory,
-                    UsagePage(
-                        gateway,
-                        guard.refusal,
-                        otherwise=CachePage(gateway, backends.cache, guard.refusal, otherwise=tickets),
+                otherwise=ApiDocs(
+                    lambda: deployments.executed,
+                    server=partial(self._server, settings.host in _LOOPBACK or is_loopback_host(settings.host)),
+                    guard=guard,
+                    otherwise=NodesPage(
+                        directory,
+                        UsagePage(
+                            gateway,
+                            guard.refusal,
+                            otherwise=CachePage(gateway, backends.cache, guard.refusal, otherwise=tickets),
+                        ),
                     ),
                 ),
             ),
@@ -512,6 +518,14 @@ class _App:
         default = self._certificates.current.default
         covered = default is not None and host.strip("[]") in default.names
         return host if covered or domain is not None else None
+
+    def _server(self, here: bool, request: HttpRequest) -> str:
+        """Scheme and host of the public listener, as whoever sends this request to the internal one would reach it;
+        `here`: by the same name."""
+        settings = self._settings
+        if settings.callback_domain is not None:
+            return f"https://{settings.callback_domain}"
+        return f"http://{request.host if here else in_url(settings.host)}:{self._urls.public.port}"
 
     def _unexpected(self, error: BaseException, method: str, target: str) -> None:
         self._counters.unexpected_errors += 1

@@ -16,6 +16,7 @@ from wsgateway.dataplane.gateway import Log
 from wsgateway.dataplane.node import Node
 from wsgateway.errors import DefinitionError, Problem, RegistryAway
 from wsgateway.invocation import iso_time
+from wsgateway.model.definitions import Definitions
 from wsgateway.model.explain import escaped
 from wsgateway.model.fingerprint import fingerprint, short
 from wsgateway.model.loader import Loaded, load, parse
@@ -68,6 +69,8 @@ class Deployments:
         """Of the text of what is executed."""
         self.file_digest = ""
         """Of the file's text."""
+        self.executed: Definitions | None = None
+        """What is executed."""
         self._file = file
         self._environ = environ
         self._reading = reading
@@ -241,6 +244,7 @@ class Deployments:
         self._node.deploy(checked.deployment)
         self._follow(checked)
         self.fingerprint, self.digest, self.file_digest = seen, loaded.digest, written.digest
+        self.executed = loaded.definitions
         self._written, self._followed = written, self.archive.pointer(written.digest)
         self.archive.own(written, loaded)
 

@@ -17,6 +17,7 @@ from wsgateway.cli import (
     connections,
     deployments,
     explain,
+    export,
     keys,
     nodes,
     openapi,
@@ -42,6 +43,7 @@ app.command("validate")(validate.validate)
 app.command("routes")(routes.routes)
 app.command("explain")(explain.explain)
 app.add_typer(openapi.imports, name="import")
+app.add_typer(export.exports, name="export")
 app.command("schema")(schema.schema)
 app.command("connect")(connect.connect)
 app.add_typer(cache.app, name="cache")

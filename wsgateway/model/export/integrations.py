@@ -1,0 +1,52 @@
+"""An integration as `x-amazon-apigateway-integration`.
+
+API Gateway developer guide, "x-amazon-apigateway-integration object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+AWS: Final = (
+    "uri",
+    "httpMethod",
+    "credentials",
+    "connectionType",
+    "connectionId",
+    "requestParameters",
+    "requestTemplates",
+    "contentHandling",
+    "cacheNamespace",
+    "cacheKeyParameters",
+    "timeoutInMillis",
+    "responseTransferMode",
+    "integrationTarget",
+)
+"""What API Gateway has under the same name; our own settings are in `x-wsgateway`."""
+
+
+def integration(defined: Mapping[str, Any]) -> dict[str, Any]:
+    """The extension for a plain integration."""
+    said = {"type": defined["type"].lower()}
+    said |= {key: defined[key] for key in AWS if key in defined}
+    said["passthroughBehavior"] = defined.get("passthroughBehavior", "WHEN_NO_MATCH").lower()
+    skips = defined.get("tlsConfig", {}).get("insecureSkipVerification")
+    if skips is not None:
+        said["tlsConfig"] = {"insecureSkipVerification": skips}
+    responses = _responses(defined.get("integrationResponses", {}))
+    return said | ({"responses": responses} if responses else {})
+
+
+def _responses(defined: Mapping[str, Any]) -> dict[str, Any]:
+    """By the pattern that selects each. Of several with one pattern only the first is ever used."""
+    said: dict[str, Any] = {}
+    for status, response in defined.items():
+        rest = {key: value for key, value in response.items() if key != "selectionPattern"}
+        said.setdefault(_key(response.get("selectionPattern")), {"statusCode": status, **rest})
+    return said
+
+
+def _key(pattern: str | None) -> str:
+    """A pattern as the extension writes it, where `default` is none."""
+    return "(?:default)" if pattern == "default" else pattern or "default"
