@@ -99,9 +99,12 @@ class Schemas:
         value = place.value
         if not isinstance(value, dict):
             return value
-        if "$ref" in value:
+        reference = place.get("$ref")
+        if reference is not None:
             beside = {key: text for key, text in value.items() if key in BESIDE_REF}
-            return {"$ref": self._reference(place)} | beside
+            return {"$ref": self._reference(reference)} | beside
+        if "$ref" in value:
+            self.document.wrong(Place((*place.path, "$ref"), None), "is empty; give it a value, or remove it")
         found: dict[str, Any] = {}
         for key, part in place.entries():
             if key in DIRECTIONS:
@@ -117,10 +120,8 @@ class Schemas:
             return [self._schema(each) for each in part.items()]
         return self._schema(part) if key in SINGLE else part.value
 
-    def _reference(self, place: Place) -> Any:
+    def _reference(self, reference: Place) -> Any:
         """`$ref` as models write it (API Gateway developer guide, "Data models")."""
-        reference = place.get("$ref")
-        assert reference is not None
         text = reference.value
         if self.document.resolve(reference) is None:
             return text

@@ -277,6 +277,7 @@ def test_what_is_said_of_the_base_path(lines: str, reading: Reading, note: str |
         (document(", components: {schemas: {A: 5}}"), "schemas.A: expected a schema, which is a mapping, got 5"),
         (document(", components: {schemas: {A: {$ref: '#/components/schemas/B'}}}"), "names nothing in this document"),
         (document(", components: {schemas: {A: {$ref: 'http://evil/x'}}}"), "a document refers to parts of itself"),
+        (document(", components: {schemas: {A: {items: {$ref: ~}}}}"), "schemas.A.items.$ref: is empty; give it"),
         (document(", servers: [{url: 'http://[/'}]"), "http://[/ is no URL"),
         (document().replace("type: mock", "type: aws_proxy, uri: {'Fn::Sub': x}"), "Fn::Sub is CloudFormation's"),
         (document(", x-wsgateway: 5"), "x-wsgateway: expected a mapping"),
