@@ -7,6 +7,7 @@ user pools" and "Control access to a REST API with IAM permissions".
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -33,6 +34,12 @@ ANN, SESSION = ("AKIAANN0000000000001", "ann+secret/"), ("ASIABOB0000000000001",
 POOL = "eu-west-1_Abc123"
 KEY = RSAKey.generate_key(2048, {"kid": "one", "alg": "RS256"}, auto_kid=False)
 
+AUTH = (
+    f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/"
+    f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:auth/invocations"
+)
+RUNTIME = f"python3.{sys.version_info.minor}"
+
 DEFINITION = """
 apis:
   shop:
@@ -52,6 +59,11 @@ apis:
         type: REQUEST
         authorizerUri: http://127.0.0.1:@port@/request
         identitySource: method.request.header.X-User, method.request.querystring.room, stageVariables.tenant
+      function:
+        type: TOKEN
+        authorizerUri: "@auth@"
+        identitySource: method.request.header.Authorization
+        authorizerResultTtlInSeconds: 0
       pool:
         type: COGNITO_USER_POOLS
         providerARNs: ["arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_Abc123"]
@@ -85,6 +97,7 @@ apis:
       /pets/{id}: {ANY: {integration: who, authorizer: users}}
       /admin: {GET: {integration: who, authorizerId: users, authorizationType: CUSTOM}}
       /rooms/{room+}: {POST: {integration: who, authorizer: tenants}}
+      /function: {GET: {integration: {type: AWS_PROXY, httpMethod: POST, uri: "function:tell"}, authorizer: function}}
       /me: {GET: {integration: claims, authorizer: pool}}
       /mail: {GET: {integration: claims, authorizer: pool, authorizationScopes: [mail/read, mail/write]}}
       /other: {GET: {integration: claims, authorizer: others}}
@@ -122,6 +135,9 @@ apis:
       /token: {ANY: {integration: ok, authorizer: pool}}
       /signed: {ANY: {integration: ok, authorizationType: AWS_IAM}}
 defaultApi: shop
+functions:
+  auth: {runtime: @runtime@, codeUri: ., handler: app.decide, timeout: 5}
+  tell: {runtime: @runtime@, codeUri: ., handler: app.tell, timeout: 5}
 credentials:
   - accessKeyId: AKIAEVE0000000000001
     secretAccessKey: eve-secret
@@ -139,6 +155,20 @@ credentials:
         - {Effect: Deny, Action: "*", Resource: "@api@/v1/GET/signed/secret"}
         - {Effect: Deny, Action: "*", Resource: "@api@/v1/GET/signed/a b"}
 sessionLookup: {url: "http://127.0.0.1:@port@/sessions"}
+"""
+
+FUNCTIONS = """
+import json
+
+def decide(event, context):
+    if event["authorizationToken"] != "good":
+        raise Exception(event["authorizationToken"])
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": event["methodArn"]}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    return {"principalId": "ann", "policyDocument": policy, "context": {"level": 7, "admin": True}}
+
+def tell(event, context):
+    return {"body": json.dumps(event["requestContext"]["authorizer"])}
 """
 
 
@@ -163,10 +193,14 @@ async def server() -> AsyncIterator[Backend]:
 
 @pytest.fixture(scope="module")
 async def shop(server: Backend, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    text = DEFINITION.replace("@port@", str(server.port)).replace("@api@", API)
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "app.py").write_text(FUNCTIONS)
+    text = DEFINITION
+    for name, value in {"port": str(server.port), "api": API, "auth": AUTH, "runtime": RUNTIME}.items():
+        text = text.replace(f"@{name}@", value)
     flags = ("--region", REGION, "--account-id", ACCOUNT)
     env = {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": f"http://127.0.0.1:{server.port}"}
-    async with gateway(text, tmp_path_factory.mktemp("shop"), *flags, env=env) as running:
+    async with gateway(text, folder, *flags, env=env) as running:
         yield running
 
 
@@ -243,6 +277,18 @@ async def test_an_authorizer_that_gives_no_policy(
     assert (answer.status, answer.header("x-amzn-errortype")) == (status, error)
     if status == 500:
         assert answer.json() == {"message": None}
+
+
+async def test_a_function_decides(shop: Gateway) -> None:
+    good = await get(shop, "/function", ("Authorization", "good"))
+    assert good.status == 200
+    known = good.json()
+    assert isinstance(known.pop("integrationLatency"), int)
+    assert known == {"principalId": "ann", "level": "7", "admin": "true"}
+    nobody = await get(shop, "/function", ("Authorization", "Unauthorized"))
+    assert refusal(nobody) == (401, "UnauthorizedException", {"message": "Unauthorized"})
+    broken = await get(shop, "/function", ("Authorization", "unauthorized"))
+    assert refusal(broken) == (500, "AuthorizerFailureException", {"message": None})
 
 
 async def test_a_request_authorizer_sees_all_but_the_body(shop: Gateway, server: Backend) -> None:
