@@ -58,6 +58,7 @@ class Expected:
     issuer: str
     audiences: frozenset[str] | None
     """None: for whomever it is."""
+    algorithms: frozenset[str] = ALGORITHMS
 
 
 Claims = Mapping[str, Any]
@@ -156,6 +157,8 @@ def _signer_named(part: str) -> tuple[str, str | None]:
 def verify(token: Unverified, keys: Iterable[SigningKey], expected: Expected, now: float) -> Claims:
     """The claims of a token that one of `keys` signed; `now` is Unix time. *Raises* Unauthorized for any other."""
     signed, _, written = token.text.rpartition(".")
+    if token.algorithm not in expected.algorithms:
+        _refuse(f"the token's algorithm is {token.algorithm}, none of {', '.join(sorted(expected.algorithms))}")
     if not any(_signed_by(signed.encode(), _bytes(written), token.algorithm, key) for key in token.candidates(keys)):
         _refuse("no key of the issuer has signed the token")
     claims = _object(signed.partition(".")[2], "payload")

@@ -16,7 +16,7 @@ from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_so
 from wsgateway.aws import Endpoint, NoEndpoint
 from wsgateway.errors import Problem, Unauthorized
 from wsgateway.invocation import Invocation
-from wsgateway.model.authorizer import Authorizer, Issuer
+from wsgateway.model.authorizer import Authorizer, ClaimRule, Issuer
 from wsgateway.templates import pattern
 
 if TYPE_CHECKING:
@@ -51,14 +51,11 @@ class JwtAuthorizers:
 
     def check(self, authorizer: Authorizer) -> Iterator[Problem]:
         yield from check_sources(authorizer)
-        expression = authorizer.identity_validation_expression
-        if expression is not None:
-            try:
-                pattern.compile(expression)
-            except pattern.PatternError as error:
-                yield Problem(("identityValidationExpression",), str(error))
         try:
-            list(self._issuers_of(authorizer))
+            for issuer in self._issuers_of(authorizer):
+                pattern.compile(issuer.audience_pattern or "")
+        except pattern.PatternError as error:
+            yield Problem(("identityValidationExpression",), str(error))
         except NoEndpoint as error:
             yield Problem(("providerARNs",), str(error))
 
@@ -105,14 +102,15 @@ class JwtAuthorizers:
         return decide
 
     def _believed(self, issuer: Issuer) -> _Believed:
-        from wsgateway.authorizers.jwt import Expected
+        from wsgateway.authorizers.jwt import ALGORITHMS, Expected
 
         expression = issuer.audience_pattern
         return _Believed(
-            Expected(issuer.issuer, issuer.audiences),
+            Expected(issuer.issuer, issuer.audiences, issuer.algorithms or ALGORITHMS),
             self._issuer(issuer),
             bool(issuer.pool),
             None if expression is None else pattern.compile(expression).matches,
+            issuer.claims,
         )
 
     def keep_only(self, uses: Sequence[Use]) -> None:
@@ -150,9 +148,10 @@ class _Believed:
     keys: IssuerKeys
     pool: bool
     accepts: Callable[[str], bool] | None
+    rules: tuple[ClaimRule, ...]
 
     def check(self, claims: Claims, scoped: bool) -> None:
-        """*Raises* Unauthorized for a token of a user pool that is for something else.
+        """*Raises* Unauthorized for a token that says other than it must, or one of a user pool for something else.
 
         API Gateway developer guide, "Integrate a REST API with an Amazon Cognito user pool": methods with scopes take
         access tokens, all others identity tokens.
@@ -161,11 +160,20 @@ class _Believed:
             use = "access" if scoped else "id"
             if claims.get("token_use") != use:
                 raise Unauthorized(f"the token's token_use is not {use}")
+        for rule in self.rules:
+            _check_claim(rule, claims.get(rule.name))
         if self.accepts is not None:
             from wsgateway.authorizers.jwt import audiences
 
             if not any(map(self.accepts, audiences(claims))):
                 raise Unauthorized("the token's audience does not match identityValidationExpression")
+
+
+def _check_claim(rule: ClaimRule, value: Any) -> None:
+    if value is None and not rule.required:
+        return
+    if not isinstance(value, str) or (rule.values and value not in rule.values):
+        raise Unauthorized(f"the token's {rule.name} is not what it has to be")
 
 
 def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol: str, pool: bool = False) -> Identity:

@@ -46,6 +46,15 @@ class JwtConfiguration(Definition):
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimRule:
+    """What else a token must say: `name` is a text, one of `values` if there are any; or missing, unless `required`."""
+
+    name: str
+    required: bool
+    values: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Who signs tokens that are believed. `audiences` None: for whomever they are."""
 
@@ -56,6 +65,9 @@ class Issuer:
     """Of a Cognito user pool, whose tokens say what they are for (`token_use`), its id."""
     audience_pattern: str | None = None
     """What `aud` must match as a whole, a regular expression as Java reads it."""
+    claims: tuple[ClaimRule, ...] = ()
+    algorithms: frozenset[str] | None = None
+    """What tokens may be signed by; None: by all that are safe."""
 
 
 AuthorizerUri = Annotated[

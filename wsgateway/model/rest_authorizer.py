@@ -15,7 +15,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field, PlainValidator
 
 from wsgateway.errors import Problem
-from wsgateway.model.authorizer import Authorizer, AuthorizerUri, Issuer, JwtConfiguration, Url
+from wsgateway.model.authorizer import Authorizer, AuthorizerUri, ClaimRule, Issuer, JwtConfiguration, Url
 from wsgateway.model.authorizer import Type as Kind
 from wsgateway.model.base import Among, Definition, Matches
 from wsgateway.model.explain import fault, wrong_kind
@@ -24,6 +24,8 @@ from wsgateway.model.tls import TlsConfig
 
 Type = Literal["COGNITO_USER_POOLS", "JWT", "REQUEST", "TOKEN"]
 CUSTOM = ("REQUEST", "TOKEN")
+
+Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 TTL_SECONDS = 300
 """How long an answer holds where nothing is said of it, as on AWS."""
@@ -40,6 +42,25 @@ _WIRE_NAMES = {"authorizerCredentialsArn": "authorizerCredentials", "authorizerT
 """What the v1 API calls what WebSocket APIs call otherwise."""
 
 
+class AdditionalClaim(Definition):
+    """What a token must say besides."""
+
+    claim_name: Annotated[
+        str,
+        Matches(
+            r"(?!(?:iss|aud|exp|nbf|iat|scope|scp)$)[!-~]{1,256}",
+            "name a claim, but none of iss, aud, exp, nbf, iat, scope and scp, which have rules of their own",
+        ),
+    ]
+    """The claim's name."""
+    format: Annotated[Literal["SINGLE_STRING"], Among(("SINGLE_STRING",))] = "SINGLE_STRING"
+    """What it is: SINGLE_STRING, a text."""
+    required: bool = False
+    """true refuses tokens without it."""
+    expected_values: list[Annotated[str, MinLen(1), MaxLen(512)]] = Field(default_factory=list)
+    """What it may be, to the letter; anything where there are none."""
+
+
 class JwtIssuer(Definition):
     """One of those whose tokens are believed."""
 
@@ -48,9 +69,9 @@ class JwtIssuer(Definition):
     audiences: Annotated[list[Annotated[str, MinLen(1), MaxLen(512)]], MinLen(1)]
     """For whom tokens may be: one of these is a token's `aud`, or its `client_id` where it has no `aud`."""
     jwks_uri: Url | None = None
-    """Where the issuer's keys are; else its /.well-known/openid-configuration says so."""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset({"additionalClaims"})
+    """Where the issuer's keys are; else its /.well-known/openid-configuration says so. (Ours: AWS only shows it.)"""
+    additional_claims: Annotated[list[AdditionalClaim], MaxLen(50)] = Field(default_factory=list)
+    """What its tokens must say besides."""
 
     def check(self) -> Iterator[Problem]:
         yield from self.common.check()
@@ -73,7 +94,8 @@ class RestJwtConfiguration(Definition):
     jwks_uri: Url | None = None
     """With `issuer`: where its keys are. (Ours.)"""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"defaultAlgorithms"})
+    default_algorithms: Annotated[list[Annotated[Algorithm, Among(get_args(Algorithm))]], MinLen(1)] | None = None
+    """What tokens may be signed by; RSA and ECDSA of any size."""
 
     def check(self) -> Iterator[Problem]:
         if bool(self.issuers) == (self.issuer is not None):
@@ -99,6 +121,22 @@ class RestJwtConfiguration(Definition):
         return [
             JwtConfiguration.model_construct(issuer=self.issuer, audience=self.audience or [], jwks_uri=self.jwks_uri)
         ]
+
+    @property
+    def believed(self) -> Iterator[Issuer]:
+        """Whose tokens are believed."""
+        rules = [one.additional_claims for one in self.issuers] or [[]]
+        algorithms = None if self.default_algorithms is None else frozenset[str](self.default_algorithms)
+        for one, claims in zip(self.common, rules, strict=True):
+            yield Issuer(
+                one.issuer,
+                one.jwks_uri,
+                frozenset(one.audience),
+                claims=tuple(
+                    ClaimRule(rule.claim_name, rule.required, frozenset(rule.expected_values)) for rule in claims
+                ),
+                algorithms=algorithms,
+            )
 
 
 class MethodAuthorizer(Authorizer):
@@ -143,8 +181,8 @@ class RestAuthorizer(Definition):
     authorizer_credentials: CredentialsArn | None = None
     """Of functions elsewhere: the role whose keys sign the calls, as `roles` says; the process's own."""
     authorizer_result_ttl_in_seconds: Annotated[int, Ge(0), Le(3600)] | None = None
-    """Of TOKEN and REQUEST: how long an answer holds for who brings the same; 300; 0 asks every time. Of others it
-    changes nothing: tokens are looked at every time."""
+    """Of TOKEN and REQUEST: how long an answer holds for who brings the same; 300; 0 asks every time. Of
+    COGNITO_USER_POOLS it changes nothing: tokens are looked at every time."""
     identity_validation_expression: Annotated[str, MinLen(1), MaxLen(1024)] | None = None
     """What the whole token, of COGNITO_USER_POOLS its `aud`, must match: a regular expression as Java reads it."""
     provider_arns: Annotated[list[PoolArn], MaxLen(1000)] = Field(default_factory=list, alias="providerARNs")
@@ -154,7 +192,8 @@ class RestAuthorizer(Definition):
     tls_config: TlsConfig | None = None
     """How an https URL is verified, and the certificate shown to it. (Ours.)"""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"authType"})
+    auth_type: Annotated[str, MaxLen(128)] | None = None
+    """A label of OpenAPI documents, such as custom; as on AWS nothing depends on it."""
 
     def check(self) -> Iterator[Problem]:
         kind = self.type
@@ -163,8 +202,15 @@ class RestAuthorizer(Definition):
             yield from without(f"it is of COGNITO_USER_POOLS, not of {kind}", providerARNs=self.provider_arns)
         elif not self.provider_arns:
             yield Problem(("providerARNs",), "is required: the ARNs of the user pools whose tokens are believed")
-        if kind == "JWT" and self.jwt_configuration is None:
-            yield Problem(("jwtConfiguration",), "is required: whose tokens are believed, and for whom they have to be")
+        if kind == "JWT":
+            if self.jwt_configuration is None:
+                text = "is required: whose tokens are believed, and for whom they have to be"
+                yield Problem(("jwtConfiguration",), text)
+            yield from without(
+                "it is not of JWT, whose tokens are looked at every time",
+                identityValidationExpression=self.identity_validation_expression,
+                authorizerResultTtlInSeconds=self.authorizer_result_ttl_in_seconds,
+            )
         for problem in self.common.check():
             yield self.renamed(problem)
 
@@ -187,7 +233,7 @@ class RestAuthorizer(Definition):
             authorizer_uri=self.authorizer_uri,
             authorizer_credentials_arn=self.authorizer_credentials,
             tls_config=self.tls_config,
-            identity_validation_expression=self.identity_validation_expression,
+            identity_validation_expression=self.identity_validation_expression if custom else None,
             authorizer_result_ttl_in_seconds=ttl if custom else 0,
             name=self.name,
             close_on_expiry=False,
@@ -210,8 +256,7 @@ class RestAuthorizer(Definition):
             for arn in dict.fromkeys(self.provider_arns):
                 yield _pool(arn, expression)
         elif self.jwt_configuration is not None:
-            for one in self.jwt_configuration.common:
-                yield Issuer(one.issuer, one.jwks_uri, frozenset(one.audience))
+            yield from self.jwt_configuration.believed
 
 
 _POOL = re.compile(r"arn:(?P<partition>[a-z-]+):cognito-idp:(?P<region>[a-z0-9-]+):[0-9]{12}:userpool/(?P<pool>\S+)")

@@ -17,6 +17,7 @@ TOKEN = "type: TOKEN, authorizerUri: function:auth, identitySource: method.reque
 POOL = "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_Abc"
 COGNITO = f"type: COGNITO_USER_POOLS, providerARNs: ['{POOL}'], identitySource: method.request.header.Authorization"
 JWT = "type: JWT, identitySource: method.request.header.Authorization, jwtConfiguration"
+ONE = f"{JWT}: {{issuer: 'https://a.example', audience: [a]}}"
 
 
 def read(authorizer: str = TOKEN, method: str = "authorizer: users", more: str = "") -> Loaded:
@@ -67,7 +68,15 @@ def test_a_method_that_would_not_be_asked_about_as_it_is_written(method: str, pr
         ),
         pytest.param(f"{TOKEN}, jwtConfiguration: {{issuers: []}}", "jwtConfiguration", id="issuers of TOKEN"),
         pytest.param(f"{TOKEN}, authorizerType: TOKEN", "authorizerType", id="the name of v2"),
-        pytest.param(f"{TOKEN}, authType: custom", "authType: not supported yet", id="a label"),
+        pytest.param(f"{ONE}, authorizerResultTtlInSeconds: 5", "it is not of JWT", id="a JWT is not kept"),
+        pytest.param(f"{ONE}, identityValidationExpression: a", "it is not of JWT", id="no pattern of a JWT"),
+        pytest.param(f"{JWT}: {{defaultAlgorithms: [HS256]}}", "HS256 is none of RS256", id="an unsafe algorithm"),
+        pytest.param(
+            f"{JWT}: {{issuers: [{{issuer: 'https://a.example', audiences: [a], "
+            "additionalClaims: [{claimName: exp}]}]}",
+            "additionalClaims.0.claimName: exp is not allowed: name a claim",
+            id="a claim with rules of its own",
+        ),
         pytest.param("type: REQUEST, authorizerUri: function:auth", "identitySource: ", id="kept for everybody"),
         pytest.param("type: COGNITO_USER_POOLS", "providerARNs: is required", id="no pools"),
         pytest.param(COGNITO.replace("userpool", "pool"), "write the ARN of a user pool", id="no ARN of a pool"),
@@ -101,6 +110,11 @@ def test_answers_are_kept_for_five_minutes() -> None:
     api = read().definitions.rest_apis["shop"]
 
     assert api.authorizers["users"].common.authorizer_result_ttl_in_seconds == 300
+
+
+def test_what_changes_nothing_is_taken() -> None:
+    read(f"{TOKEN}, authType: custom, name: mine")
+    read(f"{COGNITO}, authorizerResultTtlInSeconds: 60, authType: cognito_user_pools")
 
 
 def test_sources_may_be_written_as_on_aws() -> None:
