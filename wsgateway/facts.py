@@ -11,6 +11,7 @@ from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.gateway import Gateway
 from wsgateway.deploy import Deployments
 from wsgateway.installation import Installation
+from wsgateway.tally import Tallies
 from wsgateway.telemetry.base import Value, Values
 from wsgateway.telemetry.log import LogWriter
 from wsgateway.telemetry.rows import Rows
@@ -101,6 +102,8 @@ def node_values(
         "relay_503_total": dict(counters.relay_doubts),
         "relayed_in_total": _by_status(counters.relayed_in),
         **_membership(installation),
+        "event_loop_lag_seconds": gateway.lag,
+        **_of_routes(gateway.tallies),
         "token_refreshes_total": counters.token_refreshes,
         "tickets_total": dict(backends.tickets.results),
         "throttled_total": dict(gateway.throttling.refused),
@@ -115,6 +118,26 @@ def node_values(
 def _all_found(wanted: Sequence[Credentials]) -> bool | None:
     """Whether there are all credentials that are asked for; None where none are."""
     return not any(credentials.fault for credentials in wanted) if wanted else None
+
+
+def _of_routes(tallies: Tallies) -> dict[str, Value]:
+    """What became of events of routes and methods."""
+    every = [((*stage, route), tally) for stage, routes in tallies.items() for route, tally in routes.items()]
+    errors = {
+        (*key, kind): number
+        for key, tally in every
+        for kind, number in (
+            ("client", tally.client_errors),
+            ("execution", tally.execution_errors),
+            ("integration", tally.integration_errors),
+        )
+        if number
+    }
+    return {
+        "route_latency_seconds": {key: tally.latency for key, tally in every},
+        "integration_latency_seconds": {key: tally.integration_latency for key, tally in every},
+        "errors_total": errors,
+    }
 
 
 def _membership(installation: Installation | None) -> dict[str, Value]:

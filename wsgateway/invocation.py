@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl
 
 from wsgateway.messages import Header, HttpRequest, Message
+from wsgateway.tally import UNCOUNTED
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -275,7 +276,9 @@ class Invocation:
         "_message_id",
         "_query",
         "_request_id",
+        "arrived",
         "authorizer_millis",
+        "called",
         "client",
         "document",
         "event_type",
@@ -285,6 +288,7 @@ class Invocation:
         "route_key",
         "stage_variables",
         "status_code",
+        "tally",
         "template_context",
         "trace",
         "validation_error",
@@ -314,6 +318,12 @@ class Invocation:
         """The parsed body, kept by whoever parsed it first; None before."""
         self.template_context: Any = None
         """What templates see as `$context`, from the request's to the response's; None before the first template."""
+        self.tally = UNCOUNTED
+        """Where what becomes of it is counted."""
+        self.arrived = 0.0
+        """When it came, by the node's clock; a REST API's counts from its head on."""
+        self.called = 0.0
+        """When its integration was called."""
         self.trace: Trace | None = None
         """Where steps note what they made; None where nobody asks."""
         self.authorizer_millis: int | None = None

@@ -65,6 +65,7 @@ class Serving:
                 self._ready()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(node.sweep)
+                tasks.start_soon(node.watch_loop)
                 if self.settings.shared:
                     tasks.start_soon(self.deployments.follow)
                 if installation is not None:

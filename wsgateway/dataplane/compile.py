@@ -48,6 +48,7 @@ from wsgateway.model.stage import Stage
 from wsgateway.model.throttle import OnLimit
 from wsgateway.model.usage_plan import UsagePlan
 from wsgateway.model.websocket import Route, WebSocketApi
+from wsgateway.tally import Routes
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.jmes import compile_rule
 from wsgateway.templates.messagepack import FORMATS
@@ -75,6 +76,8 @@ class Operation:
     """Asked before everything but `authorize`; None where nothing limits the route."""
     authorizer: str = ""
     """The name of the one that `authorize` is, or AWS_IAM; of a route with `refresh`, who is asked about its tokens."""
+    by_function: bool = False
+    """Whether a Lambda function answers in the gateway's place (AWS_PROXY)."""
 
     @property
     def brings_token(self) -> bool:
@@ -118,10 +121,12 @@ class CompiledStage:
 class StageRef:
     """The one reference to what a stage executes. Open sockets hold it, so a swap reaches their next message."""
 
-    __slots__ = ("current",)
+    __slots__ = ("current", "tallies")
 
-    def __init__(self, current: CompiledStage) -> None:
+    def __init__(self, current: CompiledStage, tallies: Routes | None = None) -> None:
         self.current = current
+        self.tallies = Routes() if tallies is None else tallies
+        """What becomes of its events, by route key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +360,7 @@ def _compile(
             logging,
             authorizer=asking.authorizer_name or asking.authorization_type or "",
             admit=admit,
+            by_function=integration is not None and integration.integration_type == "AWS_PROXY",
         )
     if "$connect" not in api.routes and (admit := admit_of("$connect")) is not None:
         operations["$connect"] = Operation("$connect", (), _nothing, False, admit=admit)

@@ -183,7 +183,7 @@ class Connection(Messages):
             self._disconnect_timer.cancel()
         while self._waiting:
             # What has not started by now ends with the connection: nothing follows $disconnect.
-            self._give_back(self._waiting.popleft())
+            self._give_back(self._waiting.popleft()[0])
         gateway = self._gateway
         gateway.closing -= 1
         if self.closed is not None and not self.taken:

@@ -174,12 +174,18 @@ class Disconnects:
         if operation is None:
             self._answered(event)
             return
+        invocation = event.invocation
+        invocation.tally = ref.tallies["$disconnect"]
+        invocation.arrived = self._gateway.clock()
         try:
-            answer = operation.integrate(event.invocation)
+            answer = operation.integrate(invocation)
         except Exception as error:
+            invocation.tally.over(self._gateway.clock() - invocation.arrived)
+            invocation.tally.failed(error)
             self._failed(event, error)
             return
         if isinstance(answer, EndpointResponse):
+            invocation.tally.over(self._gateway.clock() - invocation.arrived)
             self._answered(event)  # nobody was asked, so nobody would say anything else another time
             return
         self._running.add(event)
@@ -188,9 +194,15 @@ class Disconnects:
 
     def _landed(self, event: DisconnectEvent, future: Future[EndpointResponse]) -> None:
         self._running.discard(event)
+        tally, seconds = event.invocation.tally, self._gateway.clock() - event.invocation.arrived
+        tally.landed(seconds, seconds)
         error = ServiceUnavailable("the node is closing") if future.cancelled() else future.exception()
-        if error is None and (status := future.result().status) in RETRIED:
-            error = BadGateway(f"the backend answered {status}")
+        if error is not None:
+            tally.failed(error)
+        elif (status := future.result().status) >= 400:
+            tally.refused(status, by_function=event.operation is not None and event.operation.by_function)
+            if status in RETRIED:
+                error = BadGateway(f"the backend answered {status}")
         if event.over:
             self._heard_of(event, answered=error is None)
         elif error is None:

@@ -22,6 +22,7 @@ from wsgateway.dataplane.tail import Tails
 from wsgateway.dataplane.throttle import Throttling
 from wsgateway.dataplane.vpc_endpoints import VpcEndpoints
 from wsgateway.errors import ApiConfigurationError, GatewayError, Throttled
+from wsgateway.tally import Histogram, Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,6 +94,10 @@ class Gateway:
     tracing: Tracing | None = None
     """Makes the spans of events; None where nobody collects them."""
     tails: Tails = field(default_factory=Tails)
+    tallies: Tallies = field(default_factory=Tallies)
+    """What becomes of events, by stage and route."""
+    lag: Histogram = field(default_factory=Histogram)
+    """How late the loop came to what was due."""
     rest: Mapping[tuple[str, str], CompiledRestStage] = field(default_factory=dict)
     """Stages of REST APIs; changes as a whole, by `Node.deploy`, as `rest_endpoints` does."""
     rest_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))

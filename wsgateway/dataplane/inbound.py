@@ -68,8 +68,8 @@ class Messages(ABC):
         self._sequential = stage.current.sequential
         self._admitting = False
         """What limits its next message is being asked."""
-        self._waiting: deque[Message] | None = None
-        """Messages that can't start yet; None before the first."""
+        self._waiting: deque[tuple[Message, float]] | None = None
+        """Messages that can't start yet, and when they came; None before the first."""
         self.closed: tuple[int, str] | None = None
         """Code and reason, once a close has begun."""
         self._disconnected = False
@@ -106,7 +106,8 @@ class Messages(ABC):
     def on_message(self, message: Message) -> None:
         """Carry one message to its integration; what goes back to the client follows when the answer is there."""
         gateway = self._gateway
-        if gateway.clock() > gateway.check_at:
+        now = gateway.clock()
+        if now > gateway.check_at:
             gateway.awoken()
             if self.closed is not None:
                 return
@@ -116,22 +117,25 @@ class Messages(ABC):
             self._take(message)
             if self._waiting is None:
                 self._waiting = deque()
-            self._waiting.append(message)
+            self._waiting.append((message, now))
             return
-        self._start(message)
+        self._start(message, now)
 
     # The way of a message
 
-    def _start(self, message: Message) -> None:
+    def _start(self, message: Message, arrived: float) -> None:
         stage = self._stage.current
         operation = (stage.select_binary if message.binary else stage.select)(message.data)
         invocation = Invocation(self.client, EventType.MESSAGE, operation.key, stage.variables, message=message)
+        invocation.arrived = arrived
+        invocation.tally = self._stage.tallies[operation.key]
         if operation.logging is not None or stage.access is not None or self._gateway.tracing is not None:
             invocation.trace = trace_of(self._gateway, invocation, stage.access, operation.logging)
         if operation.admit is not None:
             try:
                 pending = operation.admit(invocation)
             except Exception as error:
+                self._over(invocation)
                 self._fail(error, invocation)
                 return
             if pending is not None:
@@ -159,6 +163,7 @@ class Messages(ABC):
             self._run(operation, invocation, message)
         else:
             self._gateway.faults.refused(self._key(invocation), error, connection_id=self.client.connection_id)
+            self._over(invocation)
             self._fail(error, invocation)
         self._go_on()
 
@@ -166,11 +171,14 @@ class Messages(ABC):
         try:
             for check in operation.checks:
                 check(invocation)
+            invocation.called = self._gateway.clock()
             answer = operation.integrate(invocation)
         except Exception as error:
+            self._over(invocation)
             self._fail(error, invocation)
             return
         if isinstance(answer, EndpointResponse):
+            self._over(invocation)
             self._answer(operation, invocation, answer)
             return
         self._take(message)
@@ -193,8 +201,10 @@ class Messages(ABC):
         """The integration has answered, or failed."""
         message = invocation.message
         assert message is not None  # MESSAGE events have one
-        if self._gateway.clock() > self._gateway.check_at:
+        now = self._gateway.clock()
+        if now > self._gateway.check_at:
             self._gateway.awoken()
+        invocation.tally.landed(now - invocation.arrived, now - invocation.called)
         if future.cancelled():
             self._fail(ServiceUnavailable("the node is closing"), invocation)
         elif (error := future.exception()) is not None:
@@ -208,9 +218,9 @@ class Messages(ABC):
         """A message is through, or is running: those that waited for that start, and reading goes on."""
         waiting = self._waiting
         while waiting and not self._admitting and (not self._sequential or self._in_flight == len(waiting)):
-            following = waiting.popleft()
+            following, arrived = waiting.popleft()
             self._give_back(following)
-            self._start(following)
+            self._start(following, arrived)
         if self.closed is not None:
             if not self._in_flight:
                 self._disconnect()
@@ -234,15 +244,22 @@ class Messages(ABC):
         faults = self._gateway.faults
         if faults.failing:
             faults.succeeded(self._key(invocation))
+        if answer.status >= 400:
+            invocation.tally.refused(answer.status, by_function=operation.by_function)
         reply = reply_of(operation, invocation, answer, self.quotas)
         if invocation.trace is not None:
             invocation.trace.note("frame", reply)
         if reply is not None:
             self._reply(reply)
 
+    def _over(self, invocation: Invocation) -> None:
+        """Count a message that no integration was waited for."""
+        invocation.tally.over(self._gateway.clock() - invocation.arrived)
+
     def _fail(self, error: BaseException, invocation: Invocation) -> None:
         """Tell the client, on one-way and two-way routes alike; the connection stays open."""
         fault = self._gateway.fault_of(error, invocation)
+        invocation.tally.failed(fault)
         if invocation.trace is not None:
             invocation.trace.note("error", fault)
         if isinstance(fault, Throttled) and self._beyond(fault, invocation):

@@ -21,6 +21,8 @@ GRACE_SECONDS = 35.0
 LAST_SECONDS = 1.0
 """For requests of those who had connected when the ports closed."""
 DRAIN_TICK = 0.01
+LOOK_SECONDS = 0.1
+"""Between two looks at how late the loop is: a standstill of so long is seen for certain."""
 
 
 class Edge(Protocol):
@@ -56,7 +58,7 @@ class Node:
         for key, stage in deployment.stages.items():
             ref = self._refs.get(key)
             if ref is None:
-                ref = StageRef(stage)
+                ref = StageRef(stage, self.gateway.tallies[key])
             else:
                 ref.current = stage
             refs[key] = ref
@@ -92,6 +94,14 @@ class Node:
             gateway.throttling.sweep(now)
             gateway.buckets.sweep()
             gateway.meters.sweep()
+
+    async def watch_loop(self) -> None:
+        """Measure how late the loop comes to what is due, ten times a second; never returns."""
+        gateway = self.gateway
+        while True:
+            due = gateway.clock() + LOOK_SECONDS
+            await anyio.sleep(LOOK_SECONDS)
+            gateway.lag.add(max(0.0, gateway.clock() - due))
 
     async def drain(self) -> None:
         """Leave without breaking a promise: no new connections, 1001 to all over the window, every $disconnect run.

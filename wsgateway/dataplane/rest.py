@@ -70,6 +70,8 @@ class CompiledMethod:
     """Whether `admit` needs the whole body, which is signed with the request."""
     logging: Logging | None = None
     """What the execution log tells of its requests; None where that is nothing."""
+    by_function: bool = False
+    """Whether a Lambda function answers in the gateway's place (AWS_PROXY)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ class RestApis:
         if place.closed:
             return _nowhere(MissingAuthenticationToken("the API is reached by its domains alone"), gateway.show_reasons)
         stage = gateway.rest[place.api_id, place.stage]
+        arrived = gateway.clock()
         head = self._heads.of(request.headers)
         verb = head.verb or request.method
         found = stage.resources.find(verb, tail if tail and tail[0] and tail[-1] else _segments(tail))
@@ -152,6 +155,7 @@ class RestApis:
             binary=bool(stage.binary_media_types) and listed(head.content_type, stage.binary_media_types),
             trace=head.trace,
         )
+        invocation.arrived = arrived
         logging = None if method is None else method.logging
         if trace is not None:
             invocation.trace = trace
@@ -161,6 +165,7 @@ class RestApis:
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)
+        invocation.tally = gateway.tallies[place.api_id, place.stage][invocation.route_key]
         if method.admit is not None:
             return self._door.enter(stage, method, method.admit, invocation, head.codings)
         return self.go_on(stage, method, invocation, head.codings)
@@ -224,6 +229,7 @@ class RestApis:
                 raise RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
             for check in method.checks:
                 check(invocation)
+            invocation.called = self._gateway.clock()
             answer = method.integrate(invocation)
         except Exception as error:
             return self.failed(stage, invocation, error)
@@ -241,8 +247,9 @@ class RestApis:
 
     # What `Later` calls
 
-    def over(self) -> None:
+    def over(self, invocation: MethodRequest) -> None:
         self._gateway.running -= 1
+        invocation.tally.integration_latency.add(self._gateway.clock() - invocation.called)
 
     def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
         fault = self._gateway.fault_of(error, invocation)
@@ -254,7 +261,8 @@ class RestApis:
         if invocation.trace is not None:
             invocation.trace.note("error", fault)
         response = stage.gateway_responses.answer(fault, invocation, self._gateway.show_reasons)
-        self._count(stage, response.status)
+        invocation.tally.failed(fault)
+        self._count(stage, invocation, response.status)
         return self._finished(stage, invocation, response)
 
     def answered(
@@ -272,7 +280,9 @@ class RestApis:
             lines += b"X-Amzn-Trace-Id: %b\r\n" % invocation.trace_id
         if invocation.trace is not None:
             invocation.trace.note("answered", answer)
-        self._count(stage, answer.status)
+        if answer.status >= 400 and not invocation.kept:
+            invocation.tally.refused(answer.status, by_function=method.by_function)
+        self._count(stage, invocation, answer.status)
         body = (
             answer.body or b""
             if answer.stream is None
@@ -289,7 +299,8 @@ class RestApis:
             invocation.trace.note("response", response)
         return response
 
-    def _count(self, stage: CompiledRestStage, status: int) -> None:
+    def _count(self, stage: CompiledRestStage, invocation: MethodRequest, status: int) -> None:
+        invocation.tally.over(self._gateway.clock() - invocation.arrived)
         requests = self._gateway.counters.requests
         key = (stage.api_id, stage.name, status)
         requests[key] = requests.get(key, 0) + 1

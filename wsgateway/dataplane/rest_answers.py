@@ -75,7 +75,7 @@ class Later(PromptAnswer):
         return True
 
     def _landed(self, asked: Future[EndpointResponse]) -> None:
-        self.rest.over()
+        self.rest.over(self.invocation)
         if self.done():  # nobody waits any more
             if not asked.cancelled() and asked.exception() is None and (stream := asked.result().stream) is not None:
                 stream.close()
@@ -97,5 +97,5 @@ class Answering(Protocol):
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, answer: EndpointResponse
     ) -> HttpResponse: ...
     def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse: ...
-    def over(self) -> None:
+    def over(self, invocation: MethodRequest) -> None:
         """An integration is done, however."""

@@ -131,6 +131,7 @@ def compile_rest(
             authorizer=method.authorizer_name or ("AWS_IAM" if method.signed else ""),
             signed=method.signed,
             logging=logging_of(stage.settings_of(path, verb), secrets_of_method(api, method)),
+            by_function=integration.type == "AWS_PROXY",
         )
     return CompiledRestStage(
         api_id=api_id,

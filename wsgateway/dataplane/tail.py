@@ -178,11 +178,11 @@ class TailedConnection(Connection):
 
     __slots__ = ()
 
-    def _start(self, message: Message) -> None:
+    def _start(self, message: Message, arrived: float) -> None:
         watch = self._gateway.tails.of(self)
         self._arrived(watch, message)
         watch.messages[id(message)] = (watch.messages[id(message)][0], watch.clock())
-        super()._start(message)
+        super()._start(message, arrived)
 
     def _take(self, message: Message) -> None:
         # `messageOrdering: SEQUENTIAL`: one that waits for those before it is told when it comes, not when it starts.

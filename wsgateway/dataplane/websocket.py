@@ -82,7 +82,10 @@ class WebSocketApis:
         connection = Connection(gateway, ref, _client(gateway, request, stage, place))
         connection.take_place(source)
         invocation = Invocation(connection.client, EventType.CONNECT, "$connect", stage.variables, request=request)
+        invocation.arrived = gateway.clock()
         operation = stage.connect
+        if operation is not None:
+            invocation.tally = ref.tallies["$connect"]
         logging = None if operation is None else operation.logging
         if logging is not None or stage.access is not None or gateway.tracing is not None:
             invocation.trace = trace_of(gateway, invocation, stage.access, logging)
@@ -224,15 +227,16 @@ class WebSocketApis:
             if invocation.trace is not None:
                 invocation.trace.note("frame", None)
             return self._accept(connection, None)
+        invocation.called = self._gateway.clock()
         try:
             answer = operation.integrate(invocation)
         except Exception as error:
             return self._refuse(connection, invocation, error)
         if isinstance(answer, EndpointResponse):
-            return self._decide(connection, invocation, answer)
+            return self._decide(connection, operation, invocation, answer)
         self._gateway.opening += 1
         self._gateway.admission.begin(connection.client.source_ip)
-        return self._connect_later(connection, invocation, answer)
+        return self._connect_later(connection, operation, invocation, answer)
 
     def _why_not(self, api_id: str, source: str, address: str) -> Cause | None:
         """Why this handshake can't go on, decided before anything is made for it."""
@@ -259,10 +263,18 @@ class WebSocketApis:
         return refused_handshake(429, text, request_id)
 
     async def _connect_later(
-        self, connection: Connection, invocation: Invocation, answer: Awaitable[EndpointResponse]
+        self,
+        connection: Connection,
+        operation: Operation,
+        invocation: Invocation,
+        pending: Awaitable[EndpointResponse],
     ) -> HttpResponse | Accepted:
         try:
-            return self._decide(connection, invocation, await answer)
+            try:
+                answer = await pending
+            finally:
+                invocation.tally.integration_latency.add(self._gateway.clock() - invocation.called)
+            return self._decide(connection, operation, invocation, answer)
         except Exception as error:
             return self._refuse(connection, invocation, error)
         finally:
@@ -270,9 +282,12 @@ class WebSocketApis:
             self._gateway.admission.end(connection.client.source_ip)
 
     def _decide(
-        self, connection: Connection, invocation: Invocation, answer: EndpointResponse
+        self, connection: Connection, operation: Operation, invocation: Invocation, answer: EndpointResponse
     ) -> HttpResponse | Accepted:
         """2xx is yes; any other status becomes the handshake's own."""
+        invocation.tally.over(self._gateway.clock() - invocation.arrived)
+        if answer.status >= 400:
+            invocation.tally.refused(answer.status, by_function=operation.by_function)
         faults = self._gateway.faults
         if faults.failing:
             faults.succeeded((connection.api_id, connection.client.stage, invocation.route_key))
@@ -315,6 +330,8 @@ class WebSocketApis:
     def _refuse(self, connection: Connection, invocation: Invocation, error: Exception) -> HttpResponse:
         connection.give_up_place()
         fault = self._gateway.fault_of(error, invocation)
+        invocation.tally.over(self._gateway.clock() - invocation.arrived)
+        invocation.tally.failed(fault)
         if isinstance(fault, Throttled):
             self._gateway.throttled(fault, invocation)
         if invocation.trace is not None:

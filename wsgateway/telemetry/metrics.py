@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
+from wsgateway.tally import BOUNDS, Histogram
 from wsgateway.telemetry.base import Table, Values
 from wsgateway.telemetry.catalog import OF_NODE, Metric
 
@@ -45,17 +49,33 @@ class Metrics:
                 yield family_of(metric, value)
 
 
-def family_of(metric: Metric, value: float | Table) -> Family:
+def family_of(metric: Metric, value: float | Histogram | Table) -> Family:
     """The samples of one metric."""
     family = Family(metric.full_name.removesuffix("_total"), metric.help, metric.kind)
     family.samples = list(_samples(metric, value))
     return family
 
 
-def _samples(metric: Metric, value: float | Table) -> Iterator[Sample]:
+def _samples(metric: Metric, value: float | Histogram | Table) -> Iterator[Sample]:
     if not isinstance(value, Mapping):
-        yield Sample(metric.full_name, {}, float(value))
+        yield from _of_one(metric.full_name, {}, value)
         return
-    for key, number in sorted(value.items()):
+    table: Mapping[Any, float | Histogram] = value  # all keys of one table are alike
+    for key, one in sorted(table.items(), key=itemgetter(0)):
         labels = (key,) if isinstance(key, str) else key
-        yield Sample(metric.full_name, dict(zip(metric.labels, labels, strict=True)), number)
+        yield from _of_one(metric.full_name, dict(zip(metric.labels, labels, strict=True)), one)
+
+
+def _of_one(name: str, labels: dict[str, str], value: float | Histogram) -> Iterator[Sample]:
+    if not isinstance(value, Histogram):
+        yield Sample(name, labels, float(value))
+        return
+    number = 0
+    for bound, count in zip(_BOUNDS, value.counts, strict=True):
+        number += count
+        yield Sample(f"{name}_bucket", {**labels, "le": bound}, number)
+    yield Sample(f"{name}_count", labels, number)
+    yield Sample(f"{name}_sum", labels, value.seconds)
+
+
+_BOUNDS = (*map(floatToGoString, BOUNDS), "+Inf")

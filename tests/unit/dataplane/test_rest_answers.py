@@ -42,7 +42,7 @@ class Rest:
     def failed(self, stage: Any, invocation: Any, error: Exception) -> HttpResponse:
         return HttpResponse(500, (), type(error).__name__.encode())
 
-    def over(self) -> None:
+    def over(self, invocation: Any) -> None:
         self.running -= 1
 
 

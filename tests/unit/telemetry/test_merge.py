@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from wsgateway.tally import Histogram
 from wsgateway.telemetry.base import Value
-from wsgateway.telemetry.catalog import BY_NAME, OF_NODE
+from wsgateway.telemetry.catalog import BY_NAME, OF_NODE, Metric
 from wsgateway.telemetry.merge import PROCESS, Merged
 from wsgateway.telemetry.metrics import Metrics
 from wsgateway.telemetry.unit import readiness
@@ -50,19 +51,27 @@ def samples(page: bytes) -> dict[str, float]:
 
 def values(value: float = 1) -> dict[str, Value]:
     """Every metric there, each with each of its labels."""
-    return {metric.name: _value(metric.labels, value) for metric in OF_NODE}
+    return {metric.name: _value(metric, value) for metric in OF_NODE}
 
 
-def _value(labels: tuple[str, ...], value: float) -> Value:
-    match len(labels):
-        case 0:
+def _value(metric: Metric, value: float) -> Value:
+    histogram = Histogram()
+    histogram.add(value)
+    match metric.kind, len(metric.labels):
+        case "histogram", 0:
+            return histogram
+        case "histogram", _:
+            return {("x", "y", "z"): histogram}
+        case _, 0:
             return value
-        case 1:
+        case _, 1:
             return {"x": value}
-        case 2:
+        case _, 2:
             return {("x", "y"): value}
-        case _:
+        case _, 3:
             return {("x", "y", "z"): value}
+        case _:
+            return {("x", "y", "z", "a"): value}
 
 
 def test_counters_and_histograms_are_summed_and_gauges_as_the_table_says() -> None:

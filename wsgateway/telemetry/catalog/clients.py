@@ -72,7 +72,7 @@ CLIENTS = Section(
             "compressed_messages_total",
             "Messages that were compressed.",
             "direction",
-            worry="many, and the process is busy",
+            worry="many, with a high `event_loop_lag_seconds`",
             act="lower `maxMessageBytes` where clients may compress, or leave compression out",
         ),
         counter(

@@ -51,7 +51,7 @@ NODES = Section(
             "lease_misses_total",
             "Times this node's lease had run out.",
             worry="any",
-            act="the process stood still (processor limits, swapping) or Redis was away for longer than `--lease-ttl`",
+            act="the process stood still (`event_loop_lag_seconds`) or Redis was away for longer than `--lease-ttl`",
         ),
         counter(
             "fenced_connections_total",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsgateway.telemetry.catalog.base import Section, counter, gauge
+from wsgateway.telemetry.catalog.base import Section, counter, gauge, histogram
 
 PROCESS = Section(
     "The process",
@@ -42,6 +42,13 @@ PROCESS = Section(
             worry="in less than 14 days",
             act="renew it, then SIGHUP ([TLS](operations.md#tls))",
             join=min,
+        ),
+        histogram(
+            "event_loop_lag_seconds",
+            "How late the loop came to what was due, seen ten times a second: everybody waits so long.",
+            worry="the 99th percentile is above 0.1 s",
+            act="the process lacks processor time (its limits, its neighbours), or has too much to do: more nodes or "
+            "[workers](operations.md#workers), smaller messages, less compression",
         ),
         counter(
             "unexpected_errors_total",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsgateway.telemetry.catalog.base import Section, counter, gauge
+from wsgateway.telemetry.catalog.base import Section, counter, gauge, histogram
 
 TRAFFIC = Section(
     "Messages, pushes and requests",
@@ -12,7 +12,42 @@ TRAFFIC = Section(
             "Messages by direction: in from clients, out to them (CloudWatch: MessageCount).",
             "direction",
             worry="it stops while `connections` stays",
-            act="a backend that stands still, or clients that are stuck",
+            act="a backend that stands still (`integration_latency_seconds`), or clients that are stuck",
+        ),
+        histogram(
+            "route_latency_seconds",
+            "From the arrival of a handshake, message, $disconnect or REST request to its end, of whatever kind, by "
+            "route key or method; of streamed answers to their beginning (CloudWatch: Latency, Count, ConnectCount).",
+            "api",
+            "stage",
+            "route",
+            worry="the 99th percentile doubles, or nears what clients wait",
+            act="compare with `integration_latency_seconds`: alike, the backend is slow; else the gateway is, see "
+            "`event_loop_lag_seconds`",
+        ),
+        histogram(
+            "integration_latency_seconds",
+            "From the call of the integration to its answer or failure, mapping and retries included; nothing of those "
+            "that nobody is asked for, as MOCK (CloudWatch: IntegrationLatency).",
+            "api",
+            "stage",
+            "route",
+            worry="the 99th percentile doubles, or nears `timeoutInMillis`",
+            act="the backend is slow: its own metrics; `maxConcurrency` keeps it from harming others",
+        ),
+        counter(
+            "errors_total",
+            "Events of routes and methods that ended in an error, by class: client (refused for the client's fault), "
+            "integration (it answered with 4xx or 5xx), execution (it could not be called, or its answer not be used); "
+            "a function by AWS_PROXY counts as client with 4xx, and as execution with 5xx (CloudWatch: ClientError, "
+            "IntegrationError, ExecutionError).",
+            "api",
+            "stage",
+            "route",
+            "class",
+            worry="`execution` or `integration` at all; `client` beyond what is usual",
+            act="`execution`: the log's `integration fails` says why; `integration`: ask the backend; `client`: "
+            "`message_errors_total` has the type",
         ),
         counter(
             "message_errors_total",

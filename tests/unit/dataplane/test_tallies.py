@@ -1,0 +1,105 @@
+"""What messages, handshakes and $disconnects leave in the tallies of their routes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.dataplane.test_websocket import World
+from wsgateway.dataplane.compile import Operation
+from wsgateway.errors import AccessDenied, BadGateway
+from wsgateway.invocation import Invocation
+from wsgateway.messages import EndpointResponse
+from wsgateway.tally import Tally
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self, world: World) -> None:
+        self.now = 0.0
+        world.gateway.clock = lambda: self.now
+
+
+def latency(tally: Tally) -> tuple[int, float]:
+    return sum(tally.latency.counts), tally.latency.seconds
+
+
+def integration_latency(tally: Tally) -> tuple[int, float]:
+    return sum(tally.integration_latency.counts), tally.integration_latency.seconds
+
+
+async def test_a_message_takes_as_long_as_its_integration() -> None:
+    world = World()
+    clock = Clock(world)
+
+    world.say(b"1")
+    clock.now = 2.0
+    await world.messages.answer(0)
+
+    tally = world.ref.tallies["say"]
+    assert latency(tally) == integration_latency(tally) == (1, 2.0)
+
+
+async def test_a_message_that_waits_for_another_takes_longer_than_its_integration() -> None:
+    world = World(sequential=True)
+    clock = Clock(world)
+
+    world.say(b"1", b"2")
+    clock.now = 2.0
+    await world.messages.answer(0)
+    clock.now = 3.0
+    await world.messages.answer(1)
+
+    tally = world.ref.tallies["say"]
+    assert latency(tally) == (2, 2.0 + 3.0)
+    assert integration_latency(tally) == (2, 2.0 + 1.0)
+
+
+async def test_a_message_nobody_is_asked_for_has_no_integration_latency() -> None:
+    world = World()
+    ping = Operation("ping", (), lambda invocation: EndpointResponse(200), True)
+    world.swap(select=lambda data: ping)
+
+    world.say(b"1")
+
+    tally = world.ref.tallies["ping"]
+    assert latency(tally)[0] == 1
+    assert integration_latency(tally)[0] == 0
+
+
+async def test_a_message_is_counted_once_whatever_becomes_of_it() -> None:
+    world = World()
+
+    def refuse(invocation: Invocation) -> None:
+        raise AccessDenied
+
+    checked = Operation("say", (refuse,), world.messages.call, True)
+    world.say(b"1", b"2", b"3")
+    world.swap(select=lambda data: checked)
+    world.say(b"4")
+    await world.messages.answer(0, status=500)
+    await world.messages.fail(1, BadGateway())
+    world.messages.answers[2].cancel()
+    await asyncio.sleep(0)
+
+    tally = world.ref.tallies["say"]
+    assert latency(tally)[0] == 4
+    assert integration_latency(tally)[0] == 3
+    assert (tally.client_errors, tally.integration_errors, tally.execution_errors) == (1, 1, 2)
+
+
+async def test_each_attempt_of_a_disconnect_is_counted() -> None:
+    world = World()
+    clock = Clock(world)
+
+    world.connection.on_close(1000, "")
+    clock.now = 0.5
+    await world.backend.answer(0, status=404)
+
+    tally = world.ref.tallies["$disconnect"]
+    assert latency(tally) == integration_latency(tally) == (1, 0.5)
+    assert (tally.integration_errors, tally.execution_errors) == (1, 0)
