@@ -142,6 +142,28 @@ async def test_routes_shows_who_decides_and_validate_who_decides_nothing(tmp_pat
     assert said.out.startswith("routes.yaml: valid")
 
 
+async def test_routes_shows_who_may_call_methods(tmp_path: Path) -> None:
+    one = "{type: TOKEN, authorizerUri: 'http://a.example', identitySource: method.request.header.A}"
+    (tmp_path / "routes.yaml").write_text(
+        "apis: {shop: {protocolType: REST, stages: {v1: {}}, cors: {allowOrigins: ['https://a.example']},\n"
+        f"  authorizers: {{users: {one},\n"
+        f"                spare: {one}}},\n"
+        "  policy: {Statement: {Effect: Allow, Principal: '*', Action: '*', Resource: 'execute-api:/*'}},\n"
+        "  paths: {/a: {GET: {integration: {type: MOCK}, authorizer: users},\n"
+        "               POST: {integration: {type: MOCK}, authorizationType: AWS_IAM}}}}}\n"
+        "sessionLookup: {url: 'https://sessions.example'}\n"
+    )
+    rows = json.loads((await wsgateway("routes", "--output", "json", folder=tmp_path)).out)
+    said = await wsgateway("validate", folder=tmp_path)
+
+    assert {row["route"]: row["authorizer"] for row in rows} == {
+        "GET /a": "users, policy",
+        "POST /a": "AWS_IAM, policy",
+        "OPTIONS /a": "-",
+    }
+    assert said.err == "warning: routes.yaml:3: apis.shop.authorizers.spare: is asked by no method\n"
+
+
 async def test_routes_shows_by_which_link_a_backend_is_reached(tmp_path: Path) -> None:
     link = "connectionType: VPC_LINK, connectionId: '${stageVariables.link}'"
     (tmp_path / "routes.yaml").write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import unquote
 
 from wsgateway.method_request import MethodRequest
@@ -19,8 +20,12 @@ _PARTITIONS = {
 
 def execute_api(region: str, account: str, path: str) -> str:
     """The ARN of `path`, such as `chat/prod/$connect`, in our region and account."""
-    partition = next((name for prefix, name in _PARTITIONS.items() if region.startswith(prefix)), "aws")
-    return f"arn:{partition}:execute-api:{region}:{account}:{path}"
+    return f"arn:{_partition(region)}:execute-api:{region}:{account}:{path}"
+
+
+@lru_cache(maxsize=8)
+def _partition(region: str) -> str:
+    return next((name for prefix, name in _PARTITIONS.items() if region.startswith(prefix)), "aws")
 
 
 def of_method(request: MethodRequest) -> str:
@@ -29,12 +34,16 @@ def of_method(request: MethodRequest) -> str:
     It is written as the resource is, with decoded values of its variables, so that one resource has one name however
     a client encodes it: a policy that denies it can't be passed by. A `/` that was encoded stays `%2F`.
     """
-    parts = (_part(part, request) for part in request.resource.split("/")[1:])
-    return f"{request.client.api_id}/{request.client.stage}/{request.http_method}/{'/'.join(parts)}"
+    path = request.resource[1:]
+    if request.path_parameters:
+        path = "/".join([_part(part, request) for part in path.split("/")])
+    return f"{request.client.api_id}/{request.client.stage}/{request.http_method}/{path}"
 
 
 def _part(part: str, request: MethodRequest) -> str:
     if not part.startswith("{"):
         return part
     taken = request.path_parameters[part[1:-1].removesuffix("+")]
+    if "%" not in taken:
+        return taken
     return "/".join(unquote(segment).replace("/", "%2F") for segment in taken.split("/"))

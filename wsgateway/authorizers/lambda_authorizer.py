@@ -21,6 +21,7 @@ from wsgateway.authorizers import arns, principal
 from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use
 from wsgateway.authorizers.cache import Answers, key_of
 from wsgateway.authorizers.lambda_output import OF_METHODS, OF_ROUTES, Output, failure_of, parse_output
+from wsgateway.authorizers.principal import Keys
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.errors import (
     AccessDenied,
@@ -219,8 +220,10 @@ class _Decider:
             raise AuthorizerConfigurationError(f"authorizer {self._name}: {error.reason}") from error
 
     def _identity(self, invocation: Invocation, arn: str, output: Output, millis: int) -> Identity:
-        request = invocation.request or _handshake_of(invocation.client)
-        keys = principal.of_request(request, invocation.epoch / 1000)
+        keys: Keys = {}
+        if output.policy.conditional:
+            request = invocation.request or _handshake_of(invocation.client)
+            keys = principal.of_request(request, invocation.epoch / 1000)
         granted = isinstance(invocation, MethodRequest) and invocation.granted
         output.admit(arn, keys, self._refusals, granted=granted)
         if isinstance(invocation, MethodRequest):

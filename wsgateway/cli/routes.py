@@ -61,18 +61,18 @@ def routes(
         for stage_name, rest_stage in rest.stages.items():
             for path, verb, method in rest.methods():
                 row = {"api": api_id, "stage": stage_name, "route": f"{verb} {path}", "replies": "yes"}
-                row["authorizer"] = _deciders(method)
+                row["authorizer"] = _deciders(method, policy=rest.policy is not None and verb in rest.paths[path])
                 rows.append(row | _target(rest.integration_of(method).common, rest_stage.variables))
     for each in rows:
         each["domains"] = ", ".join(reached.get((str(each["api"]), str(each["stage"])), ["-"]))
     print_rows(rows, output)
 
 
-def _deciders(route: Route | Method, *, rule: bool = False) -> str:
-    """Who decides who may connect, send or ask: an authorizer, signatures, API keys, a rule."""
+def _deciders(route: Route | Method, *, rule: bool = False, policy: bool = False) -> str:
+    """Who decides who may connect, send or ask: an authorizer, signatures, the API's policy, API keys, a rule."""
     signed = "AWS_IAM" if route.authorization_type == "AWS_IAM" else None
     key, allow = "API key" if route.api_key_required else None, "allow" if rule else None
-    return ", ".join(filter(None, (route.authorizer_name or signed, key, allow))) or "-"
+    return ", ".join(filter(None, (route.authorizer_name or signed, "policy" if policy else None, key, allow))) or "-"
 
 
 def _target(integration: Integration | None, variables: Mapping[str, str]) -> dict[str, object]:

@@ -10,6 +10,8 @@ from contextlib import nullcontext as does_not_raise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.requests import method_request
 from wsgateway.authorizers import arns, principal
@@ -98,6 +100,31 @@ def test_resources_of_other_apis_are_told() -> None:
     found = foreign({"Statement": [statement(resource=known), statement(resource=[*known, other])]}, "shop")
 
     assert list(found) == [(("Statement", 1, "Resource"), other)]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=20)
+    | st.sampled_from(["*", "Allow", "execute-api:/*"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*statement(), "Condition", "NotResource", "AWS", "x"]), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_any_document_is_a_policy_or_told_to_be_none(value: Any) -> None:
+    document = {"Statement": value}
+    try:
+        compiled = ResourcePolicy(document, "shop", SIGNERS)
+    except PolicyError:
+        return
+    assert compiled.decide(method_request(), "shop/v1/GET/pets") in Decision
+    assert all(isinstance(text, str) for _, text in foreign(document, "shop"))
 
 
 def test_the_words_of_a_refusal() -> None:
