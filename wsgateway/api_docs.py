@@ -16,10 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import anyio.to_thread
+
 from wsgateway.guard import Guard
 from wsgateway.messages import Handler, HttpRequest, HttpResponse
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.export.document import Address, export
+from wsgateway.model.rest import RestApi
 
 _POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -113,7 +116,7 @@ class ApiDocs:
 
     def _about(
         self, request: HttpRequest, definitions: Definitions, api_id: str, stage: str, what: str
-    ) -> HttpResponse:
+    ) -> HttpResponse | Awaitable[HttpResponse]:
         api = definitions.rest_apis.get(api_id)
         if api is None or stage not in api.stages:
             return _text(404, "there is no REST API of this name with this stage; /docs/ lists those there are\n")
@@ -123,17 +126,25 @@ class ApiDocs:
             return _page(f"{api_id} {stage}", _SHOWN) if _folder() is not None else _text(501, MISSING)
         # What is private is reached as this page is.
         server = f"{request.scheme}://{request.authority}" if api.private else self._server(request)
-        address = Address(url_of(definitions, api_id, stage, server))
-        document = json.dumps(export(api, api_id, address), ensure_ascii=False)
-        return _answer(200, b"application/json", document.encode())
+        return _document(api, api_id, Address(url_of(definitions, api_id, stage, server)))
+
+
+async def _document(api: RestApi, api_id: str, address: Address) -> HttpResponse:
+    """Made beside the loop: of the largest API it takes 0.2 s."""
+    return _answer(200, b"application/json", await anyio.to_thread.run_sync(_text_of, api, api_id, address))
+
+
+def _text_of(api: RestApi, api_id: str, address: Address) -> bytes:
+    return json.dumps(export(api, api_id, address), ensure_ascii=False).encode()
 
 
 def url_of(definitions: Definitions, api_id: str, stage: str, server: str) -> str:
     """Where clients find a stage: at a custom domain that has it, else at `server`, the gateway's scheme and host."""
     for name, domain in definitions.domains.items():
         for key, mapping in domain.mappings.items():
-            if (mapping.api, mapping.stage) == (api_id, stage) and not name.startswith("*"):
-                return f"https://{name}/{key}".rstrip("/")
+            if mapping.api == api_id and mapping.stage in (stage, None) and not name.startswith("*"):
+                parts = (key, "" if mapping.stage else stage)
+                return "/".join((f"https://{name}", *filter(None, parts)))
     return f"{server}/{stage}" if definitions.default("REST") == api_id else f"{server}/execute-api/{api_id}/{stage}"
 
 

@@ -64,8 +64,19 @@ apis:
     protocolType: REST
     stages: {v1: {}}
     paths: {/: {GET: {integration: {type: MOCK, requestTemplates: {application/json: '{"statusCode": 200}'}}}}}
+  third:
+    protocolType: REST
+    stages: {v1: {}}
+    paths: {/: {GET: {integration: {type: MOCK, requestTemplates: {application/json: '{"statusCode": 200}'}}}}}
+  private:
+    protocolType: REST
+    endpointConfiguration: {types: [PRIVATE]}
+    policy: {Statement: [{Effect: Allow, Principal: "*", Action: "execute-api:Invoke", Resource: "execute-api:/*"}]}
+    stages: {v1: {}}
+    paths: {/: {GET: {integration: {type: MOCK, requestTemplates: {application/json: '{"statusCode": 200}'}}}}}
 domains:
   pets.example: {mappings: {a/b: {api: shop, stage: v2}}}
+  others.example: {mappings: {c: {api: other}}}
   "*.example": {mappings: {"": {api: other, stage: v1}}}
 """
 
@@ -115,9 +126,9 @@ async def test_the_document_is_valid_and_names_no_backend(running: Gateway) -> N
     ("place", "url"),
     [
         pytest.param("shop/v2", "https://pets.example/a/b", id="at a custom domain"),
-        pytest.param(
-            "other/v1", "http://127.0.0.1:{port}/execute-api/other/v1", id="an API that is not the default one"
-        ),
+        pytest.param("other/v1", "https://others.example/c/v1", id="at one that has all stages"),
+        pytest.param("third/v1", "http://127.0.0.1:{port}/execute-api/third/v1", id="not of the default API"),
+        pytest.param("private/v1", "http://127.0.0.1/execute-api/private/v1", id="on the internal listener alone"),
     ],
 )
 async def test_the_document_says_where_the_stage_is(running: Gateway, place: str, url: str) -> None:
@@ -130,7 +141,7 @@ async def test_the_page_shows_the_operations_and_loads_nothing_from_elsewhere(
     page = await chromium.open("about:blank")
     await page.call("Page.addScriptToEvaluateOnNewDocument", source=LISTENS_TO_VIOLATIONS)
     await page.call("Page.navigate", url=f"{running.internal}/docs/")
-    await page.shows("document.querySelectorAll('a').length === 3")
+    await page.shows("document.querySelectorAll('a').length === 5")
     await page.run("document.querySelector('a').click()")
 
     await page.shows("document.querySelectorAll('.opblock').length === 9")

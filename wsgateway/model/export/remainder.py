@@ -56,8 +56,8 @@ def _difference(have: Mapping[str, Any], want: Mapping[str, Any], whole: Mapping
         if at[:1] == ("models",) and len(at) == 2 and key == "schema":
             if here != there:
                 patch[key] = json.dumps(there, ensure_ascii=False)  # as text: a patch would take nulls for removals
-        elif isinstance(here, dict) and isinstance(there, dict):
-            inner = _difference(here, want.get(key, {}), there, (*at, key))
+        elif isinstance(here, dict) and isinstance(there, dict) and key in want:
+            inner = _difference(here, want[key], there, (*at, key))
             if inner:
                 patch[key] = inner
         elif key not in have or here != there:

@@ -20,6 +20,7 @@ from wsgateway.model.export.document import EXTENSIONS, Address, aws_address, ex
 from wsgateway.model.export.plain import plain
 from wsgateway.model.export.remainder import with_remainder
 from wsgateway.model.export.schemas import Form
+from wsgateway.model.openapi.reading import Reading
 from wsgateway.model.rest import VERBS, RestApi
 from wsgateway.model.writer import to_yaml
 
@@ -38,14 +39,14 @@ def read(text: str) -> Definitions:
     return parse(text, "routes.yaml", {}, HERE).definitions
 
 
-def there_and_back(api: RestApi, form: Form, address: Address) -> RestApi:
-    """What is read of the document of `api` at its stage v1; its text is YAML of Swagger, else JSON."""
-    document = export(api, "shop", address, form=form, extensions=EXTENSIONS, directory=HERE)
-    document = with_remainder(document, api, "shop", "v1", HERE)
+def there_and_back(api: RestApi, form: Form, address: Address, api_id: str = "shop", stage: str = "v1") -> RestApi:
+    """What is read of the document of `api` at a stage; its text is YAML of Swagger, else JSON."""
+    document = export(api, api_id, address, form=form, extensions=EXTENSIONS, directory=HERE)
+    document = with_remainder(document, api, api_id, stage, HERE)
     document["x-wsgateway"] |= BESIDE
     definitions = read(to_yaml(document) if form == "swagger" else json.dumps(document))
-    assert [*definitions.apis] == ["shop"]
-    return definitions.rest_apis["shop"]
+    assert [*definitions.apis] == [api_id]
+    return definitions.rest_apis[api_id]
 
 
 def as_read(api: RestApi) -> RestApi:
@@ -146,6 +147,19 @@ def test_a_definition_is_read_again(text: str, form: Form, address: Address) -> 
     # Where one setting stands for another that is absent, being there without need tells, too.
     said, written = (plain(one.stages["v1"], defaults=False, directory=HERE) for one in (again, api))
     assert said == written
+
+
+@pytest.mark.parametrize("form", ["oas30", "swagger"])
+@pytest.mark.parametrize("name", ["petstore.yaml", "items.json"])
+def test_a_document_is_exported_as_another_that_means_the_same(name: str, form: Form) -> None:
+    folder = HERE.parent / "openapi"
+    loaded = parse((folder / name).read_text(), name, {"AWS_REGION": "eu-west-1"}, folder, Reading(lenient=True))
+    ((api_id, api),) = loaded.definitions.rest_apis.items()
+    (stage,) = api.stages
+
+    again = there_and_back(api, form, aws_address(api_id, stage, "eu-west-1"), api_id, stage)
+
+    assert again == api
 
 
 def test_what_api_gateway_has_needs_no_remainder() -> None:
