@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.harness import PATIENCE, Answer, Gateway, backend, gateway, http
 
 pytestmark = pytest.mark.anyio
 
+PETSTORE = Path(__file__).parents[2] / "examples" / "petstore"
 DOCUMENT = """\
 openapi: 3.0.1
 info: {title: Shop, version: "1"}
@@ -175,6 +177,31 @@ async def test_a_document_is_served(tmp_path: Path) -> None:
             await reloaded(running, "definition deployed")
             other.answers("/new/c", (200, {}, b"new"))
             assert (await ask("GET", "/live/v2/c")).body == b"new"
+
+
+async def test_the_pet_store(tmp_path: Path) -> None:
+    for name in ("openapi.yaml", "pets.py"):
+        shutil.copy(PETSTORE / name, tmp_path)
+    text = (tmp_path / "openapi.yaml").read_text()
+    env = {"VIRTUAL_ENV": sys.prefix, "PETS_DATABASE": str(tmp_path / "pets.sqlite3")}
+    async with gateway(text, tmp_path, verb="dev", env=env) as running:
+
+        async def ask(method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
+            return await http(running.port, method, path, body, [*JSON, *headers.items()])
+
+        rex = {"id": "1", "name": "Rex", "kind": "dog"}
+        added = await ask("POST", "/v1/pets", b'{"name":"Rex","kind":"dog"}')
+        assert (added.status, added.json()) == (201, rex)
+        assert added.header("access-control-allow-origin") == "*"
+        refused = await ask("POST", "/v1/pets", b'{"name":"Rex","kind":"cow"}')
+        assert (refused.status, refused.json()) == (422, {"message": "Invalid request body", "model": "Pet"})
+        assert (await ask("GET", "/v1/pets?kind=cat")).json() == []
+        assert (await ask("GET", "/v1/pets?kind=dog")).json() == (await ask("GET", "/v1/pets")).json() == [rex]
+        assert (await ask("GET", "/v1/pets/1")).json() == rex
+        assert (await ask("GET", "/v1/kinds")).json() == ["cat", "dog", "parrot"]
+        assert (await ask("DELETE", "/v1/pets/1")).status == 403
+        assert (await ask("DELETE", "/v1/pets/1", **{"X-Api-Key": "not-a-secret-not-a-secret"})).status == 204
+        assert (await ask("GET", "/v1/pets/1")).status == 404
 
 
 async def test_a_document_becomes_a_definition_file(tmp_path: Path) -> None:
