@@ -118,7 +118,7 @@ class Backends:
             kind.keep_only(deployment.uses_of(name))
         self.upstream.keep_only(origins)
         self.resilience.keep_only(deployment.uses)
-        self.cache.keep_only([place for place, stage in deployment.rest.items() if stage.cached])
+        self.cache.keep_only({cache for stage in deployment.rest.values() for cache in stage.caches})
         self.aws.keep_only(self.signers(deployment))
 
     @property

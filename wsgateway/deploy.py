@@ -111,6 +111,12 @@ class Deployments:
         """Whether something else than the file's content is executed."""
         return self.digest != self.file_digest
 
+    @property
+    def canary_files(self) -> frozenset[str]:
+        """The files of definitions that canaries execute."""
+        canaries = () if self._written is None else self._written.canaries.values()
+        return frozenset(str(Path(canary.source.file).resolve()) for canary in canaries)
+
     # What changes it
 
     async def reload(self) -> None:

@@ -52,6 +52,9 @@ def node_values(
         },
         "pushes_total": _by_status(counters.pushes),
         "rest_requests_total": {(api, stage, str(status)): n for (api, stage, status), n in counters.requests.items()},
+        "rest_canary_requests_total": {
+            (api, stage, str(status)): n for (api, stage, status), n in counters.canary_requests.items()
+        },
         "rest_cache_requests_total": dict(backends.cache.results),
         "rest_cache_bytes": backends.cache.store.bytes_held,
         "rest_cache_failures_total": backends.cache.failures,

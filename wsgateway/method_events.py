@@ -72,8 +72,11 @@ def _context(invocation: MethodRequest) -> dict[str, Any]:
         "requestId": invocation.request_id,
         "identity": identity,
         "domainName": client.domain_name,
+        "deploymentId": invocation.deployment_id,
         "apiId": client.api_id,
     }
+    if invocation.canary is not None:
+        context["isCanaryRequest"] = invocation.canary
     if invocation.authorizer_millis is not None:
         context["authorizer"] = {**client.authorizer, "integrationLatency": invocation.authorizer_millis}
     elif client.authorizer:

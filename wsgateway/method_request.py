@@ -48,6 +48,8 @@ class MethodRequest(Invocation):
         "_trace_id",
         "account_id",
         "below",
+        "canary",
+        "deployment_id",
         "failure",
         "granted",
         "http_method",
@@ -98,6 +100,9 @@ class MethodRequest(Invocation):
         """Whether its answer was made for another request."""
         self.permits: Callable[[str], bool] = _nothing_more
         """Whether what let the client in allows another action on what it asks for, such as execute-api:Invoke."""
+        self.canary: bool | None = None
+        """Whether its stage's canary answers it; None where there is none."""
+        self.deployment_id = ""
         self._extended_id = ""
         self._trace_id = b""
         self._trace_header = trace
@@ -197,6 +202,11 @@ _TRACE = {
 }
 
 
+def _of_canary(invocation: Invocation) -> str | None:
+    canary = _of(invocation).canary
+    return None if canary is None else "true" if canary else "false"
+
+
 def _of_identity(name: str) -> Variable:
     return lambda i: i.client.identity.get(name)
 
@@ -239,6 +249,8 @@ MethodRequest.variables = Variables(
         "requestTime": lambda i: request_time(i.epoch),
         "path": lambda i: _of(i).path,
         "accountId": lambda i: _of(i).account_id,
+        "deploymentId": lambda i: _of(i).deployment_id,
+        "isCanaryRequest": _of_canary,
         "protocol": lambda i: "HTTP/1.1",
         "stage": lambda i: i.client.stage,
         "domainPrefix": lambda i: i.client.domain_name.partition(".")[0],

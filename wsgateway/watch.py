@@ -11,12 +11,13 @@ from wsgateway.functions import Functions
 
 
 async def watch_file(file: Path, deployments: Deployments) -> None:
-    """Reload when the definition file, whose path is resolved, changes; never returns."""
+    """Reload when the definition file, whose path is resolved, or one of a canary beside it changes; never returns."""
     from watchfiles import awatch  # only `dev` needs it
 
     # The directory, not the file: editors replace files.
     async for changes in awatch(file.parent, recursive=False, debounce=100, step=20, rust_timeout=200):
-        if any(changed == str(file) for _, changed in changes):
+        named = {str(file), *deployments.canary_files}
+        if any(changed in named for _, changed in changes):
             await deployments.reload()
 
 

@@ -305,9 +305,9 @@ def test_called_a_local_function_runs() -> None:
         pytest.param(["--stage", "dev", "--route", "jion"], 1, "no route jion that calls anything; did you mean join?",
                      id="no such route"),
         pytest.param(["--header", "a: b"], 1, "only a handshake has headers and a query; add --connect", id="a header"),
-        pytest.param(["--path", "/pets"], 1, "--method and --path are of REST APIs, and there is none",
+        pytest.param(["--path", "/pets"], 1, "--method, --path and --canary are of REST APIs, and there",
                      id="no REST API"),
-        pytest.param(["--api", "chat", "--method", "GET"], 1, "chat is a WebSocket API; --method and --path are",
+        pytest.param(["--api", "chat", "--method", "GET"], 1, "chat is a WebSocket API; --method, --path and --canary",
                      id="no requests"),
         pytest.param(["--path", "pets"], 2, "is the path behind the stage and begins with /", id="no path"),
         pytest.param(["--method", "G T"], 2, "is a method of HTTP, such as GET", id="no method"),
@@ -477,6 +477,24 @@ async def test_who_may_call_a_method_is_asked_where_backends_are(tmp_path: Path)
     assert called[1] == ("authorizer", "users")
     assert called[2][0] == "error"
     assert called[-1][1]["status"] == 403
+
+
+def test_a_canary_is_explained_where_it_is_meant(tmp_path: Path) -> None:
+    overridden = "canarySettings: {percentTraffic: 50, stageVariableOverrides: {port: '2048'}}"
+    definition = REST.replace(
+        '{v1: {variables: {port: "PORT"}}}', f'{{v1: {{variables: {{port: "PORT"}}, {overridden}}}}}'
+    )
+    asked = ("--stage", "v1", "--path", "/pets/3")
+    stage = dict(steps(tmp_path, *asked, definition=definition))
+    canary = dict(steps(tmp_path, *asked, "--canary", definition=definition))
+    without = run(tmp_path, *asked, "--canary", definition=REST)
+
+    assert (stage["canary"], canary["canary"]) == (False, True)
+    assert ["Host", "127.0.0.1:1024"] in stage["endpoint request"]["headers"]
+    assert ["Host", "127.0.0.1:2048"] in canary["endpoint request"]["headers"]
+    assert (without.returncode, without.stderr) == (
+        1, "wsgateway: stage v1 of API shop has no canary; give it canarySettings\n"
+    )  # fmt: skip
 
 
 def test_a_route_is_none_of_a_rest_api(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ UrlPath = Annotated[
     str | None,
     typer.Option("--path", help="Of a REST API: the path behind the stage, such as /pets/3.", show_default=False),
 ]
+Canary = Annotated[bool, typer.Option("--canary", help="Of a REST API: by the stage's canary.")]
 Call = Annotated[bool, typer.Option("--call", help="Really call the backend, and go on with its answer.")]
 Status = Annotated[
     int | None,
@@ -68,6 +69,7 @@ def explain(
     connect: Connect = False,
     method: Method = None,
     path: UrlPath = None,
+    canary: Canary = False,
     api: Annotated[str | None, typer.Option(help="The API (default: the file's default).")] = None,
     stage: Annotated[str | None, typer.Option(help="The stage (default: the only one).")] = None,
     header: Header = None,
@@ -118,6 +120,7 @@ def explain(
         route=route,
         method=None if method is None else method.upper(),
         path=path,
+        canary=canary,
         body=_content(body),
         headers=tuple(map(_header, header or ())),
         query=tuple(map(_parameter, query or ())),

@@ -54,7 +54,8 @@ class CachePage:
             there = any(api_id == stage[0] for api_id, _ in self._gateway.rest)
             return _fault(404, b"NotFoundException", f"Invalid {'Stage' if there else 'API'} identifier specified")
         try:
-            await self._cache.store.flush(stage)
+            for cache in self._gateway.rest[stage].caches | {stage}:
+                await self._cache.store.flush(cache)
         except RegistryAway:
             answer = _fault(503, b"ServiceUnavailableException", "the registry is away; try again")
             return HttpResponse(503, (*answer.headers, retry_after()), answer.body)

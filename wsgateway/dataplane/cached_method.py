@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wsgateway.model.method_settings import MethodSettings
     from wsgateway.model.rest import RestApi, VerbName
     from wsgateway.model.rest_integration import RestIntegration
+    from wsgateway.model.rest_stage import RestStage
     from wsgateway.registry.answers import Looked, Stage
 
 INVALIDATE = "execute-api:InvalidateCache"
@@ -55,21 +56,20 @@ class Caching:
 def cached(
     call: Call,
     cache: ResponseCache,
-    api_id: str,
+    place: Stage,
+    stage: RestStage,
     api: RestApi,
-    stage_name: str,
     path: str,
     verb: VerbName,
     integration: RestIntegration,
 ) -> Call | None:
-    """The Call of a method that keeps what its integration's Call gives; None where nothing is kept."""
-    stage = api.stages[stage_name]
+    """The Call of a method that keeps at `place` what its integration's Call gives; None where nothing is kept."""
     settings = stage.caching_of(path, verb)
     if settings is None or integration.response_transfer_mode == "STREAM":
         return None
     secret = cache.cipher.key if settings.cache_data_encrypted else b""
     key = key_of(api, path, integration, secret)
-    caching = Caching(stage=(api_id, stage_name), most_bytes=stage.cache_bytes, key=key, settings=settings)
+    caching = Caching(stage=place, most_bytes=stage.cache_bytes, key=key, settings=settings)
     return CachedMethod(call, caching, cache)
 
 

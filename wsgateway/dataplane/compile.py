@@ -22,13 +22,12 @@ from wsgateway.dataplane.checks import Check, checks_of
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging, logging_of
 from wsgateway.dataplane.meters import Meters
-from wsgateway.dataplane.method_authorization import asked_by_methods, method_authorizer_uses
 from wsgateway.dataplane.origins import compile_origins
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.renewal import check_refresh, renewal, renewed, takes_tickets, token_reader
 from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.dataplane.rest import CompiledRestStage
-from wsgateway.dataplane.rest_compile import check_rest, compile_rest, uses_of
+from wsgateway.dataplane.rest_deploy import RestCompiler
 from wsgateway.dataplane.secrets import secrets_of
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.dataplane.validation import check_models, models_of
@@ -171,18 +170,7 @@ def compile_deployment(
     stages: dict[tuple[str, str], CompiledStage] = {}
     uses: list[tuple[Integration, Site]] = []
     authorized: list[Use] = []
-    rest: dict[tuple[str, str], CompiledRestStage] = {}
-    for api_id, rest_api in definitions.rest_apis.items():
-        found = list(check_rest(api_id, rest_api, types, authorizers, definitions))
-        problems.extend(found)
-        if not found:
-            uses.extend(uses_of(api_id, rest_api, definitions))
-            uses.extend(asked_by_methods(api_id, rest_api, definitions))
-            authorized.extend(method_authorizer_uses(api_id, rest_api))
-            for name in rest_api.stages:
-                rest[api_id, name] = compile_rest(
-                    api_id, rest_api, name, types, authorizers, definitions, buckets, meters, cache
-                )
+    made = RestCompiler(types, authorizers, buckets, meters, cache)(loaded)
     for api_id, api in definitions.websocket_apis.items():
         models = models_of(api_id, api)
         found = list(_check(api_id, api, models, types, authorizers, definitions))
@@ -195,19 +183,18 @@ def compile_deployment(
                 stages[api_id, name] = _compile(
                     api_id, api, models, name, stage, types, authorizers, buckets, meters, definitions
                 )
-    if problems:
-        unique = {(problem.path, problem.text): problem for problem in problems}
-        located = sorted((loaded.source.locate(problem) for problem in unique.values()), key=lambda found: found.line)
-        raise DefinitionError(located)
+    if problems or made.problems:
+        located = dict.fromkeys([*made.problems, *map(loaded.source.locate, problems)])
+        raise DefinitionError(sorted(located, key=lambda found: found.line))
     rest_apis = definitions.rest_apis
     return Deployment(
         stages,
         _endpoints(definitions, definitions.websocket_apis, "WEBSOCKET"),
         loaded.digest,
-        tuple(uses),
-        tuple(authorized),
+        (*made.uses, *uses),
+        (*made.authorized, *authorized),
         definitions.plans,
-        rest,
+        made.stages,
         _endpoints(definitions, {name: api for name, api in rest_apis.items() if not api.private}, "REST"),
         _endpoints(definitions, {name: api for name, api in rest_apis.items() if api.private}, "REST"),
         VpcEndpoints(definitions.vpc_endpoints),

@@ -8,6 +8,7 @@ class Counters:
 
     __slots__ = (
         "authorizations",
+        "canary_requests",
         "close_codes",
         "compressed_bytes_in",
         "compressed_bytes_out",
@@ -60,6 +61,8 @@ class Counters:
         self.compressed_payload_bytes_out = 0
         self.pushes: dict[int, int] = {}
         """POSTs to `@connections` by the status they were answered with."""
+        self.canary_requests: dict[tuple[str, str, int], int] = {}
+        """Those of `requests` that canaries answered."""
         self.requests: dict[tuple[str, str, int], int] = {}
         """Requests of REST APIs by apiId, stage and the status they were answered with."""
         self.route_errors: dict[tuple[str, str, str], int] = {}

@@ -62,7 +62,7 @@ class MethodLog(ExecutionLog):
             super()._step(step, value)
 
     def _where(self) -> dict[str, str]:
-        return {}
+        return {"canary": "true"} if self._request.canary else {}
 
 
 def _java(pairs: Iterable[tuple[str, str]]) -> str:

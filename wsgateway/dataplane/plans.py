@@ -63,7 +63,11 @@ class StagePlans:
         for plan_name, plan in definitions.plans.items():
             for place in plan.api_stages:
                 if (place.api_id, place.stage) == (api_id, stage_name):
-                    routes = {self._api.named[name]: _limit(limit) for name, limit in place.throttle.items()}
+                    routes = {
+                        self._api.named[name]: _limit(limit)
+                        for name, limit in place.throttle.items()
+                        if name in self._api.named
+                    }
                     for name in plan.api_keys:
                         if name in enabled:
                             grant = _grant(plan_name, plan, name, enabled[name], (api_id, stage_name), routes)

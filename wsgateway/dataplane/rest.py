@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -93,8 +94,28 @@ class CompiledRestStage:
     """What is done to every answer, if anything is."""
     quotas: Quotas
     """Of the TCP connections that its requests come on."""
-    cached: bool = False
-    """Whether it has a cache."""
+    cache: tuple[str, str] | None = None
+    """Under which names its answers are kept; None where it has no cache."""
+    deployment_id: str = ""
+    """`$context.deploymentId`."""
+    canary: Canary | None = None
+    """What answers a share of its requests."""
+    of_canary: bool = False
+    """Whether that is what this is."""
+
+    @property
+    def caches(self) -> set[tuple[str, str]]:
+        """Under which names answers are kept, its canary's, too."""
+        found = {self.cache, None if self.canary is None else self.canary.stage.cache}
+        return {cache for cache in found if cache is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What answers so many of 100 requests in place of the stage."""
+
+    percent: float
+    stage: CompiledRestStage
 
 
 class RestApis:
@@ -104,8 +125,18 @@ class RestApis:
     Without `asking` nobody is asked who may, nor is anything limited: so it is where nobody is to be called.
     """
 
-    def __init__(self, gateway: Gateway, otherwise: Handler, *, asking: bool = True, private: bool = False) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        otherwise: Handler,
+        *,
+        asking: bool = True,
+        private: bool = False,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """`draw` gives a number from 0 to 1 for each request of a stage that has a canary."""
         self._gateway = gateway
+        self._draw = draw
         self._private = private
         self._otherwise = otherwise
         self._heads = Heads()
@@ -133,6 +164,9 @@ class RestApis:
             return _nowhere(MissingAuthenticationToken("the API is reached by its domains alone"), gateway.show_reasons)
         stage = gateway.rest[place.api_id, place.stage]
         arrived = gateway.clock()
+        canary = stage.canary
+        if canary is not None and self._draw() * 100 < canary.percent:
+            stage = canary.stage
         head = self._heads.of(request.headers)
         verb = head.verb or request.method
         found = stage.resources.find(verb, tail if tail and tail[0] and tail[-1] else _segments(tail))
@@ -156,9 +190,14 @@ class RestApis:
             trace=head.trace,
         )
         invocation.arrived = arrived
+        invocation.deployment_id = stage.deployment_id
+        if canary is not None:
+            invocation.canary = stage.of_canary
         logging = None if method is None else method.logging
         if trace is not None:
             invocation.trace = trace
+            if canary is not None:
+                trace.note("canary", stage.of_canary)
             trace.note("method", {"method": method and invocation.route_key, "parameters": parameters})
         elif stage.access is not None or logging is not None or gateway.tracing is not None:
             invocation.trace = trace_of(gateway, invocation, stage.access, logging)
@@ -304,6 +343,9 @@ class RestApis:
         requests = self._gateway.counters.requests
         key = (stage.api_id, stage.name, status)
         requests[key] = requests.get(key, 0) + 1
+        if stage.of_canary:
+            canary = self._gateway.counters.canary_requests
+            canary[key] = canary.get(key, 0) + 1
 
 
 def _segments(tail: Sequence[str]) -> Sequence[str]:

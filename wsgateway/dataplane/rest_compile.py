@@ -99,8 +99,11 @@ def compile_rest(
     buckets: Buckets,
     meters: Meters,
     cache: ResponseCache,
+    *,
+    cache_name: str,
+    deployment_id: str,
 ) -> CompiledRestStage:
-    """One stage, which is limited by `buckets` and `meters`, and keeps answers in `cache`.
+    """One stage, which is limited by `buckets` and `meters`, and keeps answers in `cache` under `cache_name`.
 
     Only for what `check_rest` found nothing wrong with.
     """
@@ -114,7 +117,7 @@ def compile_rest(
         site = site_of(api_id, api, path, verb, stage, definitions)
         integration = api.integration_of(method)
         call = types[integration.type].compile(integration.common, site)
-        keeping = cached(call, cache, api_id, api, name, path, verb, integration)
+        keeping = cached(call, cache, (api_id, cache_name), api.stages[name], api, path, verb, integration)
         made = verb not in api.paths[path]  # by `cors`: browsers ask before they may show who they are
         authorize = authorization_of(api_id, api, method, name, definitions, authorizers, None if made else policy)
         paths.setdefault(path, {})[verb] = CompiledMethod(
@@ -149,7 +152,8 @@ def compile_rest(
         if api.cors is not None or api.minimum_compression_size is not None
         else None,
         quotas=resolve(api.profile, Limits()),
-        cached=stage.cache_cluster_enabled,
+        cache=(api_id, cache_name) if stage.cache_cluster_enabled else None,
+        deployment_id=deployment_id,
     )
 
 

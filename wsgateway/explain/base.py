@@ -29,11 +29,13 @@ class Question:
     query: tuple[tuple[str, str], ...] = ()
     answer: EndpointResponse | None = None
     call: bool = False
+    canary: bool = False
+    """Whether the stage's canary is meant."""
 
     @property
     def of_rest(self) -> bool:
         """Whether it can only be one of a REST API."""
-        return self.method is not None or self.path is not None
+        return self.method is not None or self.path is not None or self.canary
 
 
 @dataclass(slots=True)

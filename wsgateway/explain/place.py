@@ -18,7 +18,7 @@ def place_of(definitions: Definitions, question: Question) -> tuple[str, str]:
     if of_rest and question.route is not None:
         raise StartError(f"{api_id} is a REST API; say --method and --path of the request, not a route")
     if not of_rest and question.of_rest:
-        raise StartError(f"{api_id} is a WebSocket API; --method and --path are of REST APIs")
+        raise StartError(f"{api_id} is a WebSocket API; --method, --path and --canary are of REST APIs")
     if not of_rest and (question.headers or question.query) and question.route != "$connect":
         raise StartError("of WebSocket APIs only a handshake has headers and a query; add --connect")
     stages = apis[api_id].stages
@@ -27,6 +27,8 @@ def place_of(definitions: Definitions, question: Question) -> tuple[str, str]:
     stage = question.stage or next(iter(stages))
     if stage not in stages:
         raise StartError(f"API {api_id} has no stage {shown(stage)}{did_you_mean(stage, stages)}")
+    if question.canary and definitions.rest_apis[api_id].stages[stage].canary_settings is None:
+        raise StartError(f"stage {stage} of API {api_id} has no canary; give it canarySettings")
     return api_id, stage
 
 
@@ -38,5 +40,5 @@ def _default(definitions: Definitions, question: Question) -> str:
         return api_id
     apis = definitions.rest_apis if rest else definitions.websocket_apis
     if not apis:
-        raise StartError("--method and --path are of REST APIs, and there is none")
+        raise StartError("--method, --path and --canary are of REST APIs, and there is none")
     raise StartError(f"there are several APIs; say which: --api {'|'.join(apis)}")

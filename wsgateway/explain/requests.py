@@ -30,7 +30,9 @@ _AS_WRITTEN = "%!$&'()*+,-./:;=?@_~[]|"
 
 async def explained(checked: Checked, question: Question, explanation: Explanation) -> None:
     """Carry one request through its stage."""
-    rest = RestApis(_gateway(checked, explanation), _nobody, asking=question.call)
+    rest = RestApis(
+        _gateway(checked, explanation), _nobody, asking=question.call, draw=lambda: -1.0 if question.canary else 1.0
+    )
     answer = rest(_request(question, explanation.stage), Notes(explanation, question))
     response = answer if isinstance(answer, HttpResponse) else await answer
     if explanation.waits:

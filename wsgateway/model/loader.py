@@ -77,6 +77,8 @@ class Loaded:
     """What the text leaves to the machine: by `${NAME}` the value, by `file:PATH` the SHA-256 of the content."""
     notes: Sequence[Problem] = ()
     """What is to be said of an OpenAPI document although it is valid, with lines."""
+    canaries: Mapping[tuple[str, str], Loaded] = field(default_factory=dict)
+    """By apiId and stage the file that its canary executes, where that is another one."""
     left_out: Sequence[Path] = ()
     """What is not among the definitions although such a document says it; a note tells of each."""
 
@@ -105,8 +107,18 @@ def text_of(path: FilePath) -> str:
         raise at(name, stop(f"can't be read: {error.strerror}")) from error
 
 
-def parse(text: str, name: str, environ: Mapping[str, str], base_dir: FilePath, reading: Reading = STRICT) -> Loaded:
+def parse(
+    text: str,
+    name: str,
+    environ: Mapping[str, str],
+    base_dir: FilePath,
+    reading: Reading = STRICT,
+    *,
+    canaries_too: bool = True,
+) -> Loaded:
     """Check the text of a file called `name` that lies in `base_dir`; `reading` is about OpenAPI documents alone.
+
+    The files of its canaries are checked too.
 
     Raises DefinitionError with every problem, sorted by line.
     """
@@ -132,8 +144,29 @@ def parse(text: str, name: str, environ: Mapping[str, str], base_dir: FilePath, 
     if version is not None and reading != STRICT:
         outside["OpenAPI"] = repr(reading)
     digest = sha256(encoded).hexdigest()
+    canaries = _canaries(definitions, environ) if canaries_too else {}
+    for canary in canaries.values():
+        outside |= {f"{each} of {canary.source.file}": value for each, value in canary.outside.items()}
     left_out = [problem.path for problem in content.left_out]
-    return Loaded(definitions, content.source, digest, text, outside, content.notes(), left_out)
+    return Loaded(definitions, content.source, digest, text, outside, content.notes(), canaries, left_out)
+
+
+def _canaries(definitions: Definitions, environ: Mapping[str, str]) -> dict[tuple[str, str], Loaded]:
+    """What the canaries of REST stages execute. Their own stages say nothing. Raises DefinitionError."""
+    found: dict[tuple[str, str], Loaded] = {}
+    problems: list[Problem] = []
+    for api_id, api in definitions.rest_apis.items():
+        for name, stage in api.stages.items():
+            file = None if stage.canary_settings is None else stage.canary_settings.deployment_id
+            if file is not None:
+                try:
+                    where = escaped(str(file.path))
+                    found[api_id, name] = parse(file.text, where, environ, file.path.parent, canaries_too=False)
+                except DefinitionError as error:
+                    problems += error.problems
+    if problems:
+        raise DefinitionError(problems)
+    return found
 
 
 class _Content:

@@ -11,6 +11,7 @@ from pydantic import Field
 from wsgateway.errors import Problem
 from wsgateway.model.access_log import AccessLogSettings
 from wsgateway.model.base import Among, Definition
+from wsgateway.model.canary import CanarySettings
 from wsgateway.model.method_settings import MethodSettings, check_limits, settings_of
 from wsgateway.model.stage import VariableName, VariableValue
 from wsgateway.model.throttle import RateLimit, RequestThrottle
@@ -33,6 +34,8 @@ class RestStage(Definition):
     method_settings: Mapping[str, MethodSettings] = Field(default_factory=dict)
     """Settings by method: `*/*` is every one, `pets/{petId}/GET` the GET of /pets/{petId}; what is absent there is as
     in `*/*`."""
+    canary_settings: CanarySettings | None = None
+    """A share of the requests that another deployment answers. Absent: there is none."""
     throttle: RequestThrottle = RequestThrottle()
     """What the stage lets in as a whole, of one user or address. (Ours.)"""
 
@@ -41,7 +44,6 @@ class RestStage(Definition):
 
     not_yet: ClassVar[frozenset[str]] = frozenset(
         {
-            "canarySettings",
             "clientCertificateId",
             "deploymentId",
             "documentationVersion",
@@ -54,6 +56,9 @@ class RestStage(Definition):
     def check(self) -> Iterator[Problem]:
         for problem in check_limits(self.method_settings):
             yield Problem(("methodSettings", *problem.path), problem.text)
+        if self.canary_settings is not None and self.canary_settings.use_stage_cache and not self.cache_cluster_enabled:
+            text = "has no effect: the stage has no cache; add cacheClusterEnabled: true to the stage"
+            yield Problem(("canarySettings", "useStageCache"), text)
         if "cache_cluster_enabled" not in self.model_fields_set:
             yield from self._uncached()
 

@@ -75,7 +75,9 @@ class Method:
         get = {"integration": integration, "requestParameters": {"method.request.querystring.q": False}}
         api = RestApi.model_validate({"protocolType": "REST", "stages": {"v1": stage}, "paths": {"/a": {"GET": get}}})
         method = api.paths["/a"]["GET"]
-        call = cached(self.backend, self.cache, "shop", api, "v1", "/a", "GET", api.integration_of(method))
+        call = cached(
+            self.backend, self.cache, ("shop", "v1"), api.stages["v1"], api, "/a", "GET", api.integration_of(method)
+        )
         assert call is not None
         self.call = call
 

@@ -79,6 +79,15 @@ TRAFFIC = Section(
             act="the log's `integration fails` names the backend and why",
         ),
         counter(
+            "rest_canary_requests_total",
+            "Those of them that a canary answered (CloudWatch: the same metrics of the stage's canary).",
+            "api",
+            "stage",
+            "status",
+            worry="its share of 5xx is larger than that of `rest_requests_total`",
+            act="set `percentTraffic` to 0, or remove `canarySettings`, and reload",
+        ),
+        counter(
             "rest_cache_requests_total",
             "Requests of methods that keep answers: hit where one was there, miss where the backend was asked "
             "(CloudWatch: CacheHitCount, CacheMissCount).",
