@@ -54,6 +54,8 @@ REPLY_SECONDS = 1.0
 """How long a call may take, its connection included, where its caller doesn't say."""
 SENTINEL_SECONDS = 0.3
 """How long one Sentinel has to name the master, before the next one is asked."""
+CLOSE_SECONDS = 0.05
+"""How long a caller who has waited in vain waits for connections to end, too; each begins to at once."""
 AT_ONCE = 16
 """Calls under way; others wait, within their deadline."""
 DEAD_SECONDS = 10
@@ -170,7 +172,7 @@ class Client:
         """Those that wait to be used may be as bad, or lead to what is no master any more."""
         if isinstance(self._redis, Redis):  # a Cluster's client does it by itself
             try:
-                async with asyncio.timeout(REPLY_SECONDS):
+                async with asyncio.timeout(CLOSE_SECONDS):
                     await self._redis.connection_pool.disconnect(inuse_connections=False)
             except (TimeoutError, RedisError, OSError, RuntimeError):
                 pass

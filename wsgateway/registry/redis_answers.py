@@ -16,6 +16,7 @@ Where Redis did not answer, nobody asks it for a second: then every request goes
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Collection
 from functools import partial
@@ -46,29 +47,45 @@ class RedisAnswers:
         self._link = link
         self._clock = clock
         self._rests_until = 0.0
-        self._looking = 0
+        self._asking: set[asyncio.Future[list[bytes | None]]] = set()
 
     def held(self, stage: Stage, digest: bytes) -> None:
         """Redis has to be asked."""
 
     async def get(self, stage: Stage, digest: bytes) -> Looked:
         self._awake()
-        if self._looking >= LOOKS_AT_ONCE:
+        if len(self._asking) >= LOOKS_AT_ONCE:
             raise RegistryAway(f"{LOOKS_AT_ONCE} kept answers are being looked for")
-        self._looking += 1
         try:
-            keys = self._key(stage, "mark"), self._answer(stage, digest)
-            mark, found = await self._link.command("MGET", *keys, seconds=LOOK_SECONDS)
+            mark, found = await self._look(self._key(stage, "mark"), self._answer(stage, digest))
         except RegistryAway:
             self._rest()
             raise
-        finally:
-            self._looking -= 1
         mark = mark or NO_MARK
         head = mark + digest
         # Of another time, or another question: a reply that is not the one that was waited for, or a foreign value.
-        mine = found is not None and found.startswith(head)
-        return Looked(mark, found[len(head) :] if mine else None)
+        return Looked(mark, found[len(head) :] if found is not None and found.startswith(head) else None)
+
+    async def _look(self, *keys: str) -> list[bytes | None]:
+        """What Redis has under these keys, or RegistryAway, in LOOK_SECONDS: a call whose connection is being made when
+        its time is over takes longer to end."""
+        asking: asyncio.Future[list[bytes | None]] = asyncio.ensure_future(
+            self._link.command("MGET", *keys, seconds=LOOK_SECONDS)
+        )
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
+        try:
+            await asyncio.wait([asking], timeout=LOOK_SECONDS)
+            if asking.done():
+                return asking.result()
+            raise RegistryAway(f"Redis at {self._link.target}: no answer within {LOOK_SECONDS:g} s")
+        finally:
+            asking.cancel()
+
+    def _asked(self, asking: asyncio.Future[list[bytes | None]]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # whoever waited for it has gone
 
     async def put(self, stage: Stage, digest: bytes, data: bytes, *, mark: bytes, ttl: float, most: int) -> None:
         self._awake()
