@@ -242,6 +242,8 @@ class RestAuthorizer(Definition):
     def renamed(self, problem: Problem) -> Problem:
         """A problem of `common`, as this authorizer is written."""
         path, text = problem.path, problem.text
+        if self.type == "COGNITO_USER_POOLS":
+            text = text.replace("JWT", self.type)
         for theirs, ours in _WIRE_NAMES.items():
             text = text.replace(theirs, ours)
         if path[:1] == ("identitySource",) and self.authorizer_result_ttl_in_seconds is None and not path[1:]:

@@ -63,7 +63,7 @@ class Issuers:
 
 
 def token(algorithm: str = "RS256", **claims: Any) -> str:
-    said = {"iss": ISSUER, "aud": "shop", "sub": "ann", "exp": int(time.time()) + 60} | claims
+    said = {"iss": ISSUER, "aud": "shop", "sub": "ann", "exp": int(time.time()) + 86_400} | claims
     known = {name: value for name, value in said.items() if value is not None}
     return jwt.encode({"alg": algorithm, "kid": "one"}, known, KEY, [algorithm])
 

@@ -80,7 +80,7 @@ def test_a_method_that_would_not_be_asked_about_as_it_is_written(method: str, pr
         pytest.param("type: REQUEST, authorizerUri: function:auth", "identitySource: ", id="kept for everybody"),
         pytest.param("type: COGNITO_USER_POOLS", "providerARNs: is required", id="no pools"),
         pytest.param(COGNITO.replace("userpool", "pool"), "write the ARN of a user pool", id="no ARN of a pool"),
-        pytest.param(f"{COGNITO}, authorizerUri: function:auth", "authorizerUri", id="nobody is asked of a pool"),
+        pytest.param(f"{COGNITO}, authorizerUri: function:auth", "COGNITO_USER_POOLS asks nobody", id="one to ask"),
         pytest.param(
             "type: JWT, identitySource: method.request.header.A", "jwtConfiguration: is required", id="no one"
         ),
