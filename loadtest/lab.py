@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,12 +90,12 @@ class Lab:
     ) -> None:
         self._stack.close()
 
-    def gateway(self, definition: str, *flags: str) -> Server:
-        """The gateway, as a user starts it, with this routes.yaml."""
+    def gateway(self, definition: str, *flags: str, environ: Mapping[str, str] | None = None) -> Server:
+        """The gateway, as a user starts it, with this routes.yaml, and these variables besides."""
         path = self.folder / "routes.yaml"
         path.write_text(definition)
         command = [*self._gateway, "serve", str(path), "--port", "0", "--internal-port", "0", *flags, "--ready-file"]
-        return self._serve("gateway", command, self.cores.server)
+        return self._serve("gateway", command, self.cores.server, environ=environ)
 
     def redis(self) -> str:
         """A Redis of its own, which keeps nothing; gives its URL."""
@@ -145,7 +146,15 @@ class Lab:
         command = [program("driver"), *arguments]
         return self._start(command, self.cores.load, subprocess.PIPE, subprocess.PIPE, DRIVER_PRIORITY)
 
-    def _serve(self, name: str, command: list[str], core: int | None, priority: int = 0) -> Server:
+    def _serve(
+        self,
+        name: str,
+        command: list[str],
+        core: int | None,
+        priority: int = 0,
+        *,
+        environ: Mapping[str, str] | None = None,
+    ) -> Server:
         number = len(list(self.folder.glob("*.log")))
         ready = self.folder / f"{name}-{number}.ready"
         log = self.folder / f"{name}-{number}.log"
@@ -153,7 +162,7 @@ class Lab:
         if str(ready) not in command:
             command.append(str(ready))
         with log.open("wb") as output:
-            process = self._start(command, core, output.fileno(), subprocess.STDOUT, priority)
+            process = self._start(command, core, output.fileno(), subprocess.STDOUT, priority, environ)
         server = Server(name, process, 0, 0, log)
         deadline = time.monotonic() + START_SECONDS
         while (urls := _ready(ready)) is None:
@@ -167,7 +176,13 @@ class Lab:
         return Server(name, process, _port(urls["public"]), _port(urls["internal"]), log)
 
     def _start(
-        self, command: list[str], core: int | None, stdout: int, stderr: int, priority: int
+        self,
+        command: list[str],
+        core: int | None,
+        stdout: int,
+        stderr: int,
+        priority: int,
+        environ: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         punctual = self._punctual and core is not None  # alone on one core, they would starve the server
         process = subprocess.Popen(
@@ -175,7 +190,7 @@ class Lab:
             stdin=subprocess.PIPE if stderr == subprocess.PIPE else subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            env=_environment(),
+            env={**_environment(), **(environ or {})},
             start_new_session=True,  # Ctrl-C is for us; we end them in order
         )
         self._stack.callback(_stop, process)

@@ -10,6 +10,7 @@ from loadtest.scenarios.idle import IDLE
 from loadtest.scenarios.mapping import MAPPING
 from loadtest.scenarios.mock import MOCK
 from loadtest.scenarios.neighbours import NEIGHBOURS
+from loadtest.scenarios.observed import OBSERVED
 from loadtest.scenarios.push import PUSH
 from loadtest.scenarios.registry import REGISTRY
 from loadtest.scenarios.relay import RELAY
@@ -33,5 +34,6 @@ SCENARIOS: dict[str, Scenario] = {
         TEMPLATES,
         AUTHORIZED,
         REST,
+        OBSERVED,
     )
 }

@@ -206,6 +206,8 @@ class Disconnects:
         if event.over:
             self._heard_of(event, answered=error is None)
         elif error is None:
+            if event.invocation.trace is not None:
+                event.invocation.trace.note("answered", future.result())
             self._answered(event)
         else:
             self._failed(event, error)

@@ -23,8 +23,10 @@ def trace_of(
     gateway: Gateway, invocation: Invocation, access: AccessLog | None, logging: Logging | None
 ) -> Trace | None:
     """The Trace of an event that begins now; None where nobody hears of it."""
-    traces: list[Trace] = []
     tracing = gateway.tracing
+    if tracing is None and logging is None:
+        return None if access is None else Row(access, gateway.write_row, invocation)
+    traces: list[Trace] = []
     if tracing is not None and (parent := tracing.parent(invocation.request)) is not None:
         traces.append(tracing.begin(invocation, parent))
     if access is not None:

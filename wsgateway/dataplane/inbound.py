@@ -248,6 +248,7 @@ class Messages(ABC):
             invocation.tally.refused(answer.status, by_function=operation.by_function)
         reply = reply_of(operation, invocation, answer, self.quotas)
         if invocation.trace is not None:
+            invocation.trace.note("answered", answer)
             invocation.trace.note("frame", reply)
         if reply is not None:
             self._reply(reply)

@@ -90,7 +90,7 @@ GatewayErrors, raised at once or from the future, say by `failure` how the backe
 
 def noted(invocation: Invocation, answer: Future[EndpointResponse]) -> Future[EndpointResponse]:
     """`answer`, which the event's trace hears of, if it has one."""
-    if invocation.trace is not None:
+    if invocation.trace is not None and invocation.trace.wants_answers:
         if answer.done():
             _note(invocation.trace, answer)
         else:

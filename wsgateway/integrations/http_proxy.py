@@ -16,7 +16,6 @@ from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_he
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots
 from wsgateway.invocation import EventType, Invocation, new_trace_id
-from wsgateway.messages import EndpointRequest
 from wsgateway.method_request import MethodRequest
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def _call(
             raise unsendable(error) from error
         if invocation.trace is None:
             return send(invocation, head, body)
-        invocation.trace.note("endpoint request", EndpointRequest(head, body, head[: head.index(b" ")].decode()))
+        invocation.trace.asked(head, body)
         return noted(invocation, send(invocation, carried(invocation, head), body))
 
     return call
@@ -110,7 +109,7 @@ def _call_of_rest(build: Callable[[Invocation], bytes], send: Send, stream: Stre
         except (UnsafeHeader, UnicodeEncodeError) as error:
             raise unsendable(error) from error
         if invocation.trace is not None:
-            invocation.trace.note("endpoint request", EndpointRequest(head, invocation.payload))
+            invocation.trace.asked(head, invocation.payload)
             head = carried(invocation, head)
         return noted(invocation, stream(invocation, head, invocation.payload, upload))
 

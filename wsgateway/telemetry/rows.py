@@ -15,15 +15,18 @@ from wsgateway.telemetry.log import LogWriter, Sink
 GATHERED_SECONDS: Final = 0.05
 PIECE: Final = 4096
 """Characters that are written at once, about: of a pipe that several processes share, such a piece is not torn."""
+PIECE_OF_FILE: Final = 65_536
+"""The same of a file that is appended to."""
 LOOKED_AT_SECONDS: Final = 1.0
 
 
 class Rows:
     """Takes rows on the loop's thread; `close` writes what is left."""
 
-    def __init__(self, loop: AbstractEventLoop, sink: Sink) -> None:
+    def __init__(self, loop: AbstractEventLoop, sink: Sink, piece: int = PIECE) -> None:
         self._loop = loop
         self._sink = sink
+        self._piece = piece
         self._writer: LogWriter | None = None
         """Made for the first rows: most gateways have none."""
         self._rows: list[str] = []
@@ -41,7 +44,7 @@ class Rows:
             self._loop.call_later(GATHERED_SECONDS, self._flush)
         rows.append(row)
         self._size += len(row)
-        if self._size >= PIECE:
+        if self._size >= self._piece:
             self._hand_over()
 
     def close(self, seconds: float = 2.0) -> None:
@@ -99,4 +102,4 @@ class RowsFile:
 
 def rows_of(loop: AbstractEventLoop, place: str) -> Rows:
     """Rows to `-`, which is stdout, or to a file of this name. *Raises* StartError."""
-    return Rows(loop, sys.stdout if place == "-" else RowsFile(Path(place)))
+    return Rows(loop, sys.stdout) if place == "-" else Rows(loop, RowsFile(Path(place)), PIECE_OF_FILE)

@@ -66,6 +66,8 @@ ROOT: Final = Parent(0, 0)
 class Spans(Trace):
     """The Trace of one event that makes spans."""
 
+    wants_answers = False
+
     __slots__ = ("_answered", "_below", "_context", "_kind", "_span", "_tracer")
 
     def __init__(self, tracer: Tracer, invocation: Invocation, parent: Parent) -> None:
@@ -99,7 +101,7 @@ class Spans(Trace):
                 self._begin("integration", {"http.request.method": value.method})
             case "endpoint request", _:
                 self._begin("integration", {})
-            case "endpoint response", EndpointResponse():
+            case "answered" | "endpoint response", EndpointResponse():
                 if self._below is not None:
                     self._below.set_attribute("http.response.status_code", value.status)
                     self._end_below()

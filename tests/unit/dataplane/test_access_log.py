@@ -85,6 +85,16 @@ def test_a_key_is_told_by_its_end() -> None:
     assert row.endswith(f" {'*' * 20}uvwxyz")
 
 
+@given(
+    text=st.text(st.characters(exclude_characters="$\r\n", exclude_categories=["Cs"]), max_size=50),
+    more=st.text("{}'\"\\%$ar", max_size=9),
+)
+def test_whatever_stands_around_variables_is_written_as_it_is(text: str, more: str) -> None:
+    event = message("{}")
+    row = row_of(f"{text}$context.requestId {more}${{context.stage}}{text}", event, ("frame", None))
+    assert row == f"{text}{event.request_id} {more}dev{text}"
+
+
 @given(agent=st.text())
 def test_whatever_a_client_sends_stays_one_value_of_one_line(agent: str) -> None:
     event = message("{}")
