@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from wsgateway.cli.options import DEFAULT_FILE, File, RegionOption
+from wsgateway.cli.options import DEFAULT_FILE, File, OpenApiBasePath, OpenApiLenient, OpenApiStage, RegionOption
 
 if TYPE_CHECKING:
     from wsgateway.model.definitions import Definitions
@@ -73,17 +74,24 @@ def export_openapi(
     output_format: Annotated[Text, typer.Option(help="How to write it.")] = Text.JSON,
     server: Server = None,
     region: RegionOption = None,
+    openapi_stage: OpenApiStage = None,
+    openapi_base_path: OpenApiBasePath = "ignore",
+    openapi_lenient: OpenApiLenient = False,
 ) -> None:
     """Print a stage of a REST API of FILE as an OpenAPI document, for clients, tools, API Gateway, or an import."""
+    from wsgateway.app import check_definitions
     from wsgateway.model.export.document import export
     from wsgateway.model.loader import load
+    from wsgateway.model.openapi.reading import Reading
 
     wanted = _extensions(extensions)
-    definitions = load(file, os.environ).definitions
+    loaded = load(file, os.environ, Reading(None, openapi_stage, openapi_base_path, openapi_lenient))
+    definitions = loaded.definitions
     api_id = _api(definitions, api)
     defined = definitions.rest_apis[api_id]
     stage_name = _stage(list(defined.stages), stage, api_id)
     address = _address(api_id, stage_name, server, region)
+    asyncio.run(check_definitions(loaded, os.environ, region))
     document = export(defined, api_id, address, form=form.value, extensions=wanted, directory=file.parent)
     if "wsgateway" in wanted:
         from wsgateway.model.export.remainder import with_remainder

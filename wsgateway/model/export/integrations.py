@@ -5,6 +5,7 @@ API Gateway developer guide, "x-amazon-apigateway-integration object".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,16 +27,29 @@ AWS: Final = (
 """What API Gateway has under the same name; our own settings are in `x-wsgateway`."""
 
 
+_function = re.compile(r"arn:([a-z-]+):lambda:([a-z0-9-]+):[^/]+").fullmatch
+
+
 def integration(defined: Mapping[str, Any]) -> dict[str, Any]:
     """The extension for a plain integration."""
     said = {"type": defined["type"].lower()}
     said |= {key: defined[key] for key in AWS if key in defined}
+    if "uri" in said:
+        said["uri"] = invocations(said["uri"])
     said["passthroughBehavior"] = defined.get("passthroughBehavior", "WHEN_NO_MATCH").lower()
     skips = defined.get("tlsConfig", {}).get("insecureSkipVerification")
     if skips is not None:
         said["tlsConfig"] = {"insecureSkipVerification": skips}
     responses = _responses(defined.get("integrationResponses", {}))
     return said | ({"responses": responses} if responses else {})
+
+
+def invocations(uri: str) -> str:
+    """The URI of a function's invocations, which API Gateway asks for, where the function's ARN is written alone."""
+    found = _function(uri)
+    if found is None:
+        return uri
+    return f"arn:{found[1]}:apigateway:{found[2]}:lambda:path/2015-03-31/functions/{uri}/invocations"
 
 
 def _responses(defined: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ all that the models do: a document is for those who write requests, the gateway 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any, Final, Literal
 from urllib.parse import quote, unquote
 
@@ -42,42 +43,52 @@ class Schemas:
     def __init__(self, models: Mapping[str, Any], form: Form) -> None:
         self._models = dict(models)
         self._form = form
-        self._built_in: dict[str, Any] = {}
+        self._names: dict[tuple[str, ...], str] = {}
+        """Of models, and of their parts, in the document."""
+        for name in models:
+            self._name(name, models[name]["schema"])
 
     def reference(self, name: str) -> dict[str, Any]:
         """The schema that means the model `name`."""
-        if name not in self._models:
-            self._built_in[name] = {"schema": BUILT_IN[name].schema_}
+        self.name((name,))
         return {"$ref": WHERE[self._form] + name}
 
-    def components(self) -> dict[str, Any]:
-        """Every schema by name; parts of a model that have a name are `MODEL.PART`."""
-        found: dict[str, Any] = {}
-        waiting = dict(sorted({**self._models, **self._built_in}.items()))
-        while waiting:
-            name = next(iter(waiting))
-            root = waiting.pop(name)["schema"]
-            found[name] = _Conversion(name, self._form, self._refer).convert(root)
-            for part, schema in _parts(root):
-                found[f"{name}.{part}"] = _Conversion(name, self._form, self._refer).convert(schema)
-            waiting |= {more: self._built_in[more] for more in self._built_in if more not in found}
-        return _resolved(found, WHERE[self._form])
-
-    def _refer(self, model: str) -> None:
+    def name(self, part: tuple[str, ...]) -> str | None:
+        """The name of a model, or of a part of one; None where there is no such thing."""
+        model = part[0]
         if model not in self._models and model in BUILT_IN:
-            self.reference(model)
+            self._models[model] = {"schema": BUILT_IN[model].schema_}
+            self._name(model, BUILT_IN[model].schema_)
+        return self._names.get(part)
 
+    def components(self) -> dict[str, Any]:
+        """Every schema by name."""
+        found: dict[str, Any] = {}
+        while len(found) < len(self._names):  # a built-in one may be named by another
+            for part, name in sorted(self._names.items()):
+                schema = self._models[part[0]]["schema"]
+                said = schema if len(part) == 1 else schema["definitions"][part[1]]
+                found[name] = _Conversion(part[0], self._form, self.name).convert(said)
+        return _resolved(dict(sorted(found.items())), WHERE[self._form])
 
-def _parts(schema: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    parts = schema.get("definitions")
-    return parts.items() if isinstance(parts, dict) else ()
+    def _name(self, model: str, schema: Mapping[str, Any]) -> None:
+        self._names[model,] = model
+        parts = schema.get("definitions")
+        taken = {model}
+        for part in parts if isinstance(parts, dict) else ():
+            name = base = f"{model}.{re.sub(r'[^A-Za-z0-9._-]', '_', part)}"
+            numbers = count(2)
+            while name in taken:
+                name = f"{base}_{next(numbers)}"
+            taken.add(name)
+            self._names[model, part] = name
 
 
 class _Conversion:
-    def __init__(self, model: str, form: Form, refer: Callable[[str], None]) -> None:
+    def __init__(self, model: str, form: Form, name: Callable[[tuple[str, ...]], str | None]) -> None:
         self._model = model
         self._form = form
-        self._refer = refer
+        self._name = name
 
     def convert(self, schema: Any) -> Any:
         """A schema of draft 4 as this kind of document writes it."""
@@ -131,11 +142,11 @@ class _Conversion:
         """Where the document has what a model's `$ref` names."""
         found = _model(text)
         model, fragment = (found[1], found[2] or "") if found is not None else (self._model, text[1:])
-        self._refer(model)
         keys = [unquote(key).replace("~1", "/").replace("~0", "~") for key in fragment.split("/")[1:]]
+        part: tuple[str, ...] = (model,)
         if keys[:1] == ["definitions"] and len(keys) > 1:
-            model, keys = f"{model}.{keys[1]}", keys[2:]
-        return WHERE[self._form] + "/".join(_escaped(key) for key in (model, *keys))
+            part, keys = (model, keys[1]), keys[2:]
+        return WHERE[self._form] + "/".join(_escaped(key) for key in (self._name(part) or "", *keys))
 
 
 def _escaped(key: str) -> str:

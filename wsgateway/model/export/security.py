@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from wsgateway.model.export.integrations import invocations
+
 AUTHORIZER: Final = "x-amazon-apigateway-authorizer"
 AUTHTYPE: Final = "x-amazon-apigateway-authtype"
 AUTHTYPES: Final = {"COGNITO_USER_POOLS": "cognito_user_pools", "JWT": "oauth2"}
@@ -72,6 +74,8 @@ class Security:
             said = {"type": kind.lower()} | {key: authorizer[key] for key in AWS if key in authorizer}
             if "identitySource" in said:
                 said["identitySource"] = ", ".join(sources(authorizer))
+            if "authorizerUri" in said:
+                said["authorizerUri"] = invocations(said["authorizerUri"])
             scheme[AUTHORIZER] = said
         return scheme
 

@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 
 from wsgateway.model import parse
 from wsgateway.model.export.document import EXTENSIONS, Extension, aws_address, export
+from wsgateway.model.export.integrations import invocations
 from wsgateway.model.export.schemas import Form
 
 SHOP = """
@@ -223,3 +224,27 @@ def test_models_refer_to_one_another_within_the_document() -> None:
         "Shop": {"type": "object", "properties": {"pet": {"$ref": "#/components/schemas/Shop.name"}}},
         "Shop.name": {"type": "string"},
     }
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        pytest.param(
+            "arn:aws-cn:lambda:cn-north-1:123456789012:function:f:live",
+            "arn:aws-cn:apigateway:cn-north-1:lambda:path/2015-03-31/functions/"
+            "arn:aws-cn:lambda:cn-north-1:123456789012:function:f:live/invocations",
+            id="a function's ARN",
+        ),
+        *(
+            pytest.param(uri, uri, id=uri)
+            for uri in (
+                "function:f",
+                "https://backend.example/arn:aws:lambda:eu-west-1:1:function:f",
+                "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:1:f/invocations",
+                "arn:aws:apigateway:eu-west-1:sqs:path/123456789012/queue",
+            )
+        ),
+    ],
+)
+def test_functions_are_written_as_api_gateway_asks_for_them(uri: str, said: str) -> None:
+    assert invocations(uri) == said

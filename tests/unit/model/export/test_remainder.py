@@ -301,7 +301,7 @@ apis = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(apis, st.sampled_from(["oas30", "swagger"]), st.sampled_from(ADDRESSES))
 def test_any_definition_is_read_again(written: dict[str, Any], form: Form, address: Address) -> None:
     api = read(to_yaml({"apis": {"shop": written}})).rest_apis["shop"]

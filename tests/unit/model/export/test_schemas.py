@@ -43,7 +43,12 @@ def converted(schema: dict[str, Any], form: Form = "oas30", **others: Any) -> di
         pytest.param({"required": []}, {}, id="nothing required"),
         pytest.param({"$ref": URL + "Other"}, {"$ref": "#/components/schemas/Other"}, id="another model"),
         pytest.param(
-            {"$ref": URL + "Other#/definitions/a~1b"}, {"$ref": "#/components/schemas/Other.a~1b"}, id="a part of it"
+            {"$ref": URL + "Other#/definitions/a~1b"}, {"$ref": "#/components/schemas/Other.a_b"}, id="a part of it"
+        ),
+        pytest.param(
+            {"$ref": URL + "Other#/definitions/a%20b/items"},
+            {"$ref": "#/components/schemas/Other.a_b_2/items"},
+            id="a part of a part",
         ),
         pytest.param({"$ref": "#"}, {"$ref": "#/components/schemas/Model"}, id="itself"),
         pytest.param({"$ref": URL + "Empty"}, {"$ref": "#/components/schemas/Empty"}, id="a built-in one"),
@@ -53,7 +58,7 @@ def converted(schema: dict[str, Any], form: Form = "oas30", **others: Any) -> di
     ],
 )
 def test_keywords(schema: dict[str, Any], said: dict[str, Any]) -> None:
-    other = {"definitions": {"a/b": {"type": "string"}}}
+    other = {"definitions": {"a/b": {"type": "string"}, "a b": {"items": {}}}}
 
     assert converted(schema, Other=other)["Model"] == said
 
@@ -86,7 +91,7 @@ def _nested(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
             "maxItems": st.integers(0, 2),
             "maximum": st.integers(0, 2),
             "exclusiveMaximum": st.booleans(),
-            "definitions": named,
+            "definitions": st.dictionaries(st.text("a_ /", max_size=2), inner, max_size=2),
             "description": st.text(max_size=3),
         },
     ).filter(lambda schema: "maximum" in schema or "exclusiveMaximum" not in schema)
