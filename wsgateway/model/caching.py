@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,28 @@ from wsgateway.model.method_settings import method_of
 
 if TYPE_CHECKING:
     from wsgateway.model.rest import RestApi
+
+
+def remarks_on_caching(api: RestApi) -> Iterator[Problem]:
+    """Methods whose kept answers may be for others than who gets them; paths start at the API.
+
+    API Gateway developer guide, "Cache settings for REST APIs": what is not among the parameters of the key does not
+    tell requests apart.
+    """
+    for path, verb, method in api.methods():
+        integration = api.integration_of(method)
+        kept = any(stage.caching_of(path, verb) is not None for stage in api.stages.values())
+        if not kept or integration.response_transfer_mode == "STREAM":
+            continue
+        named = integration.cache_key_parameters
+        at = (*api.integration_path(path, verb), "cacheKeyParameters")
+        greedy = re.search(r"\{([^{}]+)\+\}", path)
+        if greedy is not None and not any(name.startswith(("integration.", "method.request.path.")) for name in named):
+            text = f"all paths of {verb} {path} get one kept answer; name method.request.path.{greedy[1]}"
+            yield Problem(at, text)
+        if (method.authorizer_name is not None or method.signed) and not named:
+            text = f"whoever may call {verb} {path} gets one kept answer; name what tells callers apart, if any"
+            yield Problem(at, text)
 
 
 def check_caching(api: RestApi) -> Iterator[Problem]:

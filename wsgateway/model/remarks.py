@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from wsgateway.errors import Problem
 from wsgateway.model.authorization import unused_authorizers
+from wsgateway.model.caching import remarks_on_caching
 from wsgateway.model.loader import Loaded
 from wsgateway.model.usage_plan import remarks_on_plans
 
@@ -20,6 +21,8 @@ def remarks(loaded: Loaded) -> Iterator[Problem]:
         named = {method.authorizer_name for _, _, method in rest.methods()}
         for name in [name for name in rest.authorizers if name not in named]:
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no method")
+        for found in remarks_on_caching(rest):
+            yield loaded.source.problem(("apis", api_id, *found.path), found.text)
     definitions = loaded.definitions
     for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.metered):
         yield loaded.source.locate(remark)

@@ -8,6 +8,7 @@ import pytest
 
 from wsgateway.errors import DefinitionError
 from wsgateway.model.loader import parse
+from wsgateway.model.remarks import remarks
 from wsgateway.model.rest_stage import RestStage
 
 BEGINNING = """\
@@ -286,3 +287,37 @@ def test_which_answers_are_kept(settings: dict[str, object], path: str, verb: st
     off = RestStage.model_validate({"cacheClusterEnabled": False, "methodSettings": settings})
     assert off.caching_of(path, verb) is None
     assert (stage.cache_bytes, off.cache_bytes) == (500_000_000, 0)
+
+
+REMARKED = """\
+apis:
+  shop:
+    protocolType: REST
+    stages: {v1: {cacheClusterEnabled: true, methodSettings: {'*/*': {cachingEnabled: %s}}}}
+    paths:
+      %s:
+        GET:
+          authorizationType: %s
+          requestParameters: {method.request.path.all: true, method.request.header.Authorization: false}
+          integration: {type: MOCK, cacheKeyParameters: [%s]}
+credentials: [{accessKeyId: AKIAANN0000000000001, secretAccessKey: x, principalArn: "arn:aws:iam::123456789012:user/a",
+               policy: {Statement: {Effect: Allow, Action: "*", Resource: "*"}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("enabled", "path", "who", "named", "said"),
+    [
+        ("true", "/{all+}", "NONE", "", ["all paths of GET /{all+} get one kept answer; name method.request.path.all"]),
+        ("true", "/{all+}", "NONE", "method.request.path.all", []),
+        ("true", "/a/{all}", "AWS_IAM", "", ["whoever may call GET /a/{all} gets one kept answer; name what tells"]),
+        ("true", "/a/{all}", "AWS_IAM", "method.request.header.Authorization", []),
+        ("true", "/a/{all}", "NONE", "", []),
+        ("false", "/{all+}", "AWS_IAM", "", []),
+    ],
+)
+def test_what_is_remarked_of_caches(enabled: str, path: str, who: str, named: str, said: list[str]) -> None:
+    found = [str(each) for each in remarks(parse(REMARKED % (enabled, path, who, named), "routes.yaml", {}, Path()))]
+
+    assert len(found) == len(said)
+    assert all(text in each for text, each in zip(said, found, strict=True)), found
