@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -65,6 +66,9 @@ _SHOWN: Final = """\
 <script src="../../_assets/swagger-ui-bundle.js"></script>
 <script src="../../_assets/start.js"></script>"""
 
+CHALLENGE: Final = (b"WWW-Authenticate", b'Basic realm="wsgateway docs", charset="UTF-8"')
+"""Pages alone are opened by a password. What changes something is not: browsers send it unasked ever after."""
+
 MISSING: Final = (
     "this page needs Swagger UI, which is not installed: pip install 'wsgateway[docs]'; the document itself is at "
     "openapi.json, beside this page\n"
@@ -102,9 +106,10 @@ class ApiDocs:
             return self._otherwise(request)
         if request.method not in ("GET", "HEAD"):
             return _text(405, "use GET\n", (b"Allow", b"GET, HEAD"))
-        refusal = self._guard.refusal(request)
+        refusal = self._guard.refusal(_as_bearer(request))
         if refusal is not None:
-            return refusal
+            more = (CHALLENGE,) if refusal.status == 401 else ()
+            return HttpResponse(refusal.status, (*refusal.headers, *more), refusal.body)
         if found["asset"] is not None:
             return _asset(found["asset"])
         definitions = self._executed()
@@ -127,6 +132,18 @@ class ApiDocs:
         # What is private is reached as this page is.
         server = f"{request.scheme}://{request.authority}" if api.private else self._server(request)
         return _document(api, api_id, Address(url_of(definitions, api_id, stage, server)))
+
+
+def _as_bearer(request: HttpRequest) -> HttpRequest:
+    """The request with the secret where the guard looks for it. Browsers ask people for a password (RFC 7617)."""
+    scheme, _, value = (request.header(b"authorization") or b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return request
+    try:
+        _, _, password = b64decode(value.strip(), validate=True).partition(b":")
+    except ValueError:
+        return request
+    return HttpRequest(request.method, request.target, request.host, ((b"Authorization", b"Bearer " + password),))
 
 
 async def _document(api: RestApi, api_id: str, address: Address) -> HttpResponse:
