@@ -17,7 +17,7 @@ from wsgateway.model.document import MAX_BYTES, compose, stop
 from wsgateway.model.expansion import Expansion
 from wsgateway.model.explain import SHOWN, escaped
 from wsgateway.model.file import PREFIX
-from wsgateway.model.openapi.reading import STRICT, Reading
+from wsgateway.model.openapi.reading import OURS, STRICT, Reading
 from wsgateway.model.openapi.variables import DocumentExpansion, version_of
 
 START = "begin with `apis:` and one API beneath it"
@@ -200,7 +200,7 @@ class _Content:
                 )
             except ValidationError as error:
                 found = problems_of(error)
-                dropped = _drop(self._root, found) if lenient else []
+                dropped = self._drop(found) if lenient else []
                 self.left_out += dropped
                 if dropped:
                     continue
@@ -210,18 +210,19 @@ class _Content:
             self.files = {f"{PREFIX}{name}": digest for name, digest in files.items()}
             return definitions
 
+    def _drop(self, found: Iterable[Problem]) -> list[Problem]:
+        """Leave out what of this is about parts that are not supported; ours are not among them."""
+        from wsgateway.model.openapi.lenient import drop
+
+        theirs = [problem for problem in found if self.source.written(problem.path)[:1] != (OURS,)]
+        return drop(self._root, theirs)
+
     def notes(self) -> list[Problem]:
         return self._located([*self._notes, *self.left_out])
 
     def _located(self, problems: Iterable[Problem]) -> list[Problem]:
         """By line. What is wrong with a part that a document refers to from several places is said once."""
         return sorted(dict.fromkeys(map(self.source.locate, problems)), key=lambda problem: problem.line)
-
-
-def _drop(root: dict[str, Any], problems: Iterable[Problem]) -> list[Problem]:
-    from wsgateway.model.openapi.lenient import drop
-
-    return drop(root, problems)
 
 
 def at(name: str, error: DefinitionError) -> DefinitionError:

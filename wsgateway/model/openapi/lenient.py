@@ -34,7 +34,8 @@ def drop(root: dict[str, Any], problems: Iterable[Problem]) -> list[Problem]:
             continue
         why = problem.text
         if len(path) > 5 and path[2] == "paths" and path[5] in GUARDS:
-            path, why = path[:5], f"left out: {path[5]} is {NOT_YET}, and without it more people could call it"
+            why = f"left out, for without {path[5]} more people could call it: {why}"
+            path = path[:5]
         else:
             why = f"left out: {why}"
         if remove(root, path):

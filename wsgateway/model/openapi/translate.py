@@ -180,7 +180,9 @@ class _Translator:
                 off = fields.pop("disableExecuteApiEndpoint")
                 self._put("disableExecuteApiEndpoint", off.value, off)
             if fields:
-                self._put("endpointConfiguration", {key: field.value for key, field in fields.items()}, entry)
+                said = {key: field.value for key, field in fields.items()}
+                usual = {"types": ["PRIVATE"]} if "vpcEndpointIds" in fields else {}  # no other type has them
+                self._put("endpointConfiguration", usual | said, entry)
 
     def _endpoints(self) -> list[Place]:
         entry = self._root.get(PREFIX + "endpoint-configuration")

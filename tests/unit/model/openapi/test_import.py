@@ -61,7 +61,7 @@ def said_of(found: Translation) -> dict[str, Any]:
     return api
 
 
-@pytest.mark.parametrize("name", ["petstore.yaml", "items.json"])
+@pytest.mark.parametrize("name", ["petstore.yaml", "items.json", "users.yaml"])
 def test_a_document_as_a_definition_file(name: str) -> None:
     imported = import_document(HERE / name, {}, STRICT)
     expected = (HERE / name).with_suffix(".routes.yaml").read_text(encoding="utf-8")
@@ -522,6 +522,28 @@ def test_leniently_what_is_not_supported_is_left_out_with_a_warning() -> None:
     assert "1: paths./a.get.callbacks: is not read: a gateway calls nobody back" in notes
     assert any(".typ: left out: unknown key; did you mean type?" in note for note in notes)
     assert api_of(read(text, LENIENT)).paths["/a"]["GET"]
+
+
+def test_leniently_what_is_ours_is_held_to_as_ever() -> None:
+    text = document(", x-wsgateway: {apis: {shop: {stages: {v1: {tracingEnabled: true}}, tags: {}, nam: a}}}")
+
+    assert len(problems_of(text, LENIENT)) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("{disableExecuteApiEndpoint: true}", {"disableExecuteApiEndpoint": True}),
+        ("{vpcEndpointIds: [a]}", {"endpointConfiguration": {"types": ["PRIVATE"], "vpcEndpointIds": ["a"]}}),
+        ("{types: [REGIONAL]}", {"endpointConfiguration": {"types": ["REGIONAL"]}}),
+    ],
+)
+def test_endpoint_configurations(said: str, expected: dict[str, Any]) -> None:
+    name = "x-amazon-apigateway-endpoint-configuration"
+    keys = {"disableExecuteApiEndpoint", "endpointConfiguration"}
+    for text in (document(f", {name}: {said}"), document(f", servers: [{{url: /v1, {name}: {said}}}]")):
+        api = said_of(translated(text))
+        assert {key: api[key] for key in keys & {*api}} == expected
 
 
 def test_malformed_parts_are_never_left_out() -> None:
