@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from wsgateway.cli.options import DEFAULT_FILE, File, OpenApiBasePath, OpenApiLe
 if TYPE_CHECKING:
     from wsgateway.model.definitions import Definitions
     from wsgateway.model.export.document import Address, Extension
+    from wsgateway.model.loader import Loaded
 
 DEFAULT_REGION = "us-east-1"
 NOT_BUILT = {
@@ -93,6 +95,8 @@ def export_openapi(
     address = _address(api_id, stage_name, server, region)
     asyncio.run(check_definitions(loaded, os.environ, region))
     document = export(defined, api_id, address, form=form.value, extensions=wanted, directory=file.parent)
+    if wanted and "wsgateway" not in wanted:
+        _tell_of_losses(loaded, api_id)
     if "wsgateway" in wanted:
         from wsgateway.model.export.remainder import with_remainder
 
@@ -103,6 +107,14 @@ def export_openapi(
         print(to_yaml(document), end="")
     else:
         print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _tell_of_losses(loaded: Loaded, api_id: str) -> None:
+    from wsgateway.model.export.losses import losses
+
+    text = "API Gateway has no such setting, so the document is without it; wsgateway among --extensions keeps it"
+    for path in losses(loaded.definitions.rest_apis[api_id]):
+        print(f"warning: {loaded.source.problem(('apis', api_id, *path), text)}", file=sys.stderr)
 
 
 def _extensions(text: str) -> frozenset[Extension]:

@@ -48,6 +48,20 @@ def test_all_of_it_in_yaml_is_a_definition(file: Path, capsys: pytest.CaptureFix
     assert parse(text, "shop.yaml", {}, Path()).definitions.rest_apis["shop"].stages["v2"].variables == {"a": "b"}
 
 
+def test_what_api_gateway_does_not_have_is_told_of_where_it_is_lost(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(
+        file.read_text().replace("protocolType: REST", "protocolType: REST\n    cors: {allowOrigins: ['*']}")
+    )
+    lost = f"warning: {file}:4: apis.shop.cors: API Gateway has no such setting, so the document is without it;"
+
+    for extensions, told in (("apigateway", True), ("none", False), ("all", False)):
+        export_openapi(file, stage="v1", extensions=extensions)
+        err = capsys.readouterr().err
+        assert err.startswith(lost) if told else err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

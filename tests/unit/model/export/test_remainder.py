@@ -17,6 +17,7 @@ from tests.unit.model.export.test_security import FILE
 from wsgateway.model import parse
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.export.document import EXTENSIONS, Address, aws_address, export
+from wsgateway.model.export.losses import losses
 from wsgateway.model.export.plain import plain
 from wsgateway.model.export.remainder import with_remainder
 from wsgateway.model.export.schemas import Form
@@ -309,3 +310,10 @@ def test_any_definition_is_read_again(written: dict[str, Any], form: Form, addre
     again = there_and_back(api, form, address)
     assert again == as_read(api)
     assert selected(again) == selected(api)
+
+
+def test_what_is_ours_is_known() -> None:
+    found = {".".join(map(str, path)) for path in losses(read(OURS).rest_apis["shop"])}
+
+    guarded = ("maxConcurrency", "retry", "circuitBreaker", "deadLetter")
+    assert found == {"maxBodyBytes", "cors", *(f"integrations.guarded.{key}" for key in guarded)}
