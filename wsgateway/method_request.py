@@ -98,8 +98,9 @@ class MethodRequest(Invocation):
         """Whether the API's own policy lets in whom its authorizer's says nothing of."""
         self.kept = False
         """Whether its answer was made for another request."""
-        self.permits: Callable[[str], bool] = _nothing_more
-        """Whether what let the client in allows another action on what it asks for, such as execute-api:Invoke."""
+        self.permits: Callable[[str], bool | None] = _nothing_more
+        """Whether what let the client in allows another action on what it asks for, such as execute-api:Invoke; None
+        where it says nothing of it."""
         self.canary: bool | None = None
         """Whether its stage's canary answers it; None where there is none."""
         self.deployment_id = ""
@@ -165,8 +166,8 @@ class MethodRequest(Invocation):
         return taken if taken is None or f"{{{name}+}}" in self.resource else unquote(taken)
 
 
-def _nothing_more(action: str) -> bool:
-    return False
+def _nothing_more(action: str) -> None:
+    return None
 
 
 def trace_of(header: bytes) -> bytes:

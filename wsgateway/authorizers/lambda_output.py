@@ -76,9 +76,10 @@ class Output:
             case Decision.IMPLICIT_DENY:
                 raise AccessDenied(f"the authorizer's policy says nothing of {resource}", detail=refusals[1])
 
-    def permits(self, resource: str, keys: Mapping[str, Sequence[str]], action: str) -> bool:
-        """Whether the policy allows another action on `resource`."""
-        return self.policy.decide(action, resource, keys) is Decision.ALLOW
+    def permits(self, resource: str, keys: Mapping[str, Sequence[str]], action: str) -> bool | None:
+        """Whether the policy allows another action on `resource`; None where it says nothing of it."""
+        decision = self.policy.decide(action, resource, keys)
+        return None if decision is Decision.IMPLICIT_DENY else decision is Decision.ALLOW
 
 
 def parse_output(payload: bytes) -> Output:

@@ -47,10 +47,13 @@ class ResourcePolicy:
             raise self._signers.no_call(ANONYMOUS, path, denied=True)
         return decision is Decision.ALLOW
 
-    def permits(self, request: MethodRequest, otherwise: Callable[[str], bool], action: str) -> bool:
-        """Whether it allows another action to a request that nobody has signed; `otherwise` says where it is silent."""
-        decision = self.decide(request, arns.of_method(request), action=action)
-        return otherwise(action) if decision is Decision.IMPLICIT_DENY else decision is Decision.ALLOW
+    def permits(self, request: MethodRequest, others: Callable[[str], bool | None], action: str) -> bool | None:
+        """Whether it, or what else let the client in (`others`), allows another action to a request that nobody has
+        signed, and none denies it; None where both say nothing of it."""
+        decision, theirs = self.decide(request, arns.of_method(request), action=action), others(action)
+        if decision is Decision.EXPLICIT_DENY or theirs is False:
+            return False
+        return True if decision is Decision.ALLOW else theirs
 
     def let_call(self, request: MethodRequest) -> None:
         """*Raises* NotAuthorized unless it allows a request that nobody has signed."""
