@@ -144,14 +144,14 @@ def parse(
     if version is not None and reading != STRICT:
         outside["OpenAPI"] = repr(reading)
     digest = sha256(encoded).hexdigest()
-    canaries = _canaries(definitions, environ) if canaries_too else {}
+    canaries = _canaries(definitions, environ, reading) if canaries_too else {}
     for canary in canaries.values():
         outside |= {f"{each} of {canary.source.file}": value for each, value in canary.outside.items()}
     left_out = [problem.path for problem in content.left_out]
     return Loaded(definitions, content.source, digest, text, outside, content.notes(), canaries, left_out)
 
 
-def _canaries(definitions: Definitions, environ: Mapping[str, str]) -> dict[tuple[str, str], Loaded]:
+def _canaries(definitions: Definitions, environ: Mapping[str, str], reading: Reading) -> dict[tuple[str, str], Loaded]:
     """What the canaries of REST stages execute. Their own stages say nothing. Raises DefinitionError."""
     found: dict[tuple[str, str], Loaded] = {}
     problems: list[Problem] = []
@@ -160,8 +160,8 @@ def _canaries(definitions: Definitions, environ: Mapping[str, str]) -> dict[tupl
             file = None if stage.canary_settings is None else stage.canary_settings.deployment_id
             if file is not None:
                 try:
-                    where = escaped(str(file.path))
-                    found[api_id, name] = parse(file.text, where, environ, file.path.parent, canaries_too=False)
+                    where, folder = escaped(str(file.path)), file.path.parent
+                    found[api_id, name] = parse(file.text, where, environ, folder, reading, canaries_too=False)
                 except DefinitionError as error:
                     problems += error.problems
     if problems:

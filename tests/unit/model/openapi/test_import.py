@@ -582,6 +582,17 @@ def test_a_problem_of_a_shared_part_is_told_once() -> None:
     assert len(problems_of(text)) == 1
 
 
+def test_a_canary_may_be_a_document_that_is_read_alike(tmp_path: Path) -> None:
+    servers = ", servers: [{url: /v1/x}]"
+    (tmp_path / "next.yaml").write_text(document(servers).replace("/a:", "/b:"))
+    canary = "canarySettings: {percentTraffic: 10, deploymentId: 'file:next.yaml'}"
+    text = document(f"{servers}, x-wsgateway: {{apis: {{shop: {{stages: {{v1: {{{canary}}}}}}}}}}}")
+    loaded = parse(text, "shop.yaml", {}, tmp_path, SPLIT)
+
+    assert list(api_of(loaded).paths) == ["/x/a"]
+    assert list(api_of(loaded.canaries["shop", "v1"]).paths) == ["/x/b"]
+
+
 # Bounds
 
 
