@@ -425,6 +425,10 @@ class Invocation:
         wanted = name.lower().encode("latin-1", "replace")
         return [header_text(value) for key, value in self.request.headers if key.lower() == wanted]
 
+    def look_at(self, request: HttpRequest) -> None:
+        """Have `request` in place of the one that came, such as without what is for the gateway alone."""
+        self.request, self._query = request, None
+
     def headers(self) -> Sequence[Header]:
         """The headers of the handshake."""
         return () if self.request is None else self.request.headers

@@ -47,7 +47,9 @@ apis:
     stages:
       v1:
         variables: {tenant: acme}
-        methodSettings: {"rooms/{room+}/POST": {loggingLevel: INFO, dataTraceEnabled: true}}
+        methodSettings:
+          "rooms/{room+}/POST": &told {loggingLevel: INFO, dataTraceEnabled: true}
+          "signed/{id}/GET": *told
     cors: {allowOrigins: ["https://shop.example"]}
     authorizers:
       users:
@@ -327,6 +329,11 @@ async def test_the_log_tells_of_authorizers_and_of_no_token(shop: Gateway, serve
     await shop.logged("Method completed with status: 200")
     assert any("Starting authorizer: tenants" in line for line in shop.log)
     assert not any("secret-of" in line for line in shop.log)
+    path, _ = signed("GET", "/signed/told", presign=60)
+    await get(shop, path)
+    await shop.logged("Resource Path: /signed/told")
+    signature = path.rpartition("X-Amz-Signature=")[2]
+    assert not any(signature in line for line in shop.log)
     count = 'wsgateway_authorizations_total{api="shop",authorizer="tenants",result="allow"}'
     assert (await shop.metrics())[count] >= 1
 

@@ -64,7 +64,7 @@ def compile_iam(
             signers.let_invoke(signer, api_id, stage, request, at)
         headers = tuple(header for header in request.headers if header[0].lower() != b"authorization")
         target = without_signature(request.target)
-        invocation.request = msgspec.structs.replace(request, headers=headers, target=target)
+        invocation.look_at(msgspec.structs.replace(request, headers=headers, target=target))
         claims: dict[str, Any] = {**signer.identity, "principalTags": dict(signer.tags)}
         return Identity({}, claims, signer.expires if closing else None, identity=signer.identity)
 

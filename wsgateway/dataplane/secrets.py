@@ -23,7 +23,12 @@ SHORTEST: Final = 8
 _PLAIN: Final = frozenset(f"request.header.{name}" for name in ("host", "origin", "user-agent", "x-forwarded-for"))
 """What authorizers may ask for and everybody may know."""
 
-_OF_SESSIONS: Final = tuple(f"route.request.{place}.X-Amz-Security-Token" for place in ("header", "querystring"))
+_OF_SIGNED: Final = (
+    "route.request.header.X-Amz-Security-Token",
+    "route.request.querystring.X-Amz-Security-Token",
+    "route.request.querystring.X-Amz-Signature",
+)
+"""A presigned URL is good for whoever has read it, too."""
 
 
 def secrets_of(api: WebSocketApi) -> tuple[Reader, ...]:
@@ -44,7 +49,7 @@ def secrets_of_method(api: RestApi, method: Method) -> tuple[Reader, ...]:
 def _readers(sources: Sequence[str], signed: bool, key_source: str) -> tuple[Reader, ...]:
     place, name = source_of(key_source)
     key = [] if place == "context" else [f"route.request.{place}.{name}"]
-    return tuple(map(compile_source, (*_brought(sources), *(_OF_SESSIONS if signed else ()), *key)))
+    return tuple(map(compile_source, (*_brought(sources), *(_OF_SIGNED if signed else ()), *key)))
 
 
 def _brought(sources: Sequence[str]) -> Iterator[str]:

@@ -55,6 +55,16 @@ async def test_a_key_s_owner_is_let_in() -> None:
     assert {name.lower() for name, _ in request.headers} == {b"host", b"x-other", b"x-amz-date"}
 
 
+async def test_what_presigned_a_url_is_no_parameter_though_somebody_read_them_before() -> None:
+    sent = signed("GET", "/prod?a=1", b"", presign=60)
+    invocation = invocation_of(sent)
+    assert "X-Amz-Signature" in invocation.query()
+
+    compile_iam(signers(), "chat", "prod", now=lambda: sigv4.signed_at(sigv4.claim_of(sent)))(invocation)
+
+    assert invocation.query() == {"a": ["1"]}
+
+
 async def test_what_presigned_a_url_does_not_go_on() -> None:
     _, request = await let_in(signed("GET", "/prod?a=1", b"", presign=60), signers())
 
