@@ -200,6 +200,28 @@ async def test_routes_shows_the_domains(tmp_path: Path) -> None:
     }
 
 
+REST = """
+apis:
+  shop:
+    protocolType: REST
+    stages: {v1: {canarySettings: {percentTraffic: 12.5, deploymentId: file:next.yaml}}, v2: {}}
+    paths: {/a: {GET: {integration: {type: MOCK}}}}
+"""
+
+
+async def test_routes_shows_canaries_and_stages_that_paths_name(tmp_path: Path) -> None:
+    (tmp_path / "next.yaml").write_text(REST.replace("/a:", "/b:"))
+    (tmp_path / "routes.yaml").write_text(REST + "domains: {a.example: {mappings: {shop: {api: shop}}}}\n")
+
+    rows = json.loads((await wsgateway("routes", "--output", "json", folder=tmp_path)).out)
+
+    assert [(row["stage"], row["route"], row["domains"]) for row in rows] == [
+        ("v1", "GET /a", "a.example/shop/v1"),
+        ("v1 (canary 12.5 %)", "GET /b", "-"),
+        ("v2", "GET /a", "a.example/shop/v2"),
+    ]
+
+
 async def test_validate_warns_of_certificates_that_clients_will_refuse(tmp_path: Path) -> None:
     """Relative to the definition, wherever the command is given."""
     Authority(tmp_path).issue_to("other.example", ends=-datetime.timedelta(hours=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from wsgateway.cli.options import (
@@ -20,8 +20,10 @@ from wsgateway.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from wsgateway.model.definitions import Definitions
     from wsgateway.model.integration import Integration
-    from wsgateway.model.rest import Method
+    from wsgateway.model.loader import Loaded
+    from wsgateway.model.rest import Method, RestApi
     from wsgateway.model.websocket import Route
 
 
@@ -41,31 +43,55 @@ def routes(
     reading = Reading(stage=openapi_stage, base_path=openapi_base_path, lenient=openapi_lenient)
     loaded = load(file, os.environ, reading)
     asyncio.run(check_definitions(loaded, os.environ, region))
-    rows: list[dict[str, object]] = []
-    reached: dict[tuple[str, str], list[str]] = {}
-    for name, domain in loaded.definitions.domains.items():
-        for key, mapping in domain.mappings.items():
-            base = f"{name}/{key}".rstrip("/")
-            for stage_name in loaded.definitions.apis[mapping.api].stages if mapping.stage is None else ():
-                reached.setdefault((mapping.api, stage_name), []).append(f"{base}/{stage_name}")
-            if mapping.stage is not None:
-                reached.setdefault((mapping.api, mapping.stage), []).append(base)
-    for api_id, api in loaded.definitions.websocket_apis.items():
+    rows = [*_routes(loaded.definitions), *_methods(loaded)]
+    reached = _reached(loaded.definitions)
+    for each in rows:
+        each["domains"] = ", ".join(reached.get((str(each["api"]), str(each["stage"])), ["-"]))
+    print_rows(rows, output)
+
+
+def _routes(definitions: Definitions) -> Iterator[dict[str, object]]:
+    for api_id, api in definitions.websocket_apis.items():
         for stage_name, stage in api.stages.items():
             for key, route in api.routes.items():
                 replies = "yes" if route.two_way and key not in ("$connect", "$disconnect") else "no"
                 row = {"api": api_id, "stage": stage_name, "route": key, "replies": replies}
                 row["authorizer"] = _deciders(route, rule=route.allow is not None)
-                rows.append(row | _target(api.integration_of(route), stage.stage_variables))
-    for api_id, rest in loaded.definitions.rest_apis.items():
-        for stage_name, rest_stage in rest.stages.items():
-            for path, verb, method in rest.methods():
-                row = {"api": api_id, "stage": stage_name, "route": f"{verb} {path}", "replies": "yes"}
-                row["authorizer"] = _deciders(method, policy=rest.policy is not None and verb in rest.paths[path])
-                rows.append(row | _target(rest.integration_of(method).common, rest_stage.variables))
-    for each in rows:
-        each["domains"] = ", ".join(reached.get((str(each["api"]), str(each["stage"])), ["-"]))
-    print_rows(rows, output)
+                yield row | _target(api.integration_of(route), stage.stage_variables)
+
+
+def _methods(loaded: Loaded) -> Iterator[dict[str, object]]:
+    """Those of REST APIs; behind a stage's the ones that its canary has."""
+    from wsgateway.dataplane.canary import Version, canary_of
+
+    for api_id, api in loaded.definitions.rest_apis.items():
+        for name, stage in api.stages.items():
+            yield from _methods_of(api_id, api, name, name)
+            canary, settings = canary_of(loaded, api_id, name), stage.canary_settings
+            if isinstance(canary, Version) and settings is not None:
+                shown = f"{name} (canary {settings.percent_traffic:g} %)"
+                yield from _methods_of(api_id, canary.api, name, shown)
+
+
+def _methods_of(api_id: str, api: RestApi, name: str, shown: str) -> Iterator[dict[str, object]]:
+    for path, verb, method in api.methods():
+        row = {"api": api_id, "stage": shown, "route": f"{verb} {path}", "replies": "yes"}
+        row["authorizer"] = _deciders(method, policy=api.policy is not None and verb in api.paths[path])
+        yield row | _target(api.integration_of(method).common, api.stages[name].variables)
+
+
+def _reached(definitions: Definitions) -> dict[tuple[str, str], list[str]]:
+    """The custom domains, with their paths, that lead to a stage."""
+    reached: dict[tuple[str, str], list[str]] = {}
+    for domain_name, domain in definitions.domains.items():
+        for key, mapping in domain.mappings.items():
+            base = f"{domain_name}/{key}".rstrip("/")
+            if mapping.stage is not None:
+                reached.setdefault((mapping.api, mapping.stage), []).append(base)
+            else:
+                for stage in definitions.apis[mapping.api].stages:
+                    reached.setdefault((mapping.api, stage), []).append(f"{base}/{stage}")
+    return reached
 
 
 def _deciders(route: Route | Method, *, rule: bool = False, policy: bool = False) -> str:

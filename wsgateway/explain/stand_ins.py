@@ -94,7 +94,7 @@ class _Functions(Functions):
 
     def invoke(self, *function: Any, over: Callable[[], None] | None = None, **more: Any) -> Invoke:
         invoke = Invoke(loop=get_running_loop())
-        invoke.timer, invoke.over = None, over
+        invoke.arn, invoke.timer, invoke.over = "the function", None, over
         pieces = Pieces(invoke, lambda pause: None)
         pieces.feed(self._result.payload)
         pieces.end(self._result.payload, self._result.failed, b"")

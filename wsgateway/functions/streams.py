@@ -50,7 +50,7 @@ class Pieces:
             self._invoke.finish(FunctionResult(payload if failed else bytes(self._kept), failed, log_tail))
         elif failed:
             said = payload[:500].decode("utf-8", "replace")
-            self._flow.fail(BadGateway(f"the function failed in the middle of its answer: {said}"))
+            self._flow.fail(BadGateway(f"{self._invoke.arn} failed in the middle of its answer: {said}"))
         else:
             self._flow.finish()
 

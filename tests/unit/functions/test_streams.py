@@ -25,7 +25,7 @@ class Call:
         self.overs = 0
         self.pauses: list[bool] = []
         self.invoke = Invoke(loop=asyncio.get_running_loop())
-        self.invoke.timer = None
+        self.invoke.arn, self.invoke.timer = "arn", None
         self.invoke.over = self._over if streams else None
         self.pieces = Pieces(self.invoke, self.pauses.append)
 
@@ -133,7 +133,7 @@ async def test_a_failure_behind_it_breaks_the_body_off() -> None:
     call.feed(METADATA + DELIMITER + b"one")
     call.end(b'{"errorType": "Full"}')
 
-    with pytest.raises(BadGateway, match=r"in the middle of its answer.*Full"):
+    with pytest.raises(BadGateway, match=r"arn failed in the middle of its answer.*Full"):
         await call.body()
     assert call.overs == 1
 
@@ -156,7 +156,6 @@ async def test_reading_pauses_while_nobody_takes_it_and_goes_on_where_nobody_wil
 
 async def test_what_comes_behind_the_deadline_is_dropped() -> None:
     call = Call()
-    call.invoke.arn = "arn"
     call.invoke.expire()
     call.feed(METADATA + DELIMITER + b"x" * 65_537)
     call.end()
