@@ -76,13 +76,11 @@ def cached(
 class Flight:
     """A question that is being asked, for all who ask it now."""
 
-    __slots__ = ("asked", "kept", "waiting")
+    __slots__ = ("asked", "waiting")
 
     def __init__(self) -> None:
         self.asked: asyncio.Future[EndpointResponse]
         self.waiting = 0
-        self.kept = False
-        """Whether the answer was there already."""
 
 
 class CachedMethod:
@@ -154,7 +152,6 @@ class CachedMethod:
         looked = await self._cache.get(self._caching.stage, digest)
         kept = None if looked is None else self._kept(looked, request, digest, anew)
         if kept is not None:
-            flight.kept = True
             return kept
         answer = self._ask(request)
         if not isinstance(answer, EndpointResponse):
