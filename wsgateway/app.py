@@ -23,6 +23,7 @@ from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
+from wsgateway.condition import checks_of
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
@@ -344,8 +345,9 @@ class _App:
         )
         if guard.shut:
             node.deployed.append(partial(tickets.warn, UNGUARDED))
+        checks = partial(checks_of, node, deployments, installation)
         probes = Probes(
-            ready=self._why_not_ready,
+            checks=checks,
             version=__version__,
             metrics=metrics,
             otherwise=DeploymentsApi(
@@ -382,7 +384,7 @@ class _App:
         internal = own
         if worker is not None:
             host = _LOOPBACK.get(settings.internal_host, settings.internal_host)
-            internal = inside(UnitProbes(worker, own=probes, ready=self._why_not_ready, page=metrics.render, host=host))
+            internal = inside(UnitProbes(worker, own=probes, checks=checks, page=metrics.render, host=host))
         listeners = list(dict.fromkeys((public, internal, own)))
         node.edges = [*listeners]
         gateway.callback_url = self._urls = CallbackUrls(
@@ -540,14 +542,6 @@ class _App:
 
     def _full(self, limit: int) -> None:
         self._log("too many TCP connections: idle HTTP connections end, else new ones are turned away", limit=limit)
-
-    def _why_not_ready(self) -> str:
-        if self._gateway.draining:
-            return "draining"
-        if self._node.ready:
-            return ""
-        away = self._installation is not None and not self._installation.has_slot
-        return "starting: Redis can't be reached, so this node has no slot yet" if away else "starting"
 
 
 def _account(settings: Settings, endpoints: ServiceEndpoints) -> Account:

@@ -106,6 +106,8 @@ async def test_a_draining_gateway_is_not_ready_and_takes_no_handshake(asked: Bac
 
         probe = await http(running.internal_port, "GET", "/readyz")
         assert (probe.status, probe.body) == (503, b"draining\n")
+        assert b"[-] drain: draining\n" in (await http(running.internal_port, "GET", "/readyz?verbose")).body
+        assert (await http(running.internal_port, "GET", "/startupz")).status == 200
         assert (await http(running.internal_port, "GET", "/livez")).status == 200
         refused = parse_answer(await raw(running.port, handshake()))
         assert (refused.status, refused.body) == (503, b'{"message":"Service Unavailable"}')

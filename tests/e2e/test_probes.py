@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.harness import gateway, http
 
@@ -48,4 +49,32 @@ async def test_the_ready_file_says_what_the_ready_line_says(tmp_path: Path) -> N
 async def test_metrics_and_version_are_served(tmp_path: Path) -> None:
     async with gateway(DEFINITION, tmp_path) as running:
         assert (await running.metrics())["wsgateway_connections"] == 0
-        assert "version" in (await http(running.internal_port, "GET", "/version")).json()
+        assert (await http(running.internal_port, "GET", "/version")).json().keys() == {"version", "python"}
+
+
+async def test_a_probe_that_is_asked_for_more_tells_what_was_looked_at(tmp_path: Path) -> None:
+    async with gateway(DEFINITION, tmp_path, "--max-connections", "1") as running:
+        answer = await http(running.internal_port, "GET", "/readyz?verbose")
+        lines = answer.body.decode().splitlines()
+        assert answer.status == 200
+        assert lines[:3] == ["[+] start: over", "[+] drain: none", "[+] connections: 0 of 1"]
+        assert lines[3].startswith("[+] definition: ")
+        assert lines[4:] == ["ok"]
+        assert (await http(running.internal_port, "GET", "/startupz?verbose")).body == b"[+] start: over\nok\n"
+        assert (await http(running.internal_port, "GET", "/readyz?verbose=0")).body == b"ok\n"
+
+        (tmp_path / "routes.yaml").write_text("apis: {")
+        running.reload()
+        await running.logged("definition refused")
+        async with connect(running.ws()):
+            answer = await http(running.internal_port, "GET", "/readyz?verbose")
+        assert answer.status == 200
+        assert "[!] connections: 1 of 1: new ones get 503" in answer.body.decode()
+        assert "[!] definition: the last one was refused" in answer.body.decode()
+
+
+async def test_probes_are_read_only(tmp_path: Path) -> None:
+    async with gateway(DEFINITION, tmp_path) as running:
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert (await http(running.internal_port, "POST", path)).status == 405
+            assert (await http(running.internal_port, "HEAD", path)).status == 200

@@ -276,6 +276,12 @@ async def test_a_worker_that_can_not_start_again_says_why_and_is_tried_until_it_
         assert f"{file}:8: " in line["reason"]
         readiness = await http(running.internal_port, "GET", "/readyz")
         assert (readiness.status, readiness.body[:8]) == (200, b"ok, but ")
+        told = (await http(running.internal_port, "GET", "/readyz?verbose")).body.decode()
+        assert sorted(re.findall(r"^\[.\] worker \d: (\w+)", told, re.MULTILINE)) in (
+            ["down", "ready"],
+            ["ready", "starting"],
+        )
+        assert re.search(r"^\[\+\] registry of worker \d: answers$", told, re.MULTILINE)
         client = await connect(running.ws())
         assert await echoes(client)
 

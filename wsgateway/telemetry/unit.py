@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from wsgateway.messages import Handler, HttpRequest, HttpResponse
 from wsgateway.telemetry.base import Table
 from wsgateway.telemetry.catalog import WORKERS
-from wsgateway.telemetry.health import TEXT
+from wsgateway.telemetry.health import Check, Health, told, verbose, why_not
 from wsgateway.telemetry.merge import Merged
 from wsgateway.telemetry.metrics import CONTENT_TYPE, family_of
 
@@ -30,27 +30,48 @@ MOST_BYTES = 8 << 20
 class UnitProbes:
     """A Handler: `/readyz`, `/startupz` and `/metrics` for all workers, and `own` for everything else.
 
-    `ready` says why this worker isn't, "" if it is. `page` is its metrics; `host` is where siblings listen.
+    `checks` says how this worker is. `page` is its metrics; `host` is where siblings listen.
     """
 
     def __init__(
-        self, worker: Worker, *, own: Handler, ready: Callable[[], str], page: Callable[[], bytes], host: str
+        self,
+        worker: Worker,
+        *,
+        own: Handler,
+        checks: Callable[[], Iterable[Check]],
+        page: Callable[[], bytes],
+        host: str,
     ) -> None:
         self._worker = worker
         self._own = own
-        self._ready = ready
+        self._checks = checks
         self._page = page
         self._host = host
 
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         if request.method in ("GET", "HEAD"):
             match request.target.partition("?")[0]:
-                case "/readyz" | "/startupz":
-                    ready, text = readiness(self._worker.board, self._worker.index, self._ready())
-                    return HttpResponse(200 if ready else 503, TEXT, f"{text}\n".encode())
+                case "/readyz":
+                    checks = list(self._checks())
+                    ready, text = readiness(self._worker.board, self._worker.index, why_not(checks))
+                    return told(ready, text, self._of_all(checks) if verbose(request) else ())
+                case "/startupz":
+                    board = self._worker.board
+                    text = "ok" if board.started else readiness(board, self._worker.index, why_not(self._checks()))[1]
+                    return told(board.started, text)
                 case "/metrics":
                     return self._metrics()
         return self._own(request)
+
+    def _of_all(self, checks: Iterable[Check]) -> list[Check]:
+        """How each worker is, and how things are as this one sees them."""
+        states = self._worker.board.states
+        of_each = [
+            Check(f"worker {index}", Health.GOOD if state == "ready" else Health.FAIR, state)
+            for index, state in enumerate(states)
+        ]
+        own = [Check(f"{check.name} of worker {self._worker.index}", check.health, check.text) for check in checks]
+        return [*of_each, *own]
 
     async def _metrics(self) -> HttpResponse:
         """The pages are read one by one: clients have their turn in between."""
