@@ -45,7 +45,7 @@ class Schemas:
     def put_named(self) -> None:
         """Every named schema as a model."""
         found = list(self.document.mapping(self._root()))
-        for name, place in found:
+        for name, place in sorted(found, key=lambda each: clean(each[0]) != each[0]):  # a name that is one keeps it
             known = self._free(name)
             self._names[name] = known
             if known != name:
@@ -78,7 +78,7 @@ class Schemas:
         return found
 
     def _free(self, name: str) -> str:
-        base = re.sub(r"[^A-Za-z0-9]", "", name)[:120] or "Model"
+        base = clean(name) or "Model"
         free, number = base, 1
         while free in self._taken:
             number += 1
@@ -129,9 +129,17 @@ class Schemas:
         keys = pointer(text[2:])
         if tuple(keys[: len(root)]) != root or len(keys) == len(root):
             return text
+        name = self._names.get(keys[len(root)])
+        if name is None:
+            return text
         below = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys[len(root) + 1 :])
-        model = f"https://apigateway.amazonaws.com/restapis/{self.api_id}/models/{self._names[keys[len(root)]]}"
+        model = f"https://apigateway.amazonaws.com/restapis/{self.api_id}/models/{name}"
         return f"{model}#{below}" if below else model
+
+
+def clean(name: str) -> str:
+    """What of a name may be a model's."""
+    return re.sub(r"[^A-Za-z0-9]", "", name)[:120]
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:

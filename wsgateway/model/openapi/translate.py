@@ -21,7 +21,7 @@ from wsgateway.model.openapi.words import COMPONENTS, ENDPOINT, INFO, PREFIX, RO
 
 DEFAULT_STAGE: Final = "default"
 MOST_DESCRIPTION: Final = 1024
-FUNCTION: Final = re.compile(r"Fn::[A-Za-z]+|Ref")
+FUNCTION: Final = re.compile(r"Fn::[A-Za-z]+")
 _stage = re.compile(r"(?!execute-api$)[A-Za-z0-9_-]{1,128}").fullmatch
 
 
@@ -61,8 +61,8 @@ def _usual(server: Mapping[str, Place]) -> Iterator[Place]:
 def _tell_of_functions(document: Document, place: Place) -> None:
     """CloudFormation's functions, in documents out of its templates, are computed there alone."""
     if isinstance(place.value, dict) and len(place.value) == 1:
-        (name,) = place.value
-        if FUNCTION.fullmatch(name):
+        ((name, value),) = place.value.items()
+        if FUNCTION.fullmatch(name) or (name == "Ref" and isinstance(value, str)):
             document.wrong(place, f"{name} is CloudFormation's, which computes it at AWS; write its value")
             return
     for entry in (*(each for _, each in place.entries()), *place.items()):
@@ -121,9 +121,8 @@ class _Translator:
             return "", []
         named = [text(usual) for _, fields in servers for usual in _usual(fields) if usual.path[-2] == "basePath"]
         server, fields = servers[0]
-        url = text(fields.get("url")) or ""
-        for usual in _usual(fields):
-            url = url.replace("{" + str(usual.path[-2]) + "}", str(usual.value).strip("/"))
+        values = {str(usual.path[-2]): str(usual.value).strip("/") for usual in _usual(fields)}
+        url = re.sub(r"\{([^{}]+)\}", lambda found: values.get(found[1], found[0]), text(fields.get("url")) or "")
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -178,7 +177,8 @@ class _Translator:
             fields = self._document.fields(entry, ENDPOINT)
             if "disableExecuteApiEndpoint" in fields:
                 off = fields.pop("disableExecuteApiEndpoint")
-                self._put("disableExecuteApiEndpoint", off.value, off)
+                if self.sheet.get((*self._api, "disableExecuteApiEndpoint")) in (None, False):
+                    self._put("disableExecuteApiEndpoint", off.value, off)  # true, if one server says so
             if fields:
                 said = {key: field.value for key, field in fields.items()}
                 usual = {"types": ["PRIVATE"]} if "vpcEndpointIds" in fields else {}  # no other type has them

@@ -175,18 +175,18 @@ def test_schemas() -> None:
 
     assert not found.problems
     assert {name: model["schema"] for name, model in said_of(found)["models"].items()} == {
-        "AB": {
+        "AB2": {
             "type": "object",
             "properties": {
                 "example": {"type": ["string", "null"], "enum": ["a", None]},
                 "any": {},
-                "list": {"type": "array", "items": {"$ref": f"{url}/AB2"}},
-                "map": {"type": "object", "additionalProperties": {"$ref": f"{url}/AB", "description": "d"}},
-                "one": {"oneOf": [{"type": "string"}, {"not": {"$ref": f"{url}/AB#/properties/any"}}]},
+                "list": {"type": "array", "items": {"$ref": f"{url}/AB"}},
+                "map": {"type": "object", "additionalProperties": {"$ref": f"{url}/AB2", "description": "d"}},
+                "one": {"oneOf": [{"type": "string"}, {"not": {"$ref": f"{url}/AB2#/properties/any"}}]},
                 "open": {"type": "object", "additionalProperties": True},
             },
         },
-        "AB2": {"type": "string"},
+        "AB": {"type": "string"},
     }
 
 
@@ -256,6 +256,9 @@ def test_what_is_said_of_the_base_path(lines: str, reading: Reading, note: str |
         (document(", servers: {}"), "1: servers: expected a list, got a mapping"),
         (document(", tags: 5"), "1: tags: expected a list, got 5"),
         (document(", components: {schemas: []}"), "components.schemas: expected a mapping, got a list"),
+        (document(", components: {schemas: [{}]}",
+                  "requestBody: {content: {application/json: {schema: {items: {$ref: '#/components/schemas/0'}}}}}"),
+         "components.schemas: expected a mapping, got a list"),
         (document(", components: {securitySchemes: []}"), "securitySchemes: expected a mapping, got a list"),
         (document(", x-amazon-apigateway-gateway-responses: 5"), "gateway-responses: expected a mapping, got 5"),
         (document(operation="responses: {200: 5}"), "responses.200: expected a mapping, got 5"),
@@ -280,6 +283,7 @@ def test_what_is_said_of_the_base_path(lines: str, reading: Reading, note: str |
         (document(", components: {schemas: {A: {items: {$ref: ~}}}}"), "schemas.A.items.$ref: is empty; give it"),
         (document(", servers: [{url: 'http://[/'}]"), "http://[/ is no URL"),
         (document().replace("type: mock", "type: aws_proxy, uri: {'Fn::Sub': x}"), "Fn::Sub is CloudFormation's"),
+        (document().replace("type: mock", "type: aws, uri: {Ref: x}"), "Ref is CloudFormation's"),
         (document(", x-wsgateway: 5"), "x-wsgateway: expected a mapping"),
         (document(", x-wsgateway: {apis: {a: {}, b: {}}}"), "x-wsgateway.apis: holds one API, the document's"),
         (document(", x-wsgateway: {apis: {a: 5}}"), "x-wsgateway.apis.a: expected a mapping, got 5"),
@@ -546,6 +550,13 @@ def test_endpoint_configurations(said: str, expected: dict[str, Any]) -> None:
         assert {key: api[key] for key in keys & {*api}} == expected
 
 
+def test_the_endpoint_is_off_if_one_server_says_so() -> None:
+    servers = [f"{{url: /v1, x-amazon-apigateway-endpoint-configuration: {{disableExecuteApiEndpoint: {said}}}}}"
+               for said in ("false", "true", "false")]  # fmt: skip
+
+    assert api_of(read(document(f", servers: [{', '.join(servers)}]"))).disable_execute_api_endpoint
+
+
 def test_malformed_parts_are_never_left_out() -> None:
     assert problems_of(document(operation="operationId: 5"), LENIENT)
     assert problems_of("openapi: 3.0.0\npaths: {a: 5}", LENIENT)
@@ -603,6 +614,13 @@ def test_references_that_go_round() -> None:
     )
 
     assert any("refers to itself" in problem for problem in problems_of(text))
+
+
+def test_variables_of_servers_that_name_one_another() -> None:
+    variables = {f"v{number}": {"default": f"{{v{number + 1}}}{{v{number + 1}}}"} for number in range(100)}
+    server = {"url": "https://{v0}/{basePath}", "variables": variables | {"basePath": {"default": "v1"}}}
+
+    assert list(api_of(read(document(f", servers: [{json.dumps(server)}]"))).stages) == ["v1"]
 
 
 def test_references_that_make_a_document_grow() -> None:
