@@ -180,11 +180,17 @@ async def _private(started: Gateway) -> None:
         ("any", "/execute-api/inner/v1/pets/3"),
         ("inner.execute-api.us-east-1.amazonaws.com", "/v1/pets/3"),
         ("inner-vpce-0a.execute-api.us-east-1.amazonaws.com", "/v1/pets/3"),
+        ("vpce-0a.execute-api.us-east-1.vpce.amazonaws.com\r\nx-apigw-api-id: inner", "/v1/pets/3"),
     ):
         answer = await ask(port, host, path)
         assert answer.body.decode().startswith("inner v1 /v1/pets/3 /pets/{id} "), (host, path)
         assert answer.body.decode().endswith(" vpce-0a vpc-1")
-    for host, path in (("any", "/execute-api/shop/v1/pets/3"), ("inner-vpce-0b.execute-api.a", "/v1/pets/3")):
+    for host, path in (
+        ("any", "/execute-api/shop/v1/pets/3"),
+        ("inner-vpce-0b.execute-api.a", "/v1/pets/3"),
+        ("any\r\nx-apigw-api-id: shop", "/v1/pets/3"),
+        ("any\r\nx-apigw-api-id: a.b", "/v1/pets/3"),
+    ):
         assert (await ask(port, host, path)).status == 403
     assert (await ask(port, "any", "/livez")).status == 200
     told = await ask(port, "any\r\nX-Forwarded-For: 10.1.2.3", "/v1/tell/a")  # by a proxy that is trusted
