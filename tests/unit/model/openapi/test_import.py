@@ -15,6 +15,7 @@ from wsgateway.model.document import MAX_NODES
 from wsgateway.model.openapi.importing import import_document
 from wsgateway.model.openapi.reading import STRICT, Reading
 from wsgateway.model.openapi.translate import Translation, translate
+from wsgateway.model.remarks import remarks
 from wsgateway.model.rest import RestApi
 
 HERE = Path(__file__).parent
@@ -555,6 +556,12 @@ def test_the_endpoint_is_off_if_one_server_says_so() -> None:
                for said in ("false", "true", "false")]  # fmt: skip
 
     assert api_of(read(document(f", servers: [{', '.join(servers)}]"))).disable_execute_api_endpoint
+
+
+def test_what_is_left_out_is_remarked_upon_by_whoever_serves_it() -> None:
+    loaded = read(document(operation="callbacks: {}"), Reading(stage="v1", lenient=True))
+
+    assert [remark.text for remark in remarks(loaded)] == ["is not read: a gateway calls nobody back"]
 
 
 def test_malformed_parts_are_never_left_out() -> None:
