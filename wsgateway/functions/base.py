@@ -155,10 +155,9 @@ def error_payload(error_type: str, message: str) -> bytes:
     return msgspec.json.encode({"errorType": error_type, "errorMessage": message})
 
 
-def too_large() -> bytes:
-    """The error of a function whose result is over its limit."""
-    text = f"Response payload size exceeded maximum allowed payload size ({MAX_RESULT} bytes)."
-    return error_payload("Function.ResponseSizeTooLarge", text)
+OVERSIZE = f"Response payload size exceeded maximum allowed payload size ({MAX_RESULT} bytes)."
+TOO_LARGE = error_payload("Function.ResponseSizeTooLarge", OVERSIZE)
+"""The error of a function whose result is over its limit."""
 
 
 _name = re.compile(

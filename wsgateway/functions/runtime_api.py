@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from wsgateway.functions.base import MAX_RESULT, Invoke, error_payload, too_large
+from wsgateway.functions.base import MAX_RESULT, OVERSIZE, TOO_LARGE, Invoke, error_payload
 from wsgateway.functions.streams import TRUNCATED
 from wsgateway.messages import Body, Handler, HttpRequest, HttpResponse, Trailed, collect
 
@@ -128,8 +128,8 @@ class RuntimeApi:
         if request_id != self._worker.request_id:
             return _refusal(400, "InvalidRequestID", "Invalid request ID")
         if body is None:
-            self._worker.answered(too_large(), failed=True)
-            return _refusal(413, "RequestEntityTooLarge", f"a result has {MAX_RESULT} bytes at most")
+            self._worker.answered(TOO_LARGE, failed=True)
+            return _refusal(413, "RequestEntityTooLarge", OVERSIZE)
         self._worker.answered(_error_of(request, body) if failed else body, failed=failed)
         return _ACCEPTED
 

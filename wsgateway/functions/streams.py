@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wsgateway.errors import BadGateway
-from wsgateway.functions.base import MAX_RESULT, FunctionResult, Invoke, error_payload, too_large
+from wsgateway.functions.base import MAX_RESULT, TOO_LARGE, FunctionResult, Invoke, error_payload
 from wsgateway.upstream.streamed import AnswerBody, Flow
 
 DELIMITER: Final = bytes(8)
@@ -56,7 +56,7 @@ class Pieces:
 
     def _keep_all(self) -> None:
         if len(self._kept) > MAX_RESULT:
-            self._invoke.finish(FunctionResult(too_large(), failed=True))
+            self._invoke.finish(FunctionResult(TOO_LARGE, failed=True))
             self._kept.clear()
 
     def _look(self, over: Callable[[], None]) -> None:

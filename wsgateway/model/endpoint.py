@@ -50,15 +50,16 @@ class VpcEndpoint(Definition):
 class EndpointConfiguration(Definition):
     """From where a REST API is reached."""
 
-    types: list[Annotated[Literal["EDGE", "REGIONAL", "PRIVATE"], Among(TYPES)]]
-    """One of EDGE and REGIONAL, which are the same here, and PRIVATE: the internal listener alone."""
+    types: list[Annotated[Literal["EDGE", "REGIONAL", "PRIVATE"], Among(TYPES)]] | None = None
+    """One of EDGE and REGIONAL, which are the same here, and PRIVATE: the internal listener alone. Absent: EDGE; with
+    vpcEndpointIds, as OpenAPI documents have them, PRIVATE."""
     vpc_endpoint_ids: list[EndpointId] | None = None
     """Of PRIVATE: `vpcEndpoints` whose names lead to it, as the Host `{apiId}-{vpceId}.execute-api.…`."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset({"ipAddressType"})
 
     def check(self) -> Iterator[Problem]:
-        if len(self.types) != 1:
+        if self.types is not None and len(self.types) != 1:
             yield Problem(("types",), f"names one type, {', '.join(TYPES)}; an API has no more")
         if self.vpc_endpoint_ids is not None and not self.private:
             yield Problem(
@@ -68,7 +69,7 @@ class EndpointConfiguration(Definition):
     @property
     def private(self) -> bool:
         """Whether it is none of the public listener's."""
-        return "PRIVATE" in self.types
+        return self.vpc_endpoint_ids is not None if self.types is None else "PRIVATE" in self.types
 
 
 def check_endpoints(endpoints: dict[str, VpcEndpoint]) -> Iterator[Problem]:

@@ -46,6 +46,8 @@ PRIVATE = f"endpointConfiguration: {{types: [PRIVATE], vpcEndpointIds: [vpce-0a]
         ("endpointConfiguration: {types: [EDGE]}", ""),
         ("endpointConfiguration: {types: [REGIONAL]}", "domains: {a.example: {mappings: {'': {api: shop}}}}"),
         (PRIVATE, ENDPOINTS),
+        (PRIVATE.replace("types: [PRIVATE], ", ""), ENDPOINTS),
+        ("endpointConfiguration: {}", "domains: {a.example: {mappings: {'': {api: shop}}}}"),
     ],
 )
 def test_what_is_legal(api: str, more: str) -> None:
@@ -68,6 +70,7 @@ def test_what_is_legal(api: str, more: str) -> None:
             ENDPOINTS,
             "vpcEndpointIds: has no effect: only PRIVATE APIs",
         ),
+        ("endpointConfiguration: {vpcEndpointIds: [vpce-0a]}", ENDPOINTS, "policy: is required of a PRIVATE API"),
         ("endpointConfiguration: {types: [PRIVATE]}", "", "policy: is required of a PRIVATE API: without one nobody"),
         (PRIVATE, "", "vpcEndpointIds.0: no VPC endpoint is named vpce-0a; define it under vpcEndpoints"),
         (
