@@ -4,7 +4,8 @@ API Gateway developer guide, "Control access to WebSocket APIs with AWS_IAM auth
 on `…/{stage}/$connect`. As on AWS messages are not asked about again, whatever a policy says of their routes; the
 signature is that of the upgrade request, in its headers or, for browsers, in its query. `$connect` gets the request
 without it, as on AWS without Authorization: it is for this gateway. Of methods of REST APIs the whole body is signed,
-and the resource is `…/{stage}/{VERB}/{path}`.
+and the resource is `…/{stage}/{VERB}/{path}`. AWS does not say whether `X-HTTP-Method-Override` has to be signed; here
+it has to be, for whoever was given a presigned GET would have a DELETE.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from wsgateway.authorizers.base import Authorize, Identity
 from wsgateway.authorizers.resource_policy import ResourcePolicy
 from wsgateway.authorizers.signed import Signer, Signers
 from wsgateway.authorizers.sigv4 import claim_of, without_signature
+from wsgateway.errors import InvalidSignature
 from wsgateway.invocation import Invocation
 from wsgateway.messages import HttpRequest
 from wsgateway.method_request import MethodRequest
+
+OVERRIDE = "x-http-method-override"
 
 
 def compile_iam(
@@ -56,6 +60,8 @@ def compile_iam(
 
     def admit(signer: Signer, invocation: Invocation, request: HttpRequest, at: float) -> Identity:
         if isinstance(invocation, MethodRequest):
+            if invocation.http_method != request.method and OVERRIDE not in claim_of(request).names:
+                raise InvalidSignature("the signature does not cover X-HTTP-Method-Override")
             path = arns.of_method(invocation)
             theirs = None if policy is None else policy.decide(invocation, path, signer)
             signers.let_call(signer, path, request, at, theirs)

@@ -226,7 +226,7 @@ ABSENT: Final = frozenset(
 
 ASCII_WORDS: Final = frozenset(
     {
-        "apiId", "connectedAt", "disconnectStatusCode", "eventType", "extendedRequestId", "httpMethod",
+        "apiId", "connectedAt", "disconnectStatusCode", "eventType", "extendedRequestId",
         "messageDirection", "messageId", "requestTime", "requestTimeEpoch", "stage",
     }
 )  # fmt: skip

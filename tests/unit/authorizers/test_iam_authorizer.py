@@ -10,11 +10,12 @@ from tests.unit.authorizers.test_sessions import NOW, Endpoint
 from tests.unit.authorizers.test_signed import ACCOUNT, ANN, credential
 from tests.unit.authorizers.test_sigv4 import KEY, REGION, Sent, signed
 from tests.unit.dataplane.values import connecting
+from tests.unit.requests import method_request
 from wsgateway.authorizers import sigv4
 from wsgateway.authorizers.base import Identity
 from wsgateway.authorizers.iam_authorizer import compile_iam
 from wsgateway.authorizers.signed import Signers
-from wsgateway.errors import NotAuthorized
+from wsgateway.errors import InvalidSignature, NotAuthorized
 from wsgateway.invocation import Invocation
 from wsgateway.messages import HttpRequest
 
@@ -93,3 +94,19 @@ async def test_a_connection_ends_with_its_session_where_that_is_asked_for(closin
 
     assert identity.expires == (NOW * 9 if closing else None)
     assert identity.identity["accessKey"] == KEY
+
+
+@pytest.mark.parametrize("presign", [None, 60])
+def test_another_verb_than_the_one_that_is_signed_has_to_be_signed_too(presign: int | None) -> None:
+    override = (b"X-HTTP-Method-Override", b"DELETE")
+
+    def ask(sent: Sent) -> None:
+        request = method_request(method="DELETE")
+        request.request = HttpRequest("GET", sent.target, "api.example", sent.headers)
+        who = signers(Resource="*")
+        compile_iam(who, "shop", "v1", now=lambda: sigv4.signed_at(sigv4.claim_of(sent)))(request)
+
+    plain = signed("GET", "/v1/pets", b"", presign=presign)
+    with pytest.raises(InvalidSignature, match="does not cover"):
+        ask(Sent(plain.method, plain.target, (*plain.headers, override), b""))
+    ask(signed("GET", "/v1/pets", b"", presign=presign, headers={"X-HTTP-Method-Override": "DELETE"}))

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import connecting, message
+from tests.unit.requests import method_request
 from wsgateway.dataplane.access_log import MAX_VALUE, AccessLog, Row, check_access_log
 from wsgateway.errors import AccessDenied, BadGateway
 from wsgateway.invocation import CONTEXT, Invocation
-from wsgateway.messages import EndpointRequest, EndpointResponse, Message
+from wsgateway.messages import EndpointRequest, EndpointResponse, HttpResponse, Message
+from wsgateway.method_request import MethodRequest
 from wsgateway.model.access_log import AccessLogSettings
 
 REQUEST = EndpointRequest(b"POST / HTTP/1.1\r\n", b"", "POST")
@@ -103,6 +105,17 @@ def test_whatever_a_client_sends_stays_one_value_of_one_line(agent: str) -> None
     assert len(row.splitlines()) == 1
     expected = agent if len(agent) <= MAX_VALUE else agent[:MAX_VALUE] + "…"
     assert json.loads(row) == {"id": event.request_id, "agent": expected or "-"}
+
+
+@given(verb=st.text())
+def test_a_verb_that_a_client_made_up_stays_one_value(verb: str) -> None:
+    rows: list[str] = []
+    access = AccessLog(settings('{"id":"$context.requestId","verb":"$context.httpMethod"}'), MethodRequest.variables)
+    Row(access, rows.append, method_request(method=verb)).note("response", HttpResponse(403))
+    (row,) = rows
+    assert len(row.splitlines()) == 1
+    expected = verb if len(verb) <= MAX_VALUE else verb[:MAX_VALUE] + "…"
+    assert json.loads(row)["verb"] == (expected or "-")
 
 
 def test_a_variable_that_there_is_not_is_a_problem() -> None:
