@@ -180,9 +180,7 @@ class _Translator:
                 if self.sheet.get((*self._api, "disableExecuteApiEndpoint")) in (None, False):
                     self._put("disableExecuteApiEndpoint", off.value, off)  # true, if one server says so
             if fields:
-                said = {key: field.value for key, field in fields.items()}
-                usual = {"types": ["PRIVATE"]} if "vpcEndpointIds" in fields else {}  # no other type has them
-                self._put("endpointConfiguration", usual | said, entry)
+                self._put("endpointConfiguration", {key: field.value for key, field in fields.items()}, entry)
 
     def _endpoints(self) -> list[Place]:
         entry = self._root.get(PREFIX + "endpoint-configuration")

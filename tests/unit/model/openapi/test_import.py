@@ -539,7 +539,7 @@ def test_leniently_what_is_ours_is_held_to_as_ever() -> None:
     ("said", "expected"),
     [
         ("{disableExecuteApiEndpoint: true}", {"disableExecuteApiEndpoint": True}),
-        ("{vpcEndpointIds: [a]}", {"endpointConfiguration": {"types": ["PRIVATE"], "vpcEndpointIds": ["a"]}}),
+        ("{vpcEndpointIds: [a]}", {"endpointConfiguration": {"vpcEndpointIds": ["a"]}}),
         ("{types: [REGIONAL]}", {"endpointConfiguration": {"types": ["REGIONAL"]}}),
     ],
 )
