@@ -108,17 +108,25 @@ class Channel:
         loop = asyncio.get_running_loop()
 
         def readable() -> None:
-            try:
-                data = self._end.recv(MOST_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if data:
+            reset = False
+            while True:
+                try:
+                    data = self._end.recv(MOST_BYTES)
+                except BlockingIOError:
+                    return
+                except ConnectionResetError:
+                    # Said once of one that ended with something unread (unix(7)); its last words come behind.
+                    reset = True
+                    continue
+                except OSError:
+                    data = b""
+                if not data:
+                    self.close()
+                    gone()
+                    return
                 heard(decoder.decode(data))
-            else:
-                self.close()
-                gone()
+                if not reset:
+                    return
 
         loop.add_reader(self._end, readable)
 

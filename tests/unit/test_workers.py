@@ -175,3 +175,18 @@ def test_each_worker_may_have_a_connection() -> None:
     with pytest.raises(SettingError, match="--max-connections 2 can't be divided among 3 workers"):
         settings(workers=3, max_connections=2)
     assert settings(workers=3, max_connections=3).max_connections == 3
+
+
+async def test_the_last_words_are_heard_of_who_ends_with_something_unread() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    heard: list[object] = []
+    gone = asyncio.Event()
+    supervisor = Channel(ours)
+    supervisor.send(Board())
+    Channel(theirs).send(Failure("routes.yaml:7: no", 2))
+    theirs.close()
+
+    supervisor.listen(to_supervisor, heard.append, gone.set)
+    await gone.wait()
+
+    assert heard == [Failure("routes.yaml:7: no", 2)]
