@@ -135,12 +135,15 @@ class Gateway:
             **{name: value for name, value in whose.items() if value},
         )
 
-    def fault_of(self, error: BaseException, invocation: Invocation) -> GatewayError:
-        """The error a client hears of, told to the operator too; an unexpected one hides inside a 500."""
+    def fault_of(self, error: BaseException, invocation: Invocation, stage: str = "") -> GatewayError:
+        """The error a client hears of, told to the operator too; an unexpected one hides inside a 500.
+
+        `stage` is what the log calls the stage, where that is not its name.
+        """
         client = invocation.client
         if isinstance(error, GatewayError):
             self.faults.failed(
-                (client.api_id, client.stage, invocation.route_key),
+                (client.api_id, stage or client.stage, invocation.route_key),
                 error,
                 request_id=invocation.request_id,
                 connection_id=client.connection_id,

@@ -106,6 +106,11 @@ class CompiledRestStage:
     """Whether that is what this is."""
 
     @property
+    def log_name(self) -> str:
+        """What the log calls it: a canary as AWS's log groups do."""
+        return f"{self.name}/Canary" if self.of_canary else self.name
+
+    @property
     def caches(self) -> set[tuple[str, str]]:
         """Under which names answers are kept, its canary's, too."""
         found = {self.cache, None if self.canary is None else self.canary.stage.cache}
@@ -293,7 +298,7 @@ class RestApis:
         invocation.tally.integration_latency.add(self._gateway.clock() - invocation.called)
 
     def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
-        fault = self._gateway.fault_of(error, invocation)
+        fault = self._gateway.fault_of(error, invocation, stage.log_name)
         if isinstance(fault, Throttled):
             self._gateway.throttled(fault, invocation)
         return self._refused(stage, invocation, fault)
@@ -311,7 +316,7 @@ class RestApis:
     ) -> HttpResponse:
         faults = self._gateway.faults
         if faults.failing and not invocation.kept:
-            faults.succeeded((stage.api_id, stage.name, invocation.route_key))
+            faults.succeeded((stage.api_id, stage.log_name, invocation.route_key))
         lines = b"%bx-amzn-RequestId: %b\r\nx-amz-apigw-id: %b\r\n" % (
             self._answers.lines(answer.headers),
             invocation.request_id.encode(),
@@ -327,7 +332,7 @@ class RestApis:
         body = (
             answer.body or b""
             if answer.stream is None
-            else Passed(answer.stream, partial(self._gateway.fault_of, invocation=invocation))
+            else Passed(answer.stream, partial(self._gateway.fault_of, invocation=invocation, stage=stage.log_name))
         )
         response = HttpResponse(answer.status, (), body, lines=lines, length=answer.length)
         return self._finished(stage, invocation, response)

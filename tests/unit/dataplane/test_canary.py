@@ -16,7 +16,7 @@ from wsgateway.dataplane.compile import Deployment, compile_deployment
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.faults import Faults
-from wsgateway.dataplane.gateway import Gateway
+from wsgateway.dataplane.gateway import Gateway, Log
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.rest import RestApis
@@ -61,7 +61,9 @@ def refuse(request: HttpRequest) -> HttpResponse:
     raise AssertionError("a REST API answers")
 
 
-def asked(deployment: Deployment, draw: Callable[[], float], times: int = 1) -> tuple[list[str], Counters]:
+def asked(
+    deployment: Deployment, draw: Callable[[], float], times: int = 1, log: Log = no_log
+) -> tuple[list[str], Counters]:
     """What requests of /v1/a get."""
     counters = Counters()
     gateway = Gateway(
@@ -69,8 +71,8 @@ def asked(deployment: Deployment, draw: Callable[[], float], times: int = 1) -> 
         hub=Hub(),
         ids=ConnectionIds(new_slot()),
         counters=counters,
-        faults=Faults(no_log, time.monotonic),
-        log=no_log,
+        faults=Faults(log, time.monotonic),
+        log=log,
         stages={},
         endpoints=Endpoints({}, None),
         callback_url=lambda request, place: ("", ""),
@@ -171,3 +173,17 @@ async def test_a_canary_calls_backends_of_its_own(tmp_path: Path) -> None:
     deployment = deployed(FILE.format(canary(50, "deploymentId: file:next.yaml"), SAYS), tmp_path)
 
     assert [integration.integration_type for integration, _ in deployment.uses] == ["MOCK", "HTTP_PROXY"]
+
+
+async def test_a_canary_that_fails_is_told_of_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "next.yaml").write_text(FILE.format("", MOCK.format("#foreach($i in [1..2000])$i#end")))
+    deployment = deployed(FILE.format(canary(50, "deploymentId: file:next.yaml"), SAYS), tmp_path)
+    told: list[tuple[str, object]] = []
+
+    draws = iter([0.1, 0.9, 0.1, 0.9])
+    answers, counters = asked(
+        deployment, lambda: next(draws), times=4, log=lambda event, **facts: told.append((event, facts["stage"]))
+    )
+    assert [answer.split()[0] for answer in answers] == ['{"message":"Internal', "false"] * 2
+    assert counters.canary_requests == {("shop", "v1", 500): 2}
+    assert told == [("integration fails", "v1/Canary")]
