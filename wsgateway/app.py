@@ -184,6 +184,21 @@ async def function_port(handler: Handler, egress: Egress, report: Report, counte
     return listener
 
 
+def backends_to_check(environ: Mapping[str, str], region: str | None, egress: Egress) -> Backends:
+    """As of `serve`, in a process that serves nobody and starts no function."""
+    surroundings = Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ)
+    return backends_of(Upstream(egress=egress), surroundings, ServiceEndpoints(environ, region), _no_log, environ)
+
+
+def check_callback_auth(settings: Settings) -> None:
+    """*Raises* StartError where anybody could push."""
+    if settings.callback_auth == "none" and not is_loopback_host(settings.host):
+        raise StartError(
+            f"--callback-auth none lets everybody who reaches {settings.host} push to every client; "
+            "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
+        )
+
+
 async def check_definitions(
     loaded: Loaded, environ: Mapping[str, str], region: str | None = None
 ) -> tuple[Deployment, list[Problem]]:
@@ -191,9 +206,7 @@ async def check_definitions(
 
     *Raises* DefinitionError with every problem.
     """
-    upstream = Upstream(egress=Egress())
-    surroundings = Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ)
-    backends = backends_of(upstream, surroundings, ServiceEndpoints(environ, region), _no_log, environ)
+    backends = backends_to_check(environ, region, Egress())
     try:
         checked = check(loaded, backends, Keyring())
         return checked.deployment, [*remarks(checked.certificates, loaded.source), *definition_remarks(loaded)]
@@ -224,7 +237,7 @@ def _of_worker(settings: Settings, worker: Worker) -> Settings:
     )
 
 
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, never bound
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, never bound
 """Where this machine reaches what listens at a wildcard."""
 
 
@@ -244,11 +257,7 @@ class _App:
     async def main(self) -> int:
         """Start, say so, serve, drain; leave nothing behind."""
         settings = self._settings
-        if settings.callback_auth == "none" and not is_loopback_host(settings.host):
-            raise StartError(
-                f"--callback-auth none lets everybody who reaches {settings.host} push to every client; "
-                "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
-            )
+        check_callback_auth(settings)
         self._secret = installation_secret(settings.installation_secret_file, self._environ)
         self._tickets.seal_with(self._secret)
         loaded = load(settings.file, self._environ, settings.reading)
@@ -356,7 +365,7 @@ class _App:
                 guard=guard,
                 otherwise=ApiDocs(
                     lambda: deployments.executed,
-                    server=partial(self._server, settings.host in _LOOPBACK or is_loopback_host(settings.host)),
+                    server=partial(self._server, settings.host in LOOPBACK or is_loopback_host(settings.host)),
                     guard=guard,
                     otherwise=NodesPage(
                         directory,
@@ -383,7 +392,7 @@ class _App:
         """The node's own port; without other workers the internal listener is that."""
         internal = own
         if worker is not None:
-            host = _LOOPBACK.get(settings.internal_host, settings.internal_host)
+            host = LOOPBACK.get(settings.internal_host, settings.internal_host)
             internal = inside(UnitProbes(worker, own=probes, checks=checks, page=metrics.render, host=host))
         listeners = list(dict.fromkeys((public, internal, own)))
         node.edges = [*listeners]

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: its affinity, and what a container's CPU limit leaves of it."""
+"""How many CPUs and how much memory this process may use: the machine's, and what a container's limits leave of it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,37 @@ def usable_cpus() -> int:
     return max(1, min([here, *(math.ceil(limit) for limit in _limits(CGROUPS, OWN_GROUPS))]))
 
 
+def usable_memory() -> int:
+    """In bytes."""
+    here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([here, *_memory_limits(CGROUPS, OWN_GROUPS)])
+
+
 def _limits(root: Path, own: Path) -> Iterator[float]:
     """Every limit on CPU time of this process's control groups, in CPUs (Linux kernel, cgroup-v2 and sched-bwc)."""
+    for version, folder in _folders(root, own, "cpu"):
+        if version == 2:
+            yield from _limit(_read(folder / "cpu.max"))
+        else:
+            yield from _limit(f"{_read(folder / 'cpu.cfs_quota_us')} {_read(folder / 'cpu.cfs_period_us')}")
+
+
+def _memory_limits(root: Path, own: Path) -> Iterator[int]:
+    """Every limit on memory, in bytes (Linux kernel, cgroup-v2 and cgroup-v1 memory)."""
+    for version, folder in _folders(root, own, "memory"):
+        text = _read(folder / ("memory.max" if version == 2 else "memory.limit_in_bytes"))
+        if text.isdigit():  # not `max`
+            yield int(text)
+
+
+def _folders(root: Path, own: Path, controller: str) -> Iterator[tuple[int, Path]]:
+    """The folders of the process's control groups that a controller has, each with the version of their kind."""
     for line in _read(own).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            for folder in _upwards(root, path):
-                yield from _limit(_read(folder / "cpu.max"))
-        elif "cpu" in controllers.split(","):
-            for folder in _upwards(root / "cpu", path):
-                yield from _limit(f"{_read(folder / 'cpu.cfs_quota_us')} {_read(folder / 'cpu.cfs_period_us')}")
+            yield from ((2, folder) for folder in _upwards(root, path))
+        elif controller in controllers.split(","):
+            yield from ((1, folder) for folder in _upwards(root / controller, path))
 
 
 def _upwards(root: Path, path: str) -> Iterator[Path]:

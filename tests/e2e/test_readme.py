@@ -41,6 +41,7 @@ TOUR = [
     '.venv/bin/wsgateway deployments use "$DIGEST"',
     ".venv/bin/wsgateway serve --redis-url redis://localhost:6379",
     ".venv/bin/wsgateway nodes",
+    ".venv/bin/wsgateway doctor --redis-url redis://localhost:6379",
 ]
 EXPLAIN = """.venv/bin/wsgateway explain --body '{"action": "ping"}'"""
 
@@ -218,6 +219,9 @@ async def test_a_node_with_redis_is_listed(tmp_path: Path) -> None:
             internal = re.search(r"internal=(\S+)", ready)
             assert internal is not None
             listed = await asyncio.to_thread(lambda: shell(TOUR[12], ROOT, WSGATEWAY_INTERNAL_URL=internal[1]))
+            doctor = TOUR[13].replace("redis://localhost:6379", redis.url) + " --port 0 --internal-port 0"
+            database = str(tmp_path / "chat.sqlite3")
+            mended = await asyncio.to_thread(lambda: shell(doctor, ROOT, CHAT_DATABASE=database))
         finally:
             process.terminate()
             await process.wait()
@@ -225,3 +229,5 @@ async def test_a_node_with_redis_is_listed(tmp_path: Path) -> None:
     _, row = listed.stdout.splitlines()
     assert f":{process.pid} " in row
     assert " live " in row
+    assert mended.returncode == 0, mended.stdout
+    assert "1 live, with this definition" in mended.stdout

@@ -1,4 +1,4 @@
-"""Usable CPUs: the least of the affinity and of every limit of the control groups."""
+"""Usable CPUs and memory: the least of what there is and of every limit of the control groups."""
 
 from __future__ import annotations
 
@@ -37,15 +37,39 @@ from wsgateway import cpus
 def test_usable_cpus(
     groups: str, files: dict[str, str], found: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = tmp_path / "own"
-    if groups:
-        own.write_text(groups + "\n")
-    for name, content in files.items():
-        file = tmp_path / "fs" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content + "\n")
-    monkeypatch.setattr(cpus, "CGROUPS", tmp_path / "fs")
-    monkeypatch.setattr(cpus, "OWN_GROUPS", own)
+    control_groups(groups, files, tmp_path, monkeypatch)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
 
     assert cpus.usable_cpus() == found
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "found"),
+    [
+        pytest.param("", {}, 8 << 30, id="no control groups"),
+        pytest.param("0::/", {"memory.max": "max"}, 8 << 30, id="no limit"),
+        pytest.param("0::/", {"memory.max": "536870912"}, 512 << 20, id="a container's limit"),
+        pytest.param("0::/a/b", {"a/memory.max": "1048576", "a/b/memory.max": "max"}, 1 << 20, id="the group above"),
+        pytest.param("4:memory:/\n0::/", {"memory/memory.limit_in_bytes": "268435456"}, 256 << 20, id="version 1"),
+        pytest.param("4:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, 8 << 30, id="1, no limit"),
+    ],
+)
+def test_usable_memory(
+    groups: str, files: dict[str, str], found: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control_groups(groups, files, tmp_path, monkeypatch)
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1 << 21, "SC_PAGE_SIZE": 4096}.__getitem__)
+
+    assert cpus.usable_memory() == found
+
+
+def control_groups(groups: str, files: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = folder / "own"
+    if groups:
+        own.write_text(groups + "\n")
+    for name, content in files.items():
+        file = folder / "fs" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content + "\n")
+    monkeypatch.setattr(cpus, "CGROUPS", folder / "fs")
+    monkeypatch.setattr(cpus, "OWN_GROUPS", own)

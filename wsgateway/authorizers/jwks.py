@@ -43,7 +43,7 @@ class IssuerKeys:
     def __init__(
         self, issuer: str, jwks_uri: str | None, fetch: Fetch, log: Log, clock: Callable[[], float] | None = None
     ) -> None:
-        self._issuer = issuer
+        self.issuer = issuer
         self._uri = jwks_uri
         self._fetch = fetch
         self._log = log
@@ -75,8 +75,12 @@ class IssuerKeys:
             if not renewal.cancelled():
                 renewal.result()
         if self._clock() - self._fetched_at >= BELIEVED_SECONDS:
-            raise AuthorizerFailure(f"the keys of {self._issuer} can't be had: {self._fault}")
+            raise AuthorizerFailure(f"the keys of {self.issuer} can't be had: {self._fault}")
         return self._keys
+
+    async def fetch(self) -> tuple[SigningKey, ...]:
+        """The keys as they are published now, which are not kept. *Raises* OSError or ValueError, in words."""
+        return parse_keys(await self._fetch(*await self._where()))
 
     def close(self) -> None:
         """End the fetch under way; who waits for it is told that there are no keys."""
@@ -94,15 +98,15 @@ class IssuerKeys:
     async def _renewed(self) -> None:
         self.fetches += 1
         try:
-            keys = parse_keys(await self._fetch(*await self._where()))
+            keys = await self.fetch()
         except (OSError, ValueError) as error:
             self.failures += 1
             if str(error) != self._fault:
-                self._log("keys of an issuer can't be fetched", issuer=self._issuer, error=str(error))
+                self._log("keys of an issuer can't be fetched", issuer=self.issuer, error=str(error))
             self._fault = str(error)
         else:
             if self._fault:
-                self._log("keys of an issuer are fetched again", issuer=self._issuer)
+                self._log("keys of an issuer are fetched again", issuer=self.issuer)
             self._fault = ""
             self._keys, self._fetched_at = keys, self._clock()
         finally:
@@ -113,8 +117,8 @@ class IssuerKeys:
         if self._uri is not None:
             return self._uri, True
         # Not kept: an issuer may move them.
-        uri = jwks_uri_in(await self._fetch(self._issuer.rstrip("/") + WELL_KNOWN, True), self._issuer)
-        return uri, urlsplit(uri).netloc == urlsplit(self._issuer).netloc
+        uri = jwks_uri_in(await self._fetch(self.issuer.rstrip("/") + WELL_KNOWN, True), self.issuer)
+        return uri, urlsplit(uri).netloc == urlsplit(self.issuer).netloc
 
 
 def jwks_uri_in(document: bytes, issuer: str) -> str:

@@ -16,6 +16,7 @@ from wsgateway.cli import (
     connect,
     connections,
     deployments,
+    doctor,
     explain,
     export,
     keys,
@@ -41,6 +42,7 @@ app.command("serve")(serve.serve)
 app.command("dev")(serve.dev)
 app.command("validate")(validate.validate)
 app.command("routes")(routes.routes)
+app.command("doctor")(doctor.doctor)
 app.command("explain")(explain.explain)
 app.add_typer(openapi.imports, name="import")
 app.add_typer(export.exports, name="export")

@@ -218,7 +218,7 @@ def serve(
     workers: Workers = "1",
 ) -> None:
     """Serve the APIs of FILE, a definition or an OpenAPI document."""
-    _run(dev=False, **locals() | {"workers": _workers(workers)})
+    _run(dev=False, **locals() | {"workers": count_of_workers(workers)})
 
 
 def dev(
@@ -255,7 +255,8 @@ def dev(
     _run(dev=True, **locals())
 
 
-def _workers(text: str) -> int:
+def count_of_workers(text: str) -> int:
+    """What --workers says. *Raises* BadParameter."""
     if text == "auto":
         return usable_cpus()
     if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS:
@@ -270,10 +271,15 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise typer.BadParameter(str(error).partition(": ")[2], param_hint="--trusted-proxies") from error
 
 
+def settings_of(*, trusted_proxies: str, **flags: Any) -> Settings:
+    """The flags of a verb, which are the names of Settings. *Raises* SettingError, BadParameter."""
+    return Settings(trusted_proxies=_networks(trusted_proxies), **flags)
+
+
 def _run(*, trusted_proxies: str, **flags: Any) -> None:
-    """Run the gateway with the flags of a verb, which are the names of Settings."""
+    """Run the gateway with the flags of a verb."""
     worker = Worker.here(os.environ)
-    settings = Settings(trusted_proxies=_networks(trusted_proxies), **flags)
+    settings = settings_of(trusted_proxies=trusted_proxies, **flags)
     if worker is None and settings.workers > 1:
         from wsgateway.supervisor import supervise
 

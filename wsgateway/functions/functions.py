@@ -66,6 +66,12 @@ class Functions:
             if not isinstance(found, Code):
                 yield from (Problem(("functions", name, *problem.path), problem.text) for problem in found)
 
+    def remarks(self, functions: Mapping[str, Function], directory: Path) -> Iterator[Problem]:
+        """What an operator should know of those that can start."""
+        for name, code in self._located(functions, directory):
+            if isinstance(code, Code) and code.remark:
+                yield Problem(("functions", name, "runtime"), code.remark)
+
     def reload(self, functions: Mapping[str, Function], directory: Path) -> None:
         """Serve these from now on: unchanged ones keep their workers, changed ones start anew for the next message.
 

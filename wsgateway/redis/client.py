@@ -123,6 +123,15 @@ class Client:
             await self._forget_connections()
         return answers
 
+    async def information(self, section: str, *, seconds: float = REPLY_SECONDS) -> list[Mapping[str, Any]]:
+        """What each server that takes writes says of itself under INFO's heading; of a Cluster that is every master.
+
+        *Raises* `away`.
+        """
+        everywhere = {} if isinstance(self._redis, Redis) else {"target_nodes": RedisCluster.PRIMARIES}
+        found = await self._within(seconds, self._redis.execute_command("INFO", section, **everywhere))
+        return list(found.values()) if everywhere else [found]
+
     def reason(self, error: Exception) -> str:
         """An error in words for an operator, without what was sent."""
         text = str(error)

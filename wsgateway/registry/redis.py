@@ -138,13 +138,20 @@ class RedisNodes:
         keys = [link.key(name) for name in ("epoch", "secret", "nodes")]
         found_epoch, found_secret, entries = await link.script("view", keys, epoch, secret)
         nodes = dict(self._entries(entries))
+        return View(epoch=found_epoch, secret=found_secret, nodes=nodes, leased=await self._leased(nodes))
+
+    async def living(self) -> list[NodeEntry]:
+        """Every node whose lease runs. Nothing is written, as little as where there is no installation."""
+        found = await self._link.command("HGETALL", self._link.key("nodes"))
+        flat = [part for pair in found.items() for part in pair] if isinstance(found, dict) else found
+        nodes = dict(self._entries(flat))
+        return [nodes[slot] for slot in await self._leased(nodes)]
+
+    async def _leased(self, nodes: Collection[bytes]) -> frozenset[bytes]:
+        """Of these slots, those whose lease runs."""
+        link = self._link
         leases = await link.pipeline([("EXISTS", link.node_key(slot, "lease")) for slot in nodes]) if nodes else []
-        return View(
-            epoch=found_epoch,
-            secret=found_secret,
-            nodes=nodes,
-            leased=frozenset(slot for slot, there in zip(nodes, leases, strict=True) if there),
-        )
+        return frozenset(slot for slot, there in zip(nodes, leases, strict=True) if there)
 
     async def look_up(self, slot: bytes, connection_id: str) -> LookUp:
         """As the contract says, but in two steps, at once: of the directory, and of the slot."""

@@ -30,12 +30,9 @@ def tracing_of(environ: Mapping[str, str], version: str, log: Log) -> Tracing | 
     They are exported where `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`), or `OTEL_TRACES_EXPORTER=otlp`,
     says so. *Raises* StartError where that can't be done.
     """
-    if not _wanted(environ):
+    sampling = asked_for(environ)
+    if sampling is None:
         return None
-    sampling = sampling_of(environ)
-    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    if protocol not in (None, "", "http/protobuf"):
-        raise StartError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is not supported; traces go by http/protobuf")
     try:
         from wsgateway.telemetry.spans import Tracing  # the library is an extra, and takes a while
     except ImportError as error:
@@ -43,6 +40,22 @@ def tracing_of(environ: Mapping[str, str], version: str, log: Log) -> Tracing | 
             f"traces are asked for (OTEL_…), and {error.name} is not installed: pip install 'wsgateway[otlp]'"
         ) from error
     return Tracing(sampling.ratio, sampling.parents, version, log, named="OTEL_SERVICE_NAME" in environ)
+
+
+def asked_for(environ: Mapping[str, str]) -> Sampling | None:
+    """Which events are to have spans; None where nobody wants any. *Raises* StartError for what is not supported."""
+    if not _wanted(environ):
+        return None
+    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if protocol not in (None, "", "http/protobuf"):
+        raise StartError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is not supported; traces go by http/protobuf")
+    return sampling_of(environ)
+
+
+def collector(environ: Mapping[str, str]) -> str:
+    """The URL that traces go to (OpenTelemetry protocol exporter, "Endpoint URLs for OTLP/HTTP")."""
+    named = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return named or "http://localhost:4318"
 
 
 def sampling_of(environ: Mapping[str, str]) -> Sampling:

@@ -7,13 +7,15 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from wsgateway.errors import IntegrationFailure
 from wsgateway.upstream.complaint import UNTRUSTED, complaint
-from wsgateway.upstream.connection import Connection
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.resolver import Resolver
 from wsgateway.upstream.tls import peer_fault
+
+P = TypeVar("P", bound=asyncio.Protocol)
 
 NEXT_ADDRESS_SECONDS = 3.0  # for an address that doesn't answer, if there is another
 
@@ -36,7 +38,7 @@ class Dialer:
     resolver: Resolver
     hasty: bool = False
 
-    async def dial(self, make: Callable[[], Connection], *, probe: bool = False) -> Connection:
+    async def dial(self, make: Callable[[], P], *, probe: bool = False) -> P:
         """A new connection, by the first address that takes it. *Raises* IntegrationFailure of the last one tried.
 
         A `probe` gives TCP no longer for the last address than for the others: whoever waits behind it must not wait
@@ -78,9 +80,7 @@ class Dialer:
             raise
         return sock
 
-    async def _dial(
-        self, make: Callable[[], Connection], address: str, sock: socket.socket | None = None
-    ) -> Connection:
+    async def _dial(self, make: Callable[[], P], address: str, sock: socket.socket | None = None) -> P:
         """A connection to `address`, over `sock` if that is connected already."""
         loop = asyncio.get_running_loop()
         secure, name = self.secure, None if self.secure is None else self.server_name

@@ -78,6 +78,11 @@ class Origin:
         self._all_closed = asyncio.Event()
 
     @property
+    def dialer(self) -> Dialer:
+        """How it is reached."""
+        return self._dialer
+
+    @property
     def waiting(self) -> int:
         """Exchanges without a connection."""
         return len(self._waiting)

@@ -51,6 +51,11 @@ class Brokers:
                 self._retired.append(outlet)
 
     @property
+    def known(self) -> tuple[Broker, ...]:
+        """Those that outlets were asked for."""
+        return tuple(self._outlets)
+
+    @property
     def outlets(self) -> tuple[Outlet, ...]:
         """Those that were asked for and not retired."""
         return tuple(self._outlets.values())
