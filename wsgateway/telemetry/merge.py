@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -65,16 +65,8 @@ class Merged:
             whole.samples = [Sample(key[0], dict(key[1]), value) for key, value in self._samples[name].items()]
             yield whole
 
-    def render(self, further: Iterable[Metric] = ()) -> bytes:
-        """One page of all of them, and of `further` families."""
+    def render(self) -> bytes:
+        """One page of all of them."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Families([*self.collect(), *further]))
+        registry.register(self)
         return generate_latest(registry)
-
-
-class _Families:
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families

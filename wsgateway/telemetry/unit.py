@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from wsgateway.messages import Handler, HttpRequest, HttpResponse
@@ -12,11 +12,10 @@ from wsgateway.telemetry.base import Table
 from wsgateway.telemetry.catalog import WORKERS
 from wsgateway.telemetry.health import Check, Health, told, verbose, why_not
 from wsgateway.telemetry.merge import Merged
-from wsgateway.telemetry.metrics import CONTENT_TYPE, family_of
+from wsgateway.telemetry.metrics import CONTENT_TYPE
+from wsgateway.telemetry.text import text_of
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-
     from wsgateway.workers import Board, Worker
 
 ANSWER_SECONDS = 1.0
@@ -74,7 +73,7 @@ class UnitProbes:
         return [*of_each, *own]
 
     async def _metrics(self) -> HttpResponse:
-        """The pages are read one by one: clients have their turn in between."""
+        """The pages are put together by a thread: that takes a while, and clients have their turn in between."""
         worker = self._worker
         board = worker.board
         pages = await self._siblings(board)
@@ -83,16 +82,8 @@ class UnitProbes:
             await asyncio.sleep(AGAIN_SECONDS)
             board = worker.board
             pages = await self._siblings(board)
-        merged = Merged()
-        merged.add(self._page())
-        if board.past:
-            merged.add(zlib.decompress(board.past))
-        silent = set()
-        for index, page in pages.items():
-            await asyncio.sleep(0)
-            if page is None or not _added(merged, page):
-                silent.add(index)
-        return HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), merged.render(_families(board, silent)))
+        page, silent = await asyncio.to_thread(_together, self._page(), board.past, pages)
+        return HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), page + _of_workers(board, silent))
 
     async def _siblings(self, board: Board) -> dict[int, bytes | None]:
         asked = [index for index, state in enumerate(board.states) if state in _THERE and index != self._worker.index]
@@ -111,6 +102,16 @@ class UnitProbes:
 _THERE = ("ready", "draining")
 
 
+def _together(own: bytes, past: bytes, pages: Mapping[int, bytes | None]) -> tuple[bytes, set[int]]:
+    """One page of all, and whose is missing."""
+    merged = Merged()
+    merged.add(own)
+    if past:
+        merged.add(zlib.decompress(past))
+    silent = {index for index, page in pages.items() if page is None or not _added(merged, page)}
+    return merged.render(), silent
+
+
 def _added(merged: Merged, page: bytes) -> bool:
     try:
         merged.add(page)
@@ -119,13 +120,13 @@ def _added(merged: Merged, page: bytes) -> bool:
     return True
 
 
-def _families(board: Board, silent: set[int]) -> list[Metric]:
+def _of_workers(board: Board, silent: set[int]) -> bytes:
     states = ["silent" if index in silent else state for index, state in enumerate(board.states)]
     values: dict[str, float | Table] = {
         "workers": {name: states.count(name) for name in ("starting", "ready", "draining", "down", "silent")},
         "worker_restarts_total": board.restarts,
     }
-    return [family_of(metric, values[metric.name]) for metric in WORKERS.metrics]
+    return "".join([part for metric in WORKERS.metrics for part in text_of(metric, values[metric.name])]).encode()
 
 
 def readiness(board: Board, index: int, why_not: str) -> tuple[bool, str]:

@@ -49,6 +49,21 @@ def samples(page: bytes) -> dict[str, float]:
     }
 
 
+Labels = frozenset[tuple[str, str]]
+
+
+def families(page: bytes) -> dict[str, tuple[str, str, dict[tuple[str, Labels], float]]]:
+    """Types, texts and samples by name and labels."""
+    return {
+        family.name: (
+            family.type,
+            family.documentation,
+            {(sample.name, frozenset(sample.labels.items())): sample.value for sample in family.samples},
+        )
+        for family in text_string_to_metric_families(page.decode())
+    }
+
+
 def values(value: float = 1) -> dict[str, Value]:
     """Every metric there, each with each of its labels."""
     return {metric.name: _value(metric, value) for metric in OF_NODE}
@@ -109,8 +124,7 @@ def test_a_page_of_one_comes_out_as_it_went_in() -> None:
     merged = Merged()
     merged.add(page)
 
-    lines = set(merged.render().splitlines())
-    assert lines == set(page.splitlines())
+    assert families(merged.render()) == families(page)
 
 
 @pytest.mark.parametrize("page", [b"no page\xff", b"{", b"wsgateway_connections", b"a b c d"])
