@@ -42,7 +42,7 @@ class Resources(Generic[T]):
     def find(self, verb: str, segments: Sequence[str]) -> tuple[T, dict[str, str]] | None:
         """The method that answers `verb` at these segments of a path, as they came, with its path parameters."""
         parameters: dict[str, str] = {}
-        found = _find(self._root, verb, segments, 0, parameters)
+        found = None if verb == ANY else _find(self._root, verb, segments, 0, parameters)  # clients have no such verb
         return None if found is None else (found, parameters)
 
     def _at(self, segments: Sequence[str]) -> _Resource[T]:

@@ -19,7 +19,7 @@ import msgspec
 from wsgateway.errors import BadGateway
 from wsgateway.events import maps, request_context, request_headers
 from wsgateway.headers import REMOVED_FROM_EVENTS
-from wsgateway.http1 import is_token
+from wsgateway.http1 import UnsafeHeader, field
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointResponse, Header, HttpRequest
 
@@ -109,7 +109,7 @@ def _decoded(body: str) -> bytes:
 
 
 def _headers(result: Mapping[str, Any]) -> Iterator[Header]:
-    """`multiValueHeaders` and `headers`, the former winning; what can't be a header is refused when it is written."""
+    """`multiValueHeaders` and `headers`, the former winning; what can't be a header is refused."""
     seen = set()
     many = result.get("multiValueHeaders")
     if isinstance(many, dict):
@@ -128,10 +128,8 @@ def header_of(name: str, value: object) -> Header:
     """One header of a result. *Raises* BadGateway where it can't be sent."""
     text = value if isinstance(value, str) else json.dumps(value)
     try:
-        key = name.encode("ascii")
-        data = text.encode("latin-1")
-    except UnicodeEncodeError as error:
+        key, data = name.encode("ascii"), text.encode("latin-1")
+        field(key, data)
+    except (UnicodeEncodeError, UnsafeHeader) as error:
         raise BadGateway(f"the function's result has a header {name[:40]!r} that can't be sent") from error
-    if not is_token(key):
-        raise BadGateway(f"the function's result has a header {name[:40]!r} that can't be sent")
     return key, data

@@ -40,6 +40,7 @@ TREES: dict[str, dict[str, list[str]]] = {
         ("deep", "GET", "/base", None),
         ("verbs", "GET", "/a", ("/a GET", {})),
         ("verbs", "PUT", "/a", ("/a ANY", {})),
+        ("verbs", "ANY", "/a", None),
         ("verbs", "HEAD", "/b", None),
     ],
 )

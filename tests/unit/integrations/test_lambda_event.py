@@ -192,6 +192,7 @@ def test_on_connect_the_status_headers_and_body_are_the_answer() -> None:
         pytest.param(b'{"statusCode":true}', id="a status that is true"),
         pytest.param(b'{"statusCode":99}', id="a status that is none"),
         pytest.param(b'{"statusCode":200,"headers":{"a b":"1"}}', id="a header that is none"),
+        pytest.param(b'{"statusCode":200,"headers":{"a":"1\\r\\nb: 2"}}', id="a header of two lines"),
         pytest.param('{"statusCode":200,"headers":{"a":"☃"}}'.encode(), id="a value beyond Latin-1"),
     ],
 )
