@@ -308,8 +308,12 @@ def _unknown(method: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Pro
 
 
 def _siblings(path: str, variables: dict[str, str]) -> Iterator[Problem]:
-    """Below one resource there is one variable: AWS refuses `{a}` beside `{b}` and beside `{b+}`."""
+    """Below one resource there is one variable: AWS refuses `{a}` beside `{b}` and beside `{b+}`. Above it there is
+    none of its name: requests have one value by each."""
     parts = path.split("/")
+    names = [part[1:-1].removesuffix("+") for part in parts if part.startswith("{")]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem(("paths", path), f"{{{name}}} stands there twice, and a request has one value of it; rename one")
     for at, part in enumerate(parts):
         if part.startswith("{"):
             above = "/".join(parts[:at])

@@ -101,6 +101,10 @@ def test_what_is_legal(lines: str) -> None:
             "paths./a/{c+}: below /a there is {b} already",
         ),
         (
+            f"paths: {{'/{{a}}/b/{{a+}}': {{GET: {MOCK}}}}}",
+            "paths./{a}/b/{a+}: {a} stands there twice",
+        ),
+        (
             "paths: {/a: {GET: {integration: nowhere}}}",
             "paths./a.GET.integration: nothing under integrations is named nowhere; define it under integrations",
         ),
