@@ -61,7 +61,7 @@ async def _reached(check: str, dialer: Dialer) -> Finding:
     try:
         ends = await reach(dialer)
     except IntegrationFailure as error:
-        return failed(check, dialer.url, error.reason, BACKEND)
+        return failed(check, dialer.url, error.reason.removeprefix(f"backend {dialer.url} "), BACKEND)
     return trusted(check, dialer.url, ends, datetime.now(UTC))
 
 
@@ -84,11 +84,14 @@ def _lookups(checked: Checked, upstream: Upstream) -> Iterator[Trial]:
 
 def _dialer(upstream: Upstream, url: str, tls: TlsSettings) -> Dialer:
     """*Raises* ValueError for what is no URL of http or https, OSError for files that can't be used."""
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError("it is no URL that begins http:// or https://")
-    port = parts.port or PORTS[parts.scheme]
-    return upstream.origin(parts.scheme, parts.hostname, port, share="doctor", tls=tls).dialer
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        host, port = None, 0
+    if host is None:
+        raise ValueError("it is no URL that can be called: write http:// or https://, a host, and its port if need be")
+    return upstream.origin(parts.scheme, host, port, share="doctor", tls=tls).dialer
 
 
 def _issuers(backends: Backends) -> Iterator[Trial]:

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
 
 from wsgateway.app import LOOPBACK
-from wsgateway.doctor.base import Finding, address, failed, ok
+from wsgateway.doctor.base import Finding, address, failed, ok, warning
 from wsgateway.errors import StartError
 from wsgateway.ports import reserve
 from wsgateway.settings import Settings
+from wsgateway.telemetry.health import Health
 
 SECONDS = 2.0
-MOST_BYTES = 4096
+MOST_BYTES = 65_536
+_REMARK = f"{Health.FAIR.value} "
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,14 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The gateway that answers at the internal port; `ready` is what its /readyz says, "" where it is ready."""
+    """The gateway that answers at the internal port.
+
+    `refusal` is why it is not ready, "" where it is; `remarks` are what it says of itself for an operator to look at.
+    """
 
     version: str
-    ready: str = ""
+    refusal: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 async def ports(settings: Settings) -> list[Finding]:
@@ -57,10 +63,14 @@ def verdicts(tried: Sequence[Port], running: Running | None) -> list[Finding]:
     if running is None:
         return findings
     where = next(port.place for port in tried if port.name == "internal")
-    if running.ready:
-        found, mend = f"it is not ready: {running.ready}", "its log says why"
-        return [*findings, failed("gateway", where, found, mend)]
-    return [*findings, ok("gateway", where, f"one runs here, version {running.version}, and is ready")]
+    if running.refusal:
+        findings.append(failed("gateway", where, f"it is not ready: {running.refusal}", _LOG))
+    else:
+        findings.append(ok("gateway", where, f"one runs here, version {running.version}, and is ready"))
+    return [*findings, *(warning("gateway", where, remark, _LOG) for remark in running.remarks)]
+
+
+_LOG = "its log says more"
 
 
 def _verdict(port: Port, running: Running | None) -> Finding:
@@ -97,13 +107,15 @@ def _gateway(host: str, port: int) -> Running | None:
     try:
         status, body = _asked(host, port, "/version")
         version = json.loads(body)["version"] if status == 200 else None
-        status, body = _asked(host, port, "/readyz")
+        status, body = _asked(host, port, "/readyz?verbose")
     except (OSError, HTTPException, ValueError, LookupError, TypeError):
         return None
     if not isinstance(version, str):
         return None
-    said = body.decode("utf-8", "replace").strip()
-    return Running(version, "" if status == 200 else said or f"/readyz answers {status}")
+    lines = body.decode("utf-8", "replace").split("\n")
+    said = [line for line in lines if line]
+    remarks = tuple(line.removeprefix(_REMARK) for line in said if line.startswith(_REMARK))
+    return Running(version, "" if status == 200 else (said or [f"/readyz answers {status}"])[-1], remarks)
 
 
 def _asked(host: str, port: int, path: str) -> tuple[int, bytes]:

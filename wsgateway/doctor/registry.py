@@ -40,11 +40,11 @@ async def registry(target: Target, prefix: str, fingerprint: str | None) -> list
         except RegistryAway as error:
             mend = "see --redis-url, and that Redis runs; without it no node takes connections"
             return [*findings, failed("redis", where, str(error).removeprefix(f"{where}: "), mend)]
-        for look in (_servers, _commands, _nodes):
+        for look, mend in _LOOKS:
             try:
                 findings += await look(link, where, fingerprint)
             except RegistryAway as error:
-                findings.append(failed("redis", where, str(error).removeprefix(f"{where}: ")))
+                findings.append(failed("redis", where, str(error).removeprefix(f"{where}: "), mend))
         return findings
     finally:
         await link.aclose()
@@ -244,3 +244,11 @@ async def _refused(node: NodeEntry) -> str:
         return await connects(parts.hostname or "", parts.port or 0)
     except ValueError as error:
         return str(error)
+
+
+_LOOKS = (
+    (_servers, "let the user run INFO (+info)"),
+    (_commands, "it was there a moment ago: see its log"),
+    (_nodes, "give this installation another --redis-prefix, or remove the other's keys"),
+)
+"""What is looked at once it answers, and how to mend it where that can't be."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, get_args
-from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field
@@ -15,7 +14,7 @@ from wsgateway.model.base import Among, Definition, Matches
 from wsgateway.model.explain import shown
 from wsgateway.model.integration import CredentialsArn, Integration, without
 from wsgateway.model.tls import TlsConfig
-from wsgateway.model.uri import uri_fault
+from wsgateway.model.uri import bare_url_fault, uri_fault
 
 AuthorizerName = Annotated[
     str, Matches(r"[A-Za-z0-9_.-]{1,128}", "an authorizer's name is 1 to 128 letters, digits and _.-")
@@ -36,9 +35,9 @@ class JwtConfiguration(Definition):
 
     def check(self) -> Iterator[Problem]:
         for name, url in (("issuer", self.issuer), ("jwksUri", self.jwks_uri)):
-            parts = urlsplit(url or "https://none")
-            if parts.username is not None or parts.query or parts.fragment or not parts.hostname:
-                yield Problem((name,), "is scheme, host and path alone, without a user name, a query or a fragment")
+            fault = None if url is None else bare_url_fault(url)
+            if fault is not None:
+                yield Problem((name,), fault)
         if self.issuer.startswith("https:") and (self.jwks_uri or self.issuer).startswith("http:"):
             yield Problem(
                 ("jwksUri",), "is not https, and issuer is: whoever is in between could send keys of their own"

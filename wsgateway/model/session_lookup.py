@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 
@@ -12,6 +11,7 @@ from wsgateway.errors import Problem
 from wsgateway.model.authorizer import Url
 from wsgateway.model.base import Definition
 from wsgateway.model.secret import Secret
+from wsgateway.model.uri import bare_url_fault
 
 
 class SessionLookup(Definition):
@@ -27,7 +27,6 @@ class SessionLookup(Definition):
     """true closes a connection (4401) when its session ends; false, as on AWS, lets it go on."""
 
     def check(self) -> Iterator[Problem]:
-        parts = urlsplit(self.url)
-        if parts.username is not None or parts.query or parts.fragment or not parts.hostname:
-            text = "is scheme, host and path alone, without a user name, a query or a fragment; for a secret use"
-            yield Problem(("url",), f"{text} authorization")
+        fault = bare_url_fault(self.url)
+        if fault is not None:
+            yield Problem(("url",), f"{fault}; for a secret use authorization")

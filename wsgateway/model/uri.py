@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv6Address
+from urllib.parse import urlsplit
 
 VARIABLE = re.compile(r"\$\{stageVariables\.[A-Za-z0-9_]{1,64}\}")
 """Where a stage variable's value is put in."""
@@ -54,6 +55,17 @@ def _authority_fault(authority: str) -> str | None:
     if port is not None and not (int(port) in (80, 443) or 1024 <= int(port) <= 65535):
         return f"port {port} is not allowed; 80, 443 and 1024 to 65535 are"
     return None
+
+
+def bare_url_fault(url: str) -> str | None:
+    """Why `url` is not scheme, host, port and path alone, in words; None where it is."""
+    try:
+        parts = urlsplit(url)
+        if parts.username is None and not parts.query and not parts.fragment and parts.hostname and parts.port != 0:
+            return None
+    except ValueError:  # what is wrong is not repeated: without its @ it could be a password
+        return "is no URL that can be called: the port is a number up to 65535, and an IPv6 address stands in brackets"
+    return "is scheme, host and path alone, without a user name, a query or a fragment"
 
 
 def variables(uri: str) -> list[str]:

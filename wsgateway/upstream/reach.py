@@ -31,13 +31,17 @@ async def reach(dialer: Dialer) -> datetime | None:
         if shown.version() == "TLSv1.3":
             await asyncio.wait([silent.ended], timeout=SECOND_THOUGHTS)
         if silent.ended.done():
-            error = silent.ended.result() or ConnectionResetError()
-            said = complaint(error) if isinstance(error, OSError | ValueError) else str(error)
-            raise IntegrationFailure(f"backend {dialer.url} {said}")
+            raise IntegrationFailure(f"backend {dialer.url} {_why(silent.ended.result())}")
         ends = None if not certificate else certificate.get("notAfter")
         return None if ends is None else datetime.fromtimestamp(ssl.cert_time_to_seconds(str(ends)), UTC)
     finally:
         transport.abort()
+
+
+def _why(error: Exception | None) -> str:
+    if isinstance(error, ssl.SSLError):
+        return complaint(error)
+    return "ended the connection behind the TLS handshake; perhaps it asks for a client certificate"
 
 
 class _Silent(asyncio.Protocol):

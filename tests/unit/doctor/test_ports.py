@@ -7,7 +7,7 @@ import pytest
 from wsgateway.doctor.base import Verdict
 from wsgateway.doctor.ports import Port, Running, verdicts
 
-OK, FAILED = Verdict.OK, Verdict.FAILED
+OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 FREE = [Port("public", "::1", 8080), Port("internal", "127.0.0.1", 9090)]
 TAKEN = [Port("public", "::1", 8080, "taken"), Port("internal", "127.0.0.1", 9090, "taken")]
 
@@ -19,6 +19,7 @@ TAKEN = [Port("public", "::1", 8080, "taken"), Port("internal", "127.0.0.1", 909
         pytest.param(TAKEN, None, [FAILED, FAILED], id="taken by a stranger"),
         pytest.param(TAKEN, Running("1.0"), [OK, OK, OK], id="taken by a gateway"),
         pytest.param(TAKEN, Running("1.0", "draining"), [OK, OK, FAILED], id="by one that is not ready"),
+        pytest.param(TAKEN, Running("1.0", "", ("definition: old",)), [OK, OK, OK, WARNING], id="with a remark"),
         pytest.param([TAKEN[0], FREE[1]], None, [FAILED, OK], id="the public one alone"),
     ],
 )

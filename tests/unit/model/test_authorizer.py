@@ -87,6 +87,9 @@ def test_a_slip_is_refused(connect: str, say: str, problem: str) -> None:
         pytest.param('issuer: "https://i.example", audience: []', "audience", id="for nobody"),
         pytest.param('issuer: "ftp://i.example", audience: [a]', "write a URL", id="no such scheme"),
         pytest.param('issuer: "https://me:pw@i.example", audience: [a]', "without a user name", id="a password"),
+        pytest.param('issuer: "https://me:pw/path", audience: [a]', "is no URL that can be called", id="no port"),
+        pytest.param('issuer: "https://i.example:99999", audience: [a]', "up to 65535", id="too large a port"),
+        pytest.param('issuer: "https://[::1", audience: [a]', "is no URL that can be called", id="a bracket"),
         pytest.param(
             'issuer: "https://i.example", audience: [a], jwksUri: "http://i.example/k"',
             "is not https",
