@@ -15,6 +15,7 @@ from loadtest.scenarios.push import PUSH
 from loadtest.scenarios.registry import REGISTRY
 from loadtest.scenarios.relay import RELAY
 from loadtest.scenarios.rest import REST
+from loadtest.scenarios.scrape import SCRAPE
 from loadtest.scenarios.templates import TEMPLATES
 
 SCENARIOS: dict[str, Scenario] = {
@@ -35,5 +36,6 @@ SCENARIOS: dict[str, Scenario] = {
         AUTHORIZED,
         REST,
         OBSERVED,
+        SCRAPE,
     )
 }

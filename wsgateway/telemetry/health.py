@@ -81,7 +81,7 @@ class Probes:
             case "/livez":
                 return told(True, "ok")
             case "/metrics":
-                return HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), self._metrics.render())
+                return self._page()
             case "/version":
                 return HttpResponse(200, ((b"Content-Type", b"application/json"),), self._version + b"\n")
         checks = list(self._checks())
@@ -89,3 +89,6 @@ class Probes:
             del checks[1:]
         reason = why_not(checks)
         return told(not reason, reason or "ok", checks if verbose(request) else ())
+
+    async def _page(self) -> HttpResponse:
+        return HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), await self._metrics.render())

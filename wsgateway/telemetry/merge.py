@@ -20,7 +20,7 @@ PROCESS: Mapping[str, Join] = {
     "process_virtual_memory_bytes": added,
     "python_info": max,
 }
-"""What becomes of a gauge of prometheus_client's that several have; the catalog says it of ours."""
+"""What becomes of a gauge of processes that several have; the catalog says it of ours."""
 
 
 def join_of(family: Metric) -> Join:

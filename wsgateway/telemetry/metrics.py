@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-
 from wsgateway.telemetry.base import Values
 from wsgateway.telemetry.catalog import OF_NODE
+from wsgateway.telemetry.process import Process
 from wsgateway.telemetry.text import text_of
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -24,18 +21,19 @@ class Metrics:
     def __init__(self, values: Callable[[], Values], shown: Callable[[bytes], None] | None = None) -> None:
         self._values = values
         self._shown = shown
-        self._process = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self._process)
-        PlatformCollector(registry=self._process)
+        self._process = Process()
 
-    def render(self) -> bytes:
+    async def render(self) -> bytes:
+        """The page of now."""
+        open_files = await self._process.open_files()
         values = self._values()
         parts: list[str] = []
         for metric in OF_NODE:
             value = values.get(metric.name)
             if value is not None:
                 parts.extend(text_of(metric, value))
-        page = "".join(parts).encode() + generate_latest(self._process)
+        parts.extend(self._process.text(open_files))
+        page = "".join(parts).encode()
         if self._shown is not None:
             self._shown(page)
         return page

@@ -38,7 +38,7 @@ class UnitProbes:
         *,
         own: Handler,
         checks: Callable[[], Iterable[Check]],
-        page: Callable[[], bytes],
+        page: Callable[[], Awaitable[bytes]],
         host: str,
     ) -> None:
         self._worker = worker
@@ -82,7 +82,7 @@ class UnitProbes:
             await asyncio.sleep(AGAIN_SECONDS)
             board = worker.board
             pages = await self._siblings(board)
-        page, silent = await asyncio.to_thread(_together, self._page(), board.past, pages)
+        page, silent = await asyncio.to_thread(_together, await self._page(), board.past, pages)
         return HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), page + _of_workers(board, silent))
 
     async def _siblings(self, board: Board) -> dict[int, bytes | None]:

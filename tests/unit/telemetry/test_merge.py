@@ -13,6 +13,8 @@ from wsgateway.telemetry.metrics import Metrics
 from wsgateway.telemetry.unit import readiness
 from wsgateway.workers import Board, State
 
+pytestmark = pytest.mark.anyio
+
 PAGE = b"""\
 # HELP wsgateway_connections Open WebSocket connections.
 # TYPE wsgateway_connections gauge
@@ -119,8 +121,8 @@ def test_what_is_left_of_a_process_that_is_gone_are_its_counts() -> None:
     assert not any(name.startswith(("wsgateway_connections", "wsgateway_build")) for name in found)
 
 
-def test_a_page_of_one_comes_out_as_it_went_in() -> None:
-    page = Metrics(values).render()
+async def test_a_page_of_one_comes_out_as_it_went_in() -> None:
+    page = await Metrics(values).render()
     merged = Merged()
     merged.add(page)
 
@@ -136,8 +138,8 @@ def test_what_is_no_page_is_refused_and_nothing_of_it_kept(page: bytes) -> None:
     assert samples(merged.render()) == {}
 
 
-def test_of_every_gauge_it_is_decided_what_becomes_of_it() -> None:
-    page = Metrics(values).render().decode()
+async def test_of_every_gauge_it_is_decided_what_becomes_of_it() -> None:
+    page = (await Metrics(values).render()).decode()
     gauges = {family.name for family in text_string_to_metric_families(page) if family.type == "gauge"}
 
     assert gauges - PROCESS.keys() - BY_NAME.keys() == set(), "say in telemetry/merge.py what several make together"
