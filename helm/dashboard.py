@@ -116,14 +116,20 @@ ROWS: list[tuple[str, list[tuple[str, str, int, list[tuple[str, str]]]]]] = [
             (
                 "Error frames by type",
                 "ops",
-                12,
+                8,
                 [(rate("wsgateway_message_errors_total", "api, type"), "{{api}} {{type}}")],
             ),
             (
                 "Beyond a limit",
                 "ops",
-                12,
+                8,
                 [(rate("wsgateway_throttled_total", "api, stage, level"), "{{api}}/{{stage}} {{level}}")],
+            ),
+            (
+                "Kept answers of REST APIs",
+                "ops",
+                8,
+                [(rate("wsgateway_rest_cache_requests_total", "api, stage, result"), "{{api}}/{{stage}} {{result}}")],
             ),
         ],
     ),

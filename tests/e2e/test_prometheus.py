@@ -16,7 +16,7 @@ from tests.redis import redis_server
 from tests.unit.telemetry.test_monitoring import ALERTS, NAME, TARGETS, rules
 from wsgateway.telemetry.catalog import OF_NODE
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 
 DEFINITION = """
 apis:
@@ -42,7 +42,7 @@ PROVOKED = {
 def hurried() -> Any:
     """The rules, which look at seconds in place of minutes and wait for nothing."""
     text = re.sub(r"^( +)for: \S+", r"\1for: 0s", ALERTS.read_text(), flags=re.MULTILINE)
-    return yaml.safe_load(re.sub(r"\[\d+m\]", "[5s]", text))
+    return yaml.safe_load(re.sub(r"\[\d+m\]", "[20s]", text))
 
 
 async def test_two_nodes_are_watched(tmp_path: Path) -> None:
