@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -21,6 +22,11 @@ from wsgateway.model.openapi.reading import OURS, STRICT, Reading
 from wsgateway.model.openapi.variables import DocumentExpansion, version_of
 
 START = "begin with `apis:` and one API beneath it"
+NOT_SAID = re.compile(
+    r"add it to (?:its variables|functions)|add credentials, or a sessionLookup"
+    r"|(?:add|define) it under (?:usagePlans|apiKeys|vpcLinks|vpcEndpoints)"
+)
+"""What to do about a problem, where OpenAPI has no word for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class Source:
         path = (*under, *problem.path)
         line = problem.line or self.line(path)
         path = path if problem.line else self.written(path)
-        return Problem(tuple(_printable(part) for part in path), problem.text, self.file, line)
+        text = NOT_SAID.sub(rf"\g<0>, below {OURS}", problem.text) if self.origins else problem.text
+        return Problem(tuple(_printable(part) for part in path), text, self.file, line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,10 @@ StatusCode = Annotated[str, Matches(r"[1-5][0-9][0-9]", "a status code is three 
 
 Name = Annotated[str, Matches(r"[A-Za-z0-9_.-]{1,128}", "a name is 1 to 128 letters, digits and _.-")]
 _name: TypeAdapter[str] = TypeAdapter(Name)
+ValidatorName = Annotated[
+    str, Matches(r"[^\x00-\x1f\x7f]{1,128}", "a request validator's name is 1 to 128 characters on one line")
+]
+"""AWS's console calls its own `Validate body` and `Validate query string parameters and headers`."""
 
 MediaType = Annotated[
     str, Matches(r"[^\s/;,]{1,127}/[^\s/;,]{1,127}", "a media type is written type/subtype, such as image/png or */*")
@@ -124,9 +128,9 @@ class Method(Definition):
     """Parameters that integrations map, and whether each is required, which a request validator sees to."""
     request_models: Mapping[ContentType | Literal["$default"], ModelName] = Field(default_factory=dict)
     """Names of `models` by the request's content type; `$default` stands for every other."""
-    request_validator: Name | None = None
+    request_validator: ValidatorName | None = None
     """The name of one of `requestValidators`. Short for requestValidatorId."""
-    request_validator_id: Name | None = None
+    request_validator_id: ValidatorName | None = None
     """AWS's form of `requestValidator`."""
     method_responses: Mapping[StatusCode, MethodResponse] = Field(default_factory=dict)
     """What clients may get, by status. Where it is there, integration responses set no other headers."""
@@ -182,7 +186,7 @@ class RestApi(Definition):
     """From where it is reached; `{types: [PRIVATE]}`: by the internal listener alone."""
     models: Mapping[ModelName, Model] = Field(default_factory=dict)
     """Models by name: what bodies may look like. `Empty` and `Error` are there without being written."""
-    request_validators: Mapping[Name, RequestValidator] = Field(default_factory=dict)
+    request_validators: Mapping[ValidatorName, RequestValidator] = Field(default_factory=dict)
     """Request validators that methods name."""
     gateway_responses: Mapping[ResponseType, GatewayResponse] = Field(default_factory=dict)
     """What clients get where no integration answers, by type, such as DEFAULT_4XX."""

@@ -68,7 +68,9 @@ _ROOT: Final = f"info paths security tags {OURS} " + _of(
     "api-key-source binary-media-types documentation endpoint-configuration gateway-responses minimum-compression-size "
     "policy request-validator request-validators"
 )
-_HTTP_ONLY: Final = {
+_REFUSED: Final = {
+    PREFIX + "security-policy": "has no effect here: TLS is 1.2 or later everywhere; remove it",
+    PREFIX + "endpoint-access-mode": "has no effect here: it is of API Gateway's own endpoints; remove it",
     PREFIX + "cors": "is for HTTP APIs; write cors below x-wsgateway",
     PREFIX + "importexport-version": "is for HTTP APIs; REST APIs are read here",
 }
@@ -80,8 +82,8 @@ _root2 = _words(
 _root3 = _words(f"openapi servers components {_ROOT}", "externalDocs")
 
 ROOT: Final = {
-    2: Words(_root2.read, _root2.about, _HTTP_ONLY),
-    3: Words(_root3.read, _root3.about, _HTTP_ONLY),
+    2: Words(_root2.read, _root2.about, _REFUSED),
+    3: Words(_root3.read, _root3.about, _REFUSED),
 }
 COMPONENTS: Final = _words(
     f"schemas parameters responses requestBodies headers securitySchemes {PREFIX}integrations",

@@ -642,3 +642,32 @@ def test_references_that_make_a_document_grow() -> None:
 
 def test_a_huge_document() -> None:
     assert "more than" in problems_of("openapi: 3.0.0\npaths:\n" + " - a\n" * MAX_NODES)[0]
+
+
+def test_names_of_validators_as_the_console_has_them() -> None:
+    name = "Validate body, query string parameters, and headers"
+    validators = f", {VALIDATOR}s: {{{name!r}: {{validateRequestBody: true, validateRequestParameters: true}}}}"
+    api = api_of(read(document(validators, f"{VALIDATOR}: {name!r}")))
+
+    assert api.paths["/a"]["GET"].validator_name == name
+    assert api.request_validators[name].validate_request_body
+
+
+@pytest.mark.parametrize("name", ["security-policy", "endpoint-access-mode"])
+def test_what_only_api_gateways_own_endpoints_act_upon(name: str) -> None:
+    text = document(f", x-amazon-apigateway-{name}: BASIC")
+
+    (problem,) = problems_of(text)
+    assert "has no effect here" in problem
+    assert problems_of(text, LENIENT) == []
+
+
+def test_what_a_document_lacks_is_written_below_x_wsgateway() -> None:
+    signed = ", components: {securitySchemes: {s: {type: apiKey, in: header, name: Authorization, \
+x-amazon-apigateway-authtype: awsSigv4}}}"
+
+    assert problems_of(document(signed, "security: [{s: []}]"))[0].endswith(
+        "there are no keys to sign with; add credentials, or a sessionLookup, below x-wsgateway"
+    )
+    told = read(document()).source.problem(("apis", "shop"), "the stage has no variable a; add it to its variables")
+    assert told.text.endswith("add it to its variables, below x-wsgateway")
