@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use, text_of
@@ -185,7 +187,22 @@ def _identity(claims: Claims, wanted: frozenset[str], closing: bool, subprotocol
     context: dict[str, Any] = {}
     if isinstance(claims.get("sub"), str) and not pool:  # AWS has none of user pools
         context["principalId"] = claims["sub"]
-    context["claims"] = {
-        name: value if isinstance(value, str) else text_of(value) for name, value in claims.items() if value is not None
-    }
+    text = _pool_text if pool else _text
+    context["claims"] = {name: text(name, value) for name, value in claims.items() if value is not None}
     return Identity(context, claims, float(claims["exp"]) if closing else None, subprotocol)
+
+
+def _text(name: str, value: Any) -> str:
+    return text_of(value)
+
+
+def _pool_text(name: str, value: Any) -> str:
+    """A claim of a user pool as REST APIs of AWS hand it on: lists with commas, `exp` and `iat` as Java prints dates.
+
+    Nothing documents it; events of such methods look so (`"cognito:groups": "a,b"`, `"exp": "Fri Jun 08 16:57:12 UTC
+    2018"`).
+    """
+    if name in ("exp", "iat") and isinstance(value, (int, float)):
+        with suppress(OverflowError, ValueError):  # no date of ours
+            return datetime.fromtimestamp(int(value), UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
+    return ",".join(map(text_of, value)) if isinstance(value, list) else text_of(value)

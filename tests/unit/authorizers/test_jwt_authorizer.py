@@ -75,11 +75,27 @@ def of_pool(issuer: str = AWS, **claims: Any) -> str:
 async def test_the_keys_of_a_pool_are_where_aws_has_them() -> None:
     issuers = Issuers()
 
-    identity = await issuers.authorize(POOL, of_pool(**{"cognito:groups": ["a", "b"]}))
+    identity = await issuers.authorize(POOL, of_pool())
 
     assert issuers.asked == [f"{AWS}/.well-known/jwks.json"]
-    assert identity.context["claims"]["cognito:groups"] == '["a","b"]'
     assert "principalId" not in identity.context
+
+
+async def test_the_claims_of_a_pool_as_rest_apis_hand_them_on() -> None:
+    said = {"cognito:groups": ["a", "b"], "identities": [{"userId": "7"}], "email_verified": True, "exp": 4_102_444_800}
+    claims = said | {"iat": 1_528_473_432, "auth_time": 1_528_473_432}
+
+    identity = await Issuers().authorize(POOL, of_pool(**claims))
+
+    handed_on = identity.context["claims"]
+    assert {name: handed_on[name] for name in claims} == {
+        "cognito:groups": "a,b",
+        "identities": '{"userId":"7"}',
+        "email_verified": "true",
+        "exp": "Fri Jan 01 00:00:00 UTC 2100",
+        "iat": "Fri Jun 08 15:57:12 UTC 2018",
+        "auth_time": "1528473432",
+    }
 
 
 async def test_of_china_they_are_elsewhere() -> None:
