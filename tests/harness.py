@@ -9,7 +9,7 @@ import re
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,12 +121,22 @@ async def gateway(
     file.write_text(definition)
     if verb == "dev" and "--tls-port" not in flags and not usual_tls_port:
         flags = ("--tls-port", "0", *flags)
-    process = await asyncio.create_subprocess_exec(
+    async with started(
         sys.executable, "-m", "wsgateway", verb, str(file), "--port", "0", "--internal-port", "0", *flags,
+        env=os.environ | {"PYTHONWARNINGS": "error", "XDG_STATE_HOME": str(folder / "state")} | (env or {}),
+    ) as running:  # fmt: skip
+        yield running
+
+
+@asynccontextmanager
+async def started(*command: str | Path, env: Mapping[str, str]) -> AsyncIterator[Gateway]:
+    """Run a gateway by this command, with this environment alone; it is ended by its pid."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONWARNINGS": "error", "XDG_STATE_HOME": str(folder / "state")} | (env or {}),
-    )  # fmt: skip
+        env=env,
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     logging: asyncio.Task[None] | None = None
