@@ -161,7 +161,7 @@ def commands(scratch: str) -> list[Command]:
         ("HSET", fields, "a", "1"), ("PEXPIRE", fields, SCRATCH_MILLIS), ("HSETNX", fields, "b", "1"),
         ("HGET", fields, "a"), ("HMGET", fields, "a"), ("HGETALL", fields), ("HEXISTS", fields, "a"),
         ("HINCRBY", fields, "a", 1), ("HKEYS", fields), ("HLEN", fields), ("HRANDFIELD", fields, 1),
-        ("HDEL", fields, "b"),
+        ("HDEL", fields, "a", "b"),
         ("ZADD", scores, 1, "a"), ("PEXPIRE", scores, SCRATCH_MILLIS), ("ZCARD", scores), ("ZRANGE", scores, 0, -1),
         ("ZREM", scores, "b"), ("ZPOPMIN", scores),
         ("LPUSH", items, "a"), ("PEXPIRE", items, SCRATCH_MILLIS), ("LINDEX", items, 0), ("LLEN", items),

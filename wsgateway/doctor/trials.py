@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wsgateway.doctor.base import Finding, failed, warning
 
 SECONDS = 2.0
-AT_ONCE = 32
+AT_ONCE = 64
 MOST = 256
 
 
