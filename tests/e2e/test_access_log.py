@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.harness import PATIENCE, gateway, handshake, heard, http, parse_answer, raw
+from tests.harness import PATIENCE, Backend, backend, gateway, handshake, heard, http, parse_answer, raw
 
 pytestmark = pytest.mark.anyio
 
@@ -102,3 +104,58 @@ async def test_each_event_of_a_stage_that_asks_for_it_has_a_row(tmp_path: Path) 
     ]
     assert rows[6]["id"] == executed["request_id"], "the execution log goes on beside it"
     assert len({row["id"] for row in rows}) == len(rows)
+
+
+LEAVING = """
+apis:
+  shop:
+    protocolType: REST
+    authorizers:
+      users:
+        type: TOKEN
+        authorizerUri: http://127.0.0.1:@port@/decide
+        identitySource: method.request.header.Authorization
+    stages:
+      v1: {accessLogSettings: {format: '{"id":"$context.requestId","path":"$context.path","status":"$context.status"}'}}
+    integrations:
+      slow: {type: HTTP_PROXY, httpMethod: POST, uri: "http://127.0.0.1:@port@/slow"}
+    paths:
+      /waits: {POST: {integration: slow}}
+      /sends: {POST: {integration: slow}}
+      /asks: {POST: {integration: slow, authorizer: users}}
+      /signs: {POST: {integration: slow, authorizationType: AWS_IAM}}
+sessionLookup: {url: "http://127.0.0.1:@port@/sessions"}
+"""
+
+
+async def test_a_client_that_leaves_has_its_row(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    async with backend() as server:
+        server.answers("/slow", lambda request: asyncio.Event().wait())
+        server.answers("/decide", lambda request: asyncio.Event().wait())
+        definition = LEAVING.replace("@port@", str(server.port))
+        async with gateway(definition, tmp_path, "--access-log", str(log)) as running:
+            await leave(running.port, "/v1/waits", "Content-Length: 0", server, "/slow")
+            await leave(running.port, "/v1/asks", "Authorization: me\r\nContent-Length: 0", server, "/decide")
+            expect = "Content-Length: 10\r\nExpect: 100-continue"  # once it is told to go on its body is waited for
+            await leave(running.port, "/v1/sends", expect)
+            await leave(running.port, "/v1/signs", expect)
+            rows = await rows_of(log, 4)
+            counted = (await running.metrics())['wsgateway_rest_requests_total{api="shop",stage="v1",status="499"}']
+
+    assert [(row["path"], row["status"]) for row in rows] == [
+        ("/v1/waits", "499"), ("/v1/asks", "499"), ("/v1/sends", "499"), ("/v1/signs", "499"),
+    ]  # fmt: skip
+    assert counted == 4
+
+
+async def leave(port: int, path: str, more: str, server: Backend | None = None, asked: str = "") -> None:
+    """Send a request, and reset the connection once it is waited for."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n\r\n".encode())
+    if server is None:
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    else:
+        await server.saw(asked)
+    writer.close()

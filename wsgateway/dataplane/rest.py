@@ -23,7 +23,7 @@ from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, whole
 from wsgateway.dataplane.rest_client import Heads, client_of
-from wsgateway.dataplane.rest_door import Door
+from wsgateway.dataplane.rest_door import LEFT, Door
 from wsgateway.errors import (
     AccessDenied,
     BadRequest,
@@ -251,7 +251,11 @@ class RestApis:
             else:
                 body = await whole(request, most)
         except ConnectionResetError:
+            self.left(stage, invocation, 400)
             return HttpResponse(400, close=True)  # nobody reads it
+        except asyncio.CancelledError:
+            self.left(stage, invocation)
+            raise
         if body is None:
             return self.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
         if codings and body:
@@ -290,6 +294,12 @@ class RestApis:
         self._gateway.running += 1
         later.begin()
         return later
+
+    def left(self, stage: CompiledRestStage, invocation: MethodRequest, status: int = LEFT) -> None:
+        """The client has gone, and gets no answer: its event is over, though."""
+        if invocation.trace is not None:
+            invocation.trace.note("response", HttpResponse(status))
+        self._count(stage, invocation, status)
 
     # What `Later` calls
 

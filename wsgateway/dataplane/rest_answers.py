@@ -71,6 +71,7 @@ class Later(PromptAnswer):
         """End because the client has gone."""
         if not super().cancel(msg):
             return False
+        self.rest.left(self.stage, self.invocation)
         self.asked.cancel()
         return True
 
@@ -97,5 +98,6 @@ class Answering(Protocol):
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, answer: EndpointResponse
     ) -> HttpResponse: ...
     def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse: ...
+    def left(self, stage: CompiledRestStage, invocation: MethodRequest) -> None: ...
     def over(self, invocation: MethodRequest) -> None:
         """An integration is done, however."""

@@ -5,6 +5,7 @@ API Gateway developer guide, "Control and manage access to REST APIs in API Gate
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 REFUSED_RATE = 1.0
 REFUSED_BURST = 20.0
 """Lines a second about requests that are not let in."""
+LEFT = 499
+"""The status of requests whose clients left before they were answered; nginx calls it so."""
 
 
 class Running(Protocol):
@@ -36,6 +39,9 @@ class Running(Protocol):
 
     def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
         """What the client gets of a failure."""
+
+    def left(self, stage: CompiledRestStage, invocation: MethodRequest, status: int = LEFT) -> None:
+        """The client has gone, and gets no answer."""
 
 
 class Door:
@@ -91,7 +97,11 @@ class Door:
         try:
             body = await whole(request, most)
         except ConnectionResetError:
+            self._rest.left(stage, invocation, 400)
             return HttpResponse(400, close=True)  # nobody reads it
+        except asyncio.CancelledError:
+            self._rest.left(stage, invocation)
+            raise
         if body is None:
             return self._rest.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
         invocation.request = replace(request, body=body)
@@ -110,6 +120,9 @@ class Door:
             await pending
         except Exception as error:
             return self._kept_out(stage, method, invocation, error)
+        except asyncio.CancelledError:
+            self._rest.left(stage, invocation)
+            raise
         answer = self._let_in(stage, method, invocation, codings)
         return answer if isinstance(answer, HttpResponse) else await answer
 

@@ -33,6 +33,7 @@ class Rest:
 
     def __init__(self) -> None:
         self.running = 1
+        self.gone = 0
 
     def answered(self, stage: Any, method: Any, invocation: Any, answer: EndpointResponse) -> HttpResponse:
         if answer.status == 299:
@@ -41,6 +42,9 @@ class Rest:
 
     def failed(self, stage: Any, invocation: Any, error: Exception) -> HttpResponse:
         return HttpResponse(500, (), type(error).__name__.encode())
+
+    def left(self, stage: Any, invocation: Any) -> None:
+        self.gone += 1
 
     def over(self, invocation: Any) -> None:
         self.running -= 1
@@ -78,7 +82,7 @@ async def test_a_client_that_goes_ends_the_call() -> None:
         await waiting
     assert asked.cancelled()
     await asyncio.wait([asked])
-    assert rest.running == 0
+    assert (rest.running, rest.gone) == (0, 1)
 
 
 async def test_a_call_that_is_cancelled_is_answered_all_the_same() -> None:

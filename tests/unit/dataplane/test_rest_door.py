@@ -10,7 +10,7 @@ import pytest
 from tests.unit.requests import method_request
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
-from wsgateway.dataplane.rest_door import REFUSED_BURST, Door
+from wsgateway.dataplane.rest_door import LEFT, REFUSED_BURST, Door
 from wsgateway.errors import AccessDenied, AuthorizerFailure, GatewayError, InvalidApiKey, Throttled, Unauthorized
 from wsgateway.messages import HttpResponse
 from wsgateway.method_request import MethodRequest
@@ -38,6 +38,9 @@ class Doors:
 
     def failed(self, stage: object, invocation: object, error: Exception) -> HttpResponse:
         return HttpResponse(error.status if isinstance(error, GatewayError) else 500)
+
+    def left(self, stage: object, invocation: object, status: int = LEFT) -> None:
+        raise AssertionError("nobody leaves")
 
     def enter(self, error: Exception | None = None, *, authorizer: str = "users", known: bool = False) -> int:
         def admit(invocation: Any) -> None:

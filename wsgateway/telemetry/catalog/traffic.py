@@ -70,8 +70,8 @@ TRAFFIC = Section(
         ),
         counter(
             "rest_requests_total",
-            "Requests of REST APIs by status (CloudWatch: Count, 4XXError, 5XXError); those that no API or stage is "
-            "meant by are in none.",
+            "Requests of REST APIs by status (CloudWatch: Count, 4XXError, 5XXError), 499 where the client left before "
+            "its answer; those that no API or stage is meant by are in none.",
             "api",
             "stage",
             "status",
