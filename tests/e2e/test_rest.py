@@ -185,7 +185,10 @@ async def test_what_goes_wrong_is_a_gateway_response(tmp_path: Path) -> None:
         assert message(await ask(running, "GET", "/v1/")) == nothing
         assert message(await ask(running, "TRACE", "/v1/pets")) == nothing
         forbidden = (403, "ForbiddenException", {"message": "Forbidden"})
-        assert message(await ask(running, "GET", "/v9/pets/1")) == forbidden
+        nowhere = await ask(running, "GET", "/v9/pets/1")
+        assert message(nowhere) == forbidden
+        assert re.fullmatch("[0-9a-f-]{36}", nowhere.header("x-amzn-requestid") or "")
+        assert nowhere.header("x-amz-apigw-id") is not None
         assert message(await ask(running, "GET", "/execute-api/none/v1/pets/1")) == forbidden
         assert (await ask(running, "GET", "/v1/pets/../x")).status == 400
 

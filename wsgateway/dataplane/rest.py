@@ -32,6 +32,7 @@ from wsgateway.errors import (
     RequestTooLarge,
     Throttled,
 )
+from wsgateway.invocation import new_request_id, new_uuid
 from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, Upload
 from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
@@ -395,5 +396,10 @@ def _nowhere(error: GatewayError, show_reason: bool) -> HttpResponse:
     if show_reason and error.reason:
         body["reason"] = error.reason
     kind = b"ForbiddenException" if error.status == 403 else b"BadRequestException"
-    headers: tuple[Header, ...] = ((b"Content-Type", b"application/json"), (b"x-amzn-ErrorType", kind))
+    headers: tuple[Header, ...] = (
+        (b"Content-Type", b"application/json"),
+        (b"x-amzn-RequestId", new_uuid().encode()),
+        (b"x-amz-apigw-id", new_request_id().encode()),
+        (b"x-amzn-ErrorType", kind),
+    )
     return HttpResponse(error.status, headers, json.dumps(body, separators=(",", ":")).encode())
