@@ -46,14 +46,14 @@ def chart() -> helm_python.Chart:
     return helm_python.Chart.load(CHART)
 
 
-def documents(values: Object) -> dict[str, str]:
+def documents(values: Object, release: str = RELEASE) -> dict[str, str]:
     """The rendered files by name, as `helm template` shows them."""
-    return chart().render(values, name=RELEASE, namespace=NAMESPACE)
+    return chart().render(values, name=release, namespace=NAMESPACE)
 
 
-def render(values: Object) -> list[Object]:
+def render(values: Object, release: str = RELEASE) -> list[Object]:
     """The objects that would be made. *Raises* HelmRenderError, HelmValuesError."""
-    texts = (text for name, text in documents(values).items() if name.endswith(".yaml"))
+    texts = (text for name, text in documents(values, release).items() if name.endswith(".yaml"))
     return [found for text in texts for found in yaml.load_all(text, _Loader) if found]
 
 

@@ -431,6 +431,27 @@ def test_an_address_of_version_6_is_in_brackets() -> None:
     assert (env["WSGATEWAY_HOST"], env["WSGATEWAY_INTERNAL_HOST"]) == ("::", "::")
 
 
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        pytest.param("chat", "chat-wsgateway", id="short"),
+        pytest.param("wsgateway", "wsgateway", id="the chart's own"),
+        pytest.param("chat.v2", "chat-v2-wsgateway", id="a dot, which Services may not have"),
+        pytest.param("a" * 53, "a" * 50, id="as long as can be"),
+    ],
+)
+def test_names_are_what_kubernetes_takes(release: str, name: str) -> None:
+    """RFC 1123 labels of 63 characters at most, for Services the strictest."""
+    objects = render(values_of("monitoring"), release)
+
+    assert one(objects, "Deployment", name)["spec"]["template"]["spec"]["enableServiceLinks"] is False
+    for found in objects:
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", found["metadata"]["name"])
+        for key, value in found["metadata"]["labels"].items():
+            assert len(key.rpartition("/")[2]) <= 63
+            assert re.fullmatch(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?", value)
+
+
 def test_who_replaces_pods() -> None:
     """Two nodes that don't know each other would answer 410 for each other's connections."""
     assert one(render({}), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}

@@ -68,6 +68,8 @@ class Pod:
                     files = {}
             for name, content in files.items():
                 (folder / name).write_text(content)
+                if "secret" in volume:
+                    (folder / name).chmod(volume["secret"]["defaultMode"])
 
     def environment(self) -> dict[str, str]:
         """The container's, with `$(NAME)` expanded and paths of volumes as they are here."""
@@ -176,6 +178,9 @@ async def test_a_pod_lives_as_its_spec_says(pods: object, stage: str, reply: str
         assert all(node["address"].startswith(f"{HERE}:") for node in json.loads(output))
         code, output = await ran(*WSGATEWAY, "deployments", "ls", env=env)
         assert code == 0, output
+        code, output = await ran(*WSGATEWAY, "doctor", "--output", "json", env=env)
+        assert code == 0, output
+        assert "others can read it" not in output
 
         gateway.terminate()
         async with asyncio.timeout(pod.spec["terminationGracePeriodSeconds"]):

@@ -6,7 +6,7 @@
 
 {{- define "wsgateway.fullname" -}}
 {{- $name := include "wsgateway.name" . }}
-{{- default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) .Values.fullnameOverride | replace "." "-" | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
 {{/* What selects the gateway's pods; it can't be changed once there is a Deployment. */}}
