@@ -82,6 +82,7 @@ def node_values(
             "stalled_write": counters.stalled_writes,
             "pong_timeout": counters.pong_timeouts,
             "outbox_full": counters.slow_clients,
+            **counters.given_up,
         },
         "refused_total": {
             "request_malformed": counters.requests_malformed,

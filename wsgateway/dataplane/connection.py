@@ -81,7 +81,7 @@ class Connection(Messages):
         self._gateway.hub.add(self)
         if self.taken or self._gateway.stages.get((self.client.api_id, self.client.stage)) is not self._stage:
             # Its stage went while $connect ran. The 101 is written first.
-            self._gateway.loop.call_soon(self.close, 1001, "Going away")
+            self._gateway.loop.call_soon(self.close, 1001, "Going away", "stage_gone")
         if self._gateway.ledger is not None and not self.taken:
             self._gateway.ledger.opened(self)
 
@@ -141,18 +141,20 @@ class Connection(Messages):
     def leave(self) -> None:
         """Close (1001) behind the replies to its messages in flight. No other message is begun: it is not read."""
         if not self._in_flight:
-            self.close(1001, "Going away")
+            self.close(1001, "Going away", "drain")
             return
         self._leaving = True
         if not self._paused and self.socket is not None:
             self._paused = True
             self.socket.pause()
 
-    def close(self, code: int, reason: str) -> None:
-        """Begin the close handshake."""
+    def close(self, code: int, reason: str, cause: str = "") -> None:
+        """Begin the close handshake; `cause` is what it is counted as where the gateway gives up on its own."""
         if self._gateway.clock() > self._gateway.check_at:
             self._gateway.awoken()
         if self.socket is not None:
+            if cause:
+                self._gateway.counters.given_up[cause] += 1
             self.socket.close(code, reason)
 
     def sweep(self, now: float) -> None:
@@ -162,13 +164,13 @@ class Connection(Messages):
             # We hold its messages, so it can't be blamed for silence.
             self.last_heard = now
         elif now - self.last_active >= quotas.idle_timeout:
-            self.close(1001, "Going away")
+            self.close(1001, "Going away", "idle")
             return
         if self.client.expires is not None and time.time() >= self.client.expires:
-            self.close(4401, "Token expired")
+            self.close(4401, "Token expired", "token_expired")
             return
         if quotas.max_connection and now - self._opened_at >= quotas.max_connection:
-            self.close(1001, "Going away")
+            self.close(1001, "Going away", "too_old")
 
     # $disconnect
 

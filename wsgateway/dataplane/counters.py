@@ -22,6 +22,7 @@ class Counters:
         "dead_letters",
         "disconnect_failures",
         "disconnect_retries",
+        "given_up",
         "handshakes_malformed",
         "messages_in",
         "messages_out",
@@ -76,6 +77,8 @@ class Counters:
         """Connections closed because a reply did not fit their outbox."""
         self.stalled_writes = 0
         self.pong_timeouts = 0
+        self.given_up = dict.fromkeys(("drain", "idle", "stage_gone", "token_expired", "too_old"), 0)
+        """Connections that the gateway closed for other reasons of its own."""
         self.connections_refused = 0
         self.handshakes_malformed = 0
         self.requests_malformed = 0

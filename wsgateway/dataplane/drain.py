@@ -40,7 +40,7 @@ class Leaving:
         """Have everyone go whose time has come. Behind the window nobody waits for replies any more."""
         elapsed = now - self._start
         if elapsed >= self._window:
-            close(self._hub)
+            close(self._hub, "drain")
             return
         while self._next is not None and self._next[0] <= elapsed:
             self._next[1].leave()
@@ -54,7 +54,7 @@ class Leaving:
         return True
 
 
-def close(connections: Iterable[Connection]) -> None:
-    """Begin the close handshake with all of them."""
+def close(connections: Iterable[Connection], cause: str) -> None:
+    """Begin the close handshake with all of them, counted as `cause`."""
     for connection in connections:
-        connection.close(1001, "Going away")
+        connection.close(1001, "Going away", cause)

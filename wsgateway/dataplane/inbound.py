@@ -80,8 +80,8 @@ class Messages(ABC):
         """The client has shown another token, which counts from now on."""
 
     @abstractmethod
-    def close(self, code: int, reason: str) -> None:
-        """Begin the close handshake."""
+    def close(self, code: int, reason: str, cause: str = "") -> None:
+        """Begin the close handshake; `cause` is what it is counted as where the gateway gives up on its own."""
 
     @abstractmethod
     def _disconnect(self) -> None:
@@ -226,7 +226,7 @@ class Messages(ABC):
                 self._disconnect()
         elif self._leaving:
             if not self._in_flight:
-                self.close(1001, "Going away")
+                self.close(1001, "Going away", "drain")
         elif self._paused:
             quotas = self.quotas
             if self._in_flight < quotas.max_in_flight and self._bytes < 2 * quotas.max_message_bytes:

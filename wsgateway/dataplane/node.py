@@ -74,7 +74,8 @@ class Node:
         self._tick = tick_of(stage.quotas for stage in deployment.stages.values())
         gateway.disconnects.look_again()
         if gone:
-            close(one for one in gateway.hub if (one.client.api_id, one.client.stage) in gone)
+            leaving = [one for one in gateway.hub if (one.client.api_id, one.client.stage) in gone]
+            close(leaving, "stage_gone")
         for listener in self.deployed:
             listener()
 

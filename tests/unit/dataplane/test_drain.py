@@ -23,7 +23,7 @@ class One:
     def leave(self) -> None:
         self.told.append("leave")
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str, cause: str = "") -> None:
         self.told.append((code, reason))
 
 

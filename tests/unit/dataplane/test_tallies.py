@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from tests.unit.dataplane.test_websocket import World
+from tests.unit.dataplane.test_websocket import World, quotas
 from wsgateway.dataplane.compile import Operation
 from wsgateway.errors import AccessDenied, BadGateway
 from wsgateway.invocation import Invocation
@@ -103,3 +104,29 @@ async def test_each_attempt_of_a_disconnect_is_counted() -> None:
     tally = world.ref.tallies["$disconnect"]
     assert latency(tally) == integration_latency(tally) == (1, 0.5)
     assert (tally.integration_errors, tally.execution_errors) == (1, 0)
+
+
+async def test_why_the_gateway_closed_a_connection_is_counted_once() -> None:
+    world = World(replace(quotas(), idle_timeout=10.0))
+
+    world.loop.move(10)
+    world.connection.sweep(world.loop.now)
+    world.connection.on_close(1001, "Going away")  # as a socket says at once
+    world.connection.sweep(world.loop.now)
+    world.connection.leave()
+    world.connection.close(1001, "Going away", "drain")
+
+    given_up = world.gateway.counters.given_up
+    assert {cause: number for cause, number in given_up.items() if number} == {"idle": 1}
+
+
+async def test_who_leaves_in_a_drain_is_counted_whether_at_once_or_behind_a_reply() -> None:
+    at_once, behind = World(), World()
+
+    at_once.connection.leave()
+    behind.say(b"1")
+    behind.connection.leave()
+    assert behind.gateway.counters.given_up["drain"] == 0
+    await behind.messages.answer(0)
+
+    assert at_once.gateway.counters.given_up["drain"] == behind.gateway.counters.given_up["drain"] == 1

@@ -38,9 +38,10 @@ CLIENTS = Section(
         ),
         counter(
             "closed_by_gateway_total",
-            "Connections the gateway gave up on: stalled_write, pong_timeout, outbox_full.",
+            "Connections the gateway closed on its own: stalled_write, pong_timeout, outbox_full, idle, too_old "
+            "(maxConnectionSeconds), token_expired, stage_gone (with a deployment), drain.",
             "cause",
-            worry="it grows steadily",
+            worry="`stalled_write`, `pong_timeout` or `outbox_full` grow steadily",
             act="clients that do not read, or are gone: [slow clients](operations.md#when-things-break), `outboxBytes`",
         ),
         counter(
