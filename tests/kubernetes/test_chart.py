@@ -247,6 +247,13 @@ SEVERAL = "nodes without Redis know nothing of one another"
             "no machine could",
             id="PDB",
         ),
+        pytest.param(
+            {"redis": REDIS, "config": {"maxConnections": 9}, "autoscaling": {"enabled": True, "minReplicas": 11}},
+            "autoscaling.minReplicas is 11, more than autoscaling.maxReplicas, 10",
+            id="more than most",
+        ),
+        pytest.param({"existingConfigMap": "c", "files": {"a": ""}}, "files has no effect", id="files for nothing"),
+        pytest.param({"routes": "\n"}, "routes is empty", id="no definition"),
         pytest.param({"ingress": {"enabled": True}}, "ingress.enabled needs ingress.hosts", id="Ingress of nothing"),
         pytest.param({"httpRoute": {"enabled": True}}, "needs httpRoute.parentRefs", id="route of no Gateway"),
     ],

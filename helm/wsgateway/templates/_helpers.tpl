@@ -111,6 +111,18 @@ app.kubernetes.io/part-of: wsgateway
 {{- if and $v.podDisruptionBudget.minAvailable (eq (toString $v.podDisruptionBudget.minAvailable) (toString $v.replicaCount)) (not (or $v.autoscaling.enabled $v.keda.enabled)) }}
 {{- fail "podDisruptionBudget.minAvailable is all of replicaCount, so no machine could ever be drained. Leave one pod fewer, or use maxUnavailable." }}
 {{- end }}
+{{- range $name := list "autoscaling" "keda" }}
+{{- $scale := get $v $name }}
+{{- if and $scale.enabled (gt (int $scale.minReplicas) (int $scale.maxReplicas)) }}
+{{- fail (printf "%s.minReplicas is %d, more than %s.maxReplicas, %d." $name (int $scale.minReplicas) $name (int $scale.maxReplicas)) }}
+{{- end }}
+{{- end }}
+{{- if and $v.existingConfigMap $v.files }}
+{{- fail "files has no effect with existingConfigMap. Put them into that ConfigMap, or leave existingConfigMap empty." }}
+{{- end }}
+{{- if not (or $v.existingConfigMap (trim $v.routes)) }}
+{{- fail "routes is empty. Give a definition by --set-file routes=routes.yaml, or name a ConfigMap that has one in existingConfigMap." }}
+{{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
 {{- fail "ingress.enabled needs ingress.hosts, such as [{host: chat.example.com, paths: [{path: /, pathType: Prefix}]}]." }}
 {{- end }}
