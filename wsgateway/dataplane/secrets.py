@@ -62,8 +62,8 @@ def _brought(sources: Sequence[str]) -> Iterator[str]:
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """The text with each secret hidden, written as it is, as in a URL or as in JSON; of one that is cut off its part,
-    too."""
-    for secret in secrets:
+    too. A token is one without its scheme, too."""
+    for secret in (each for whole in secrets for each in (whole, whole.rpartition(" ")[2])):
         if len(secret) < SHORTEST:
             continue
         for form in {secret, quote(secret, safe=""), json.dumps(secret, ensure_ascii=False)[1:-1]}:

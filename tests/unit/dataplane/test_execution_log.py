@@ -64,6 +64,11 @@ def test_secrets_are_taken_out(text: str, told: str) -> None:
     assert without(text, ["", "a", TOKEN]) == told
 
 
+def test_a_token_is_found_without_its_scheme() -> None:
+    text = f'{{"header": "Bearer {TOKEN}", "token": "{TOKEN}"}}'
+    assert without(text, [f"Bearer {TOKEN}"]) == '{"header": "***", "token": "***"}'
+
+
 def test_a_secret_is_found_in_json() -> None:
     secret = 'a "secret"\\ of Jürgen\'s'
 
