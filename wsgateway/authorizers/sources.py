@@ -134,7 +134,12 @@ def check_sources(authorizer: Authorizer) -> Iterator[Problem]:
         yield Problem(("identitySource",), f"{text}: name what tells them apart, such as a header")
 
 
-_SAME = frozenset({"apiId", "callbackUrl", "domainName", "domainPrefix", "routeKey", "stage"})
+_SAME = frozenset(
+    {
+        "accountId", "apiId", "callbackUrl", "deploymentId", "domainName", "domainPrefix", "httpMethod",
+        "isCanaryRequest", "protocol", "resourceId", "resourcePath", "routeKey", "stage",
+    }
+)  # fmt: skip
 """Context variables that say where a client came in, and nothing of the client."""
 
 

@@ -101,8 +101,9 @@ def test_a_token_that_no_client_brings_would_let_everybody_in(kind: str, more: d
     assert problem.startswith(f"{source} is nothing that a client brings, and {kind} reads its token there")
 
 
-def test_an_answer_for_all_clients_is_not_kept() -> None:
-    (problem,) = problems("REQUEST", "stageVariables.tenant", "context.stage", **ASKED)
+@pytest.mark.parametrize("source", ["context.stage", "context.httpMethod", "context.resourcePath"])
+def test_an_answer_for_all_clients_is_not_kept(source: str) -> None:
+    (problem,) = problems("REQUEST", "stageVariables.tenant", source, **ASKED)
 
     assert problem.startswith("with authorizerResultTtlInSeconds all clients would get the answer that the first got")
     assert not problems("REQUEST", "stageVariables.tenant", "context.stage", authorizerUri="function:auth")
