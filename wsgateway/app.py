@@ -29,7 +29,7 @@ from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.cache_page import CachePage
 from wsgateway.dataplane.callback import CallbackUrls, in_url
-from wsgateway.dataplane.compile import Deployment
+from wsgateway.dataplane.compiled import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.directory import Directory, NodesPage

@@ -14,7 +14,8 @@ from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.dataplane.buckets import Buckets
-from wsgateway.dataplane.compile import Deployment, compile_deployment
+from wsgateway.dataplane.compile import compile_deployment
+from wsgateway.dataplane.compiled import Deployment
 from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.errors import DefinitionError, Problem

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from wsgateway.archive import Archive, Pointer
 from wsgateway.backends import Backends, Checked, check
-from wsgateway.dataplane.compile import Deployment
+from wsgateway.dataplane.compiled import Deployment
 from wsgateway.dataplane.gateway import Log
 from wsgateway.dataplane.node import Node
 from wsgateway.errors import DefinitionError, Problem, RegistryAway

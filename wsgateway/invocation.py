@@ -7,18 +7,18 @@ logging". Identifiers and times are made on first use, so a message that maps no
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from hashlib import blake2s
 from os import urandom
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
-from wsgateway.messages import EndpointRequest, Header, HttpRequest, Message
+from wsgateway.messages import Header, HttpRequest, Message
 from wsgateway.tally import UNCOUNTED
+from wsgateway.trace import Trace
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -110,56 +110,6 @@ def iso_time(epoch_millis: int) -> str:
     """ISO 8601 time in UTC: `2026-09-25T00:03:04.123Z`."""
     seconds, millis = divmod(epoch_millis, 1000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03}Z"
-
-
-class Mark(NamedTuple):
-    """What an endpoint is told of the trace that it is called in, as header values."""
-
-    traceparent: bytes
-    """W3C Trace Context, "Traceparent Header"."""
-    amzn: bytes
-    """`X-Amzn-Trace-Id`."""
-
-
-class Trace(ABC):
-    """Hears what each step made of one event, where somebody wants to know: `wsgateway explain`, logs, tracing."""
-
-    __slots__ = ()
-
-    @property
-    def mark(self) -> Mark | None:
-        """What an endpoint that is called now is told; None where nobody follows the event there."""
-        return None
-
-    wants_answers: bool = True
-    """Whether it is told of an endpoint's answer as soon as it is there; else when the event goes on with it."""
-
-    def asked(self, head: bytes, body: bytes) -> None:
-        """An HTTP backend is about to be sent this."""
-        method = head[: head.index(b" ")].decode()
-        self.note("endpoint request", EndpointRequest(head, body, method))
-
-    @abstractmethod
-    def note(self, step: str, value: object) -> None:
-        """`value` is what the step called `step` gave; it is not kept alive longer than the trace."""
-
-
-class Traces(Trace):
-    """Several that hear of one event."""
-
-    __slots__ = ("_traces", "wants_answers")
-
-    def __init__(self, *traces: Trace) -> None:
-        self._traces = traces
-        self.wants_answers = any(trace.wants_answers for trace in traces)
-
-    @property
-    def mark(self) -> Mark | None:
-        return next((mark for trace in self._traces if (mark := trace.mark) is not None), None)
-
-    def note(self, step: str, value: object) -> None:
-        for trace in self._traces:
-            trace.note(step, value)
 
 
 IDENTITY = (

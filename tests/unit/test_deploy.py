@@ -16,7 +16,7 @@ from wsgateway.app import backends_of
 from wsgateway.archive import Archive
 from wsgateway.aws import ServiceEndpoints
 from wsgateway.backends import check
-from wsgateway.dataplane.compile import Deployment
+from wsgateway.dataplane.compiled import Deployment
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.node import Node
 from wsgateway.deploy import Deployments, NotKept

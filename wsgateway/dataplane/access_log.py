@@ -16,9 +16,10 @@ from functools import lru_cache
 from typing import Final
 
 from wsgateway.errors import GatewayError, Problem
-from wsgateway.invocation import EventType, Invocation, Trace, Variables
+from wsgateway.invocation import EventType, Invocation, Variables
 from wsgateway.messages import EndpointResponse, HttpResponse, Message
 from wsgateway.model.access_log import VARIABLE, AccessLogSettings, names_in
+from wsgateway.trace import Trace
 
 MAX_VALUE: Final = 1024
 """Characters of one value; longer ones are cut."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wsgateway.dataplane.compile import Operation
+    from wsgateway.dataplane.compiled import Operation
     from wsgateway.invocation import Invocation
 
 FIRST_PAUSE = 1.0

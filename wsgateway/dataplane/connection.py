@@ -17,7 +17,7 @@ from wsgateway.messages import Message
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.base import Identity
-    from wsgateway.dataplane.compile import StageRef
+    from wsgateway.dataplane.compiled import StageRef
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.hub import Socket
 

@@ -25,7 +25,7 @@ from wsgateway.messages import EndpointResponse
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from wsgateway.dataplane.compile import StageRef
+    from wsgateway.dataplane.compiled import StageRef
     from wsgateway.dataplane.gateway import Gateway
 
 RETRIED = frozenset({429, 502, 503, 504})

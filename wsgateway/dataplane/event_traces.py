@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from wsgateway.dataplane.access_log import Row
 from wsgateway.dataplane.execution_log import ExecutionLog
 from wsgateway.dataplane.method_log import MethodLog
-from wsgateway.invocation import Client, EventType, Invocation, Trace, Traces, header_text
+from wsgateway.invocation import Client, EventType, Invocation, header_text
 from wsgateway.messages import HttpRequest, HttpResponse
 from wsgateway.method_request import MethodRequest
+from wsgateway.trace import Trace, Traces
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.access_log import AccessLog

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from wsgateway.dataplane.secrets import without
 from wsgateway.dataplane.traces import described
 from wsgateway.errors import GatewayError
-from wsgateway.invocation import EventType, Invocation, Trace
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse
+from wsgateway.trace import Trace
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.sources import Reader

@@ -27,14 +27,15 @@ from wsgateway.tally import Histogram, Tallies
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from wsgateway.dataplane.compile import StageRef
+    from wsgateway.dataplane.compiled import StageRef
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.ledger import Ledger
     from wsgateway.dataplane.relay import Relay
     from wsgateway.dataplane.rest import CompiledRestStage
-    from wsgateway.invocation import Invocation, Trace
+    from wsgateway.invocation import Invocation
     from wsgateway.messages import HttpRequest
     from wsgateway.model.usage_plan import UsagePlan
+    from wsgateway.trace import Trace
 
 
 class Log(Protocol):

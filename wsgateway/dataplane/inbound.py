@@ -20,7 +20,7 @@ from wsgateway.messages import EndpointResponse, Message
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.base import Identity
-    from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
+    from wsgateway.dataplane.compiled import CompiledStage, Operation, StageRef
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.hub import Socket
 

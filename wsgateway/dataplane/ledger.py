@@ -20,7 +20,7 @@ from wsgateway.errors import RegistryAway
 from wsgateway.invocation import Client
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import CompiledStage
+    from wsgateway.dataplane.compiled import CompiledStage
     from wsgateway.dataplane.connection import Connection
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.registry.base import Orphans

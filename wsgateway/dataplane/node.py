@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from wsgateway.dataplane.compile import Deployment, StageRef
+from wsgateway.dataplane.compiled import Deployment, StageRef
 from wsgateway.dataplane.drain import Leaving, close
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from wsgateway.headers import returned
 from wsgateway.messages import EndpointResponse, HttpResponse, Message
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import Operation
+    from wsgateway.dataplane.compiled import Operation
     from wsgateway.invocation import Invocation
     from wsgateway.messages import Header
     from wsgateway.model.quotas import Quotas

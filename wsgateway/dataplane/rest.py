@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.gateway_responses import GatewayResponses
     from wsgateway.dataplane.resources import Resources
     from wsgateway.integrations.base import Call
-    from wsgateway.invocation import Trace
     from wsgateway.messages import Header
     from wsgateway.model.quotas import Quotas
+    from wsgateway.trace import Trace
 
 OURS = ("/@connections", "/@tickets")
 """Paths below a stage that are the gateway's own, whatever an API has."""

@@ -21,7 +21,7 @@ from wsgateway.errors import ApiConfigurationError, GatewayError
 from wsgateway.invocation import iso_time
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import Operation
+    from wsgateway.dataplane.compiled import Operation
     from wsgateway.invocation import Invocation
     from wsgateway.messages import EndpointResponse, Message
 

@@ -16,7 +16,7 @@ from wsgateway.dataplane.seals import Verb
 from wsgateway.errors import RegistryAway
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import StageRef
+    from wsgateway.dataplane.compiled import StageRef
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.peers import Peers
     from wsgateway.invocation import Client

@@ -34,7 +34,7 @@ from wsgateway.invocation import Client, EventType, Invocation, header_text, new
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.compile import CompiledStage, Operation
+    from wsgateway.dataplane.compiled import CompiledStage, Operation
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.ledger import Ledger

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsgateway.dataplane.traces import described
-from wsgateway.invocation import Trace
 from wsgateway.messages import EndpointResponse
+from wsgateway.trace import Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from asyncio import Future, ensure_future
 from urllib.parse import urlencode
 
 from wsgateway.authorizers.base import Identity
-from wsgateway.dataplane.compile import CompiledStage, Operation
+from wsgateway.dataplane.compiled import CompiledStage, Operation
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.reply import error_text, handshake_answer, reply_of
 from wsgateway.errors import ApiConfigurationError, GatewayError, StartError

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from wsgateway.errors import Problem
-from wsgateway.invocation import CONTEXT, EventType, Invocation, Trace, Variables
+from wsgateway.invocation import CONTEXT, EventType, Invocation, Variables
 from wsgateway.messages import EndpointResponse
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.base import Path
@@ -20,6 +20,7 @@ from wsgateway.model.quotas import Quotas
 from wsgateway.model.role import Role
 from wsgateway.model.websocket import BinaryMessageFormat
 from wsgateway.templates.parameters import METHOD_REQUEST, ROUTE_REQUEST, Side
+from wsgateway.trace import Trace
 from wsgateway.upstream.origin import Origin
 
 Call = Callable[[Invocation], EndpointResponse | Awaitable[EndpointResponse]]

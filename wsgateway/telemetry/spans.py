@@ -35,9 +35,10 @@ from opentelemetry.trace import (
 )
 
 from wsgateway.errors import GatewayError
-from wsgateway.invocation import EventType, Invocation, Mark, Trace
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse, HttpRequest, HttpResponse
 from wsgateway.method_request import MethodRequest
+from wsgateway.trace import Mark, Trace
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

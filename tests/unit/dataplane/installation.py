@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from tests.unit.dataplane.values import client, quotas
-from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
+from wsgateway.dataplane.compiled import CompiledStage, Operation, StageRef
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.dataplane.test_websocket import Backend, World, texts
 from tests.unit.dataplane.values import handshake, message, quotas
 from wsgateway.dataplane.admit import Admit, in_turn
-from wsgateway.dataplane.compile import Operation
+from wsgateway.dataplane.compiled import Operation
 from wsgateway.dataplane.websocket import Accepted, WebSocketApis
 from wsgateway.errors import Throttled
 from wsgateway.invocation import Invocation

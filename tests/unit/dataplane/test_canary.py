@@ -12,7 +12,8 @@ import pytest
 from tests.unit.dataplane.test_compile import no_runtime_api
 from wsgateway.app import backends_of
 from wsgateway.aws import ServiceEndpoints
-from wsgateway.dataplane.compile import Deployment, compile_deployment
+from wsgateway.dataplane.compile import compile_deployment
+from wsgateway.dataplane.compiled import Deployment
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.faults import Faults

@@ -10,7 +10,8 @@ import pytest
 from tests.unit.dataplane.values import connecting, disconnecting, message, quotas
 from wsgateway.app import backends_of
 from wsgateway.aws import ServiceEndpoints
-from wsgateway.dataplane.compile import CompiledStage, Deployment, compile_deployment
+from wsgateway.dataplane.compile import compile_deployment
+from wsgateway.dataplane.compiled import CompiledStage, Deployment
 from wsgateway.dataplane.node import CALM_TICK, FASTEST_TICK, tick_of
 from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequest, DefinitionError
 from wsgateway.functions import Served, Surroundings

@@ -15,7 +15,7 @@ from tests.harness import PATIENCE
 from tests.unit.dataplane.values import client, quotas
 from wsgateway.dataplane import disconnects as module
 from wsgateway.dataplane.backlog import MOST_IN_FLIGHT
-from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
+from wsgateway.dataplane.compiled import CompiledStage, Operation, StageRef
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.endpoint import Endpoints

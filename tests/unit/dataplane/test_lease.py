@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.dataplane.installation import TTL, Installation, Node, Socket, id_of
 from tests.unit.dataplane.values import handshake
-from wsgateway.dataplane.compile import Operation
+from wsgateway.dataplane.compiled import Operation
 from wsgateway.dataplane.peers import Standing
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.invocation import Invocation

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.dataplane.installation import Installation, Node, id_of, without_disconnect
 from tests.unit.dataplane.values import client, handshake
 from wsgateway.authorizers.base import Identity
-from wsgateway.dataplane.compile import Operation
+from wsgateway.dataplane.compiled import Operation
 from wsgateway.dataplane.identity import slot_text
 from wsgateway.dataplane.ledger import client_of, record_of
 from wsgateway.dataplane.websocket import Accepted, WebSocketApis

@@ -15,7 +15,7 @@ from tests.unit.dataplane.test_websocket import World, texts
 from tests.unit.dataplane.values import message
 from wsgateway.authorizers.base import Identity
 from wsgateway.dataplane.admit import Admit, in_turn
-from wsgateway.dataplane.compile import Operation
+from wsgateway.dataplane.compiled import Operation
 from wsgateway.dataplane.renewal import renewal, renewed, token_reader
 from wsgateway.errors import DefinitionError, Throttled, Unauthorized
 from wsgateway.invocation import Invocation

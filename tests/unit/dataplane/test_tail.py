@@ -15,7 +15,7 @@ from tests.unit.dataplane import test_websocket
 from tests.unit.dataplane.test_websocket import Socket, World
 from tests.unit.dataplane.values import quotas
 from wsgateway.dataplane import tail
-from wsgateway.dataplane.compile import Operation
+from wsgateway.dataplane.compiled import Operation
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.tail import SHOWN_BYTES, WAITING_BYTES, TailedConnection, Tails

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.dataplane.test_websocket import World, quotas
-from wsgateway.dataplane.compile import Operation
+from wsgateway.dataplane.compiled import Operation
 from wsgateway.errors import AccessDenied, BadGateway
 from wsgateway.invocation import Invocation
 from wsgateway.messages import EndpointResponse

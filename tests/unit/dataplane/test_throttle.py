@@ -18,7 +18,7 @@ from tests.unit.dataplane.test_websocket import World, texts
 from tests.unit.dataplane.values import client
 from wsgateway.dataplane.admit import Admit
 from wsgateway.dataplane.buckets import Buckets, Limit, LocalBucket, Name
-from wsgateway.dataplane.compile import CompiledStage, Operation
+from wsgateway.dataplane.compiled import CompiledStage, Operation
 from wsgateway.dataplane.throttle import ACCOUNT, CALM_SECONDS, LONGEST_NAME, MOST_KEPT, Throttle, Throttling
 from wsgateway.errors import Throttled
 from wsgateway.invocation import Client, EventType, Invocation

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.dataplane.values import client, handshake, quotas
-from wsgateway.dataplane.compile import CompiledStage, Operation, StageRef
+from wsgateway.dataplane.compiled import CompiledStage, Operation, StageRef
 from wsgateway.dataplane.connection import DISCONNECT_SECONDS, Connection
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.endpoint import Endpoints

@@ -9,10 +9,10 @@ import pytest
 from tests.unit.dataplane.values import connecting, handshake, message
 from wsgateway.errors import StartError
 from wsgateway.integrations.base import carried
-from wsgateway.invocation import Mark, Trace, Traces
 from wsgateway.telemetry import spans as spans_module
 from wsgateway.telemetry.spans import ROOT, Parent, Tracing
 from wsgateway.telemetry.tracing import Sampling, sampling_of, tracing_of
+from wsgateway.trace import Mark, Trace, Traces
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 XRAY = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled="

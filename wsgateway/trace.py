@@ -1,0 +1,58 @@
+"""Who hears of an event's steps: `wsgateway explain`, the execution log, the access log, tracing."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from wsgateway.messages import EndpointRequest
+
+
+class Mark(NamedTuple):
+    """What an endpoint is told of the trace that it is called in, as header values."""
+
+    traceparent: bytes
+    """W3C Trace Context, "Traceparent Header"."""
+    amzn: bytes
+    """`X-Amzn-Trace-Id`."""
+
+
+class Trace(ABC):
+    """Hears what each step made of one event, where somebody wants to know: `wsgateway explain`, logs, tracing."""
+
+    __slots__ = ()
+
+    @property
+    def mark(self) -> Mark | None:
+        """What an endpoint that is called now is told; None where nobody follows the event there."""
+        return None
+
+    wants_answers: bool = True
+    """Whether it is told of an endpoint's answer as soon as it is there; else when the event goes on with it."""
+
+    def asked(self, head: bytes, body: bytes) -> None:
+        """An HTTP backend is about to be sent this."""
+        method = head[: head.index(b" ")].decode()
+        self.note("endpoint request", EndpointRequest(head, body, method))
+
+    @abstractmethod
+    def note(self, step: str, value: object) -> None:
+        """`value` is what the step called `step` gave; it is not kept alive longer than the trace."""
+
+
+class Traces(Trace):
+    """Several that hear of one event."""
+
+    __slots__ = ("_traces", "wants_answers")
+
+    def __init__(self, *traces: Trace) -> None:
+        self._traces = traces
+        self.wants_answers = any(trace.wants_answers for trace in traces)
+
+    @property
+    def mark(self) -> Mark | None:
+        return next((mark for trace in self._traces if (mark := trace.mark) is not None), None)
+
+    def note(self, step: str, value: object) -> None:
+        for trace in self._traces:
+            trace.note(step, value)
