@@ -33,7 +33,7 @@ def test_no_command_is_left_out() -> None:
     """The two that install are those of the README, which are run there."""
     assert [command.split(" ", 2)[:2] for command, _ in SHOWN] == [
         ["python3", "-m"],
-        ["mkdir", "hello"],
+        ["mkdir", "-p"],
         ["wsgateway", "validate"],
         ["wsgateway", "explain"],
         ["wsgateway", "dev"],
@@ -58,6 +58,13 @@ def shell(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess
     )
 
 
+def written(folder: Path) -> None:
+    """The files of the page, where it has them."""
+    (folder / "app").mkdir()
+    (folder / "app" / "app.py").write_text(HANDLER)
+    (folder / "routes.yaml").write_text(DEFINITION)
+
+
 def the(beginning: str) -> str:
     """The one command that begins so."""
     (command,) = (each for each in COMMANDS if each.startswith(beginning))
@@ -65,8 +72,7 @@ def the(beginning: str) -> str:
 
 
 def test_the_files_are_checked_and_a_message_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "routes.yaml").write_text(DEFINITION)
-    (tmp_path / "app.py").write_text(HANDLER)
+    written(tmp_path)
 
     checked = shell(the("wsgateway validate"), tmp_path)
     explained = shell(the("wsgateway explain"), tmp_path)
@@ -78,7 +84,7 @@ def test_the_files_are_checked_and_a_message_is_explained(tmp_path: Path) -> Non
 
 @pytest.mark.timeout(180)
 async def test_it_is_served_talked_to_and_pushed_to(tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(HANDLER)
+    written(tmp_path)
     async with gateway(DEFINITION, tmp_path, verb="dev", env={"VIRTUAL_ENV": sys.prefix}) as running:
         for command in (the("""echo '{"action":"""), the("echo 'hello'")):
             said = await asyncio.to_thread(shell, command.replace(":8080", f":{running.port}"), tmp_path)

@@ -78,7 +78,7 @@ def _verb(call: Callable[..., Any], path: str, level: str) -> str:
         *(row.place or "" for row in rows),
     ]
     table = "".join(f"| {' | '.join(row.cells)} |\n" for row in rows)
-    head = "\n| flag | variable | default | |\n| --- | --- | --- | --- |\n"
+    head = "\n| flag, variable | default | |\n| --- | --- | --- |\n"
     text = " ".join(filter(None, usage))
     return f"\n{level} {path}\n\n```text\n{text}\n```\n\n{inspect.getdoc(call)}\n{table and head + table}"
 
@@ -104,7 +104,7 @@ def _row(parameter: inspect.Parameter, kind: Any, info: ParameterInfo) -> _Row:
     default = "required" if required else _default(parameter.default)
     several = " May be given several times." if list in _kinds(kind) else ""
     meaning = f"{_cell(info.help or '')}{_range(info)}{several}"
-    return _Row((_code(names), _code(variables), default, meaning), place)
+    return _Row((_code([*names, *variables]), default, meaning), place)
 
 
 def _flags(name: str, kind: Any, info: OptionInfo) -> list[str]:
