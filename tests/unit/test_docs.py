@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsgateway.model.loader import load
+from wsgateway.telemetry.catalog import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 SIZING = (ROOT / "docs" / "sizing.md").read_text()
@@ -43,3 +44,14 @@ def test_the_api_of_the_page_on_moving_is_a_definition(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(text)
 
     assert [*load(tmp_path / "routes.yaml", {}).definitions.websocket_apis] == ["a1b2c3d4e5"]
+
+
+@pytest.mark.parametrize("page", ["guarantees", "sizing"])
+def test_metrics_that_a_page_names_are_there(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    named = re.findall(r"wsgateway_\w+", text) + [
+        f"wsgateway_{each}" for each in re.findall(r"`([a-z]+_[a-z0-9_]+)`", text)
+    ]
+
+    assert [each for each in named if each.replace("wsgateway_wsgateway_", "wsgateway_") not in BY_NAME] == []
+    assert named
