@@ -14,7 +14,7 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 from wsgateway.errors import GatewayError
-from wsgateway.headers import REMOVED_ON_ARRIVAL
+from wsgateway.headers import REMOVED_ON_ARRIVAL, RESTATED
 from wsgateway.invocation import (
     IDENTITY,
     Client,
@@ -150,12 +150,32 @@ class MethodRequest(Invocation):
     def header(self, name: str) -> list[str]:
         """All values of a header, in order; names as written."""
         wanted = name.encode("latin-1", "replace")
-        return [header_text(value) for key, value in self.headers() if key == wanted]
+        return [header_text(value) for key, value in self._headers_like(wanted.lower()) if key == wanted]
+
+    def field(self, name: str) -> list[str]:
+        return [header_text(value) for value in self.values(name.lower().encode("latin-1", "replace"))]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of a header, in order; `name` is in lower case, and stands for any."""
+        return [value for key, value in self._headers_like(name) if key.lower() == name]
 
     def headers(self) -> Sequence[Header]:
-        """Without those that are removed when a request arrives."""
+        """Without those that are removed when a request arrives, and with those that the gateway states itself: on AWS
+        a mapping finds the whole `X-Forwarded-For`, whatever the client wrote."""
         assert self.request is not None  # it is one
-        return [header for header in self.request.headers if header[0].lower() not in REMOVED_ON_ARRIVAL]
+        sent = [header for header in self.request.headers if header[0].lower() not in _NOT_THE_CLIENTS]
+        return [*sent, *self._stated()]
+
+    def _headers_like(self, name: bytes) -> Sequence[Header]:
+        """Those among which all of this name are."""
+        assert self.request is not None  # it is one
+        if name in REMOVED_ON_ARRIVAL:
+            return ()
+        return self._stated() if name in RESTATED else self.request.headers
+
+    def _stated(self) -> list[Header]:
+        lines = (line.partition(b": ") for line in self.client.forwarded.splitlines())
+        return [(b"X-Amzn-Trace-Id", self.trace_id), *((name, value) for name, _, value in lines)]
 
     def all_path_parameters(self) -> dict[str, str]:
         return {name: self.path_parameter(name) or "" for name in self.path_parameters}
@@ -164,6 +184,9 @@ class MethodRequest(Invocation):
         """What the variable took of the path: decoded, but of `{name+}` as it came."""
         taken = self.path_parameters.get(name)
         return taken if taken is None or f"{{{name}+}}" in self.resource else unquote(taken)
+
+
+_NOT_THE_CLIENTS = REMOVED_ON_ARRIVAL | RESTATED
 
 
 def _nothing_more(action: str) -> None:

@@ -16,6 +16,7 @@ def method_request(
     method: str = "GET",
     headers: tuple[Header, ...] = (),
     source: str = "203.0.113.7",
+    forwarded: bytes = b"",
 ) -> MethodRequest:
     """A request of stage v1 of the API shop; `taken` is what the resource's variables took of its path."""
     client = Client(
@@ -27,7 +28,7 @@ def method_request(
         source_ip=source,
         user_agent=None,
         callback_url="",
-        forwarded=b"",
+        forwarded=forwarded,
     )
     return MethodRequest(
         client,

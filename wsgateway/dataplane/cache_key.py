@@ -69,7 +69,7 @@ def _codings(request: MethodRequest) -> bytes:
 
 
 def _values(request: MethodRequest, name: bytes) -> list[bytes]:
-    values = [value for key, value in request.headers() if key.lower() == name]
+    values = request.values(name)
     if name == b"authorization" and "accessKey" in request.client.identity:
         values.append(request.client.identity["accessKey"].encode())  # a signature is taken off, and no two are alike
     return values
