@@ -14,6 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from websockets.asyncio.client import connect
 
 from tests.harness import PATIENCE, Backend, Request, backend, gateway, heard, http
+from tests.redis import redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +28,7 @@ apis:
       backend: {integrationType: HTTP_PROXY, integrationMethod: POST, integrationUri: "http://127.0.0.1:PORT/ws"}
     routes:
       $connect: {integration: backend}
+      $disconnect: {integration: backend}
       say: {integration: backend, routeResponse: true}
   shop:
     protocolType: REST
@@ -93,12 +95,13 @@ async def collecting() -> AsyncIterator[tuple[Backend, Collector, dict[str, str]
 
 
 async def test_each_event_is_a_span_and_backends_go_on_with_it(tmp_path: Path) -> None:
-    async with collecting() as (other, collector, variables):
+    async with collecting() as (other, collector, variables), redis_server(tmp_path / "redis") as redis:
         other.answers("/ws", (200, {}, b"heard"))
         other.answers("/pets", (200, {}, b"pets"))
         definition = DEFINITION.replace("PORT", str(other.port))
         log = tmp_path / "rows"
-        async with gateway(definition, tmp_path, "--access-log", str(log), env=variables) as running:
+        flags = "--access-log", str(log), "--redis-url", redis.url
+        async with gateway(definition, tmp_path, *flags, env=variables) as running:
             async with connect(running.ws()) as client:
                 await client.send(json.dumps({"action": "say"}))
                 assert await heard(client) == "heard"
@@ -130,6 +133,7 @@ async def test_each_event_is_a_span_and_backends_go_on_with_it(tmp_path: Path) -
     assert said(call) == {"http.request.method": "POST", "http.response.status_code": 200}
     assert (push.trace_id, push.parent_span_id) == (message.trace_id, call.span_id), "it belongs to the message"
     assert said(push)["http.response.status_code"] == 200
+    assert [span.name for span in collector.below(handshake)] == ["registry", "integration"]
     assert said(handshake)["http.response.status_code"] == 101
     assert said(end)["wsgateway.close_code"] == 1000
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, SPAN)

@@ -17,7 +17,7 @@ from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.answers import BEYOND, GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.directory import is_token
-from wsgateway.dataplane.event_traces import ConnectionsCall, answered, trace_of
+from wsgateway.dataplane.event_traces import ConnectionsCall, answered, trace_of, waited_for
 from wsgateway.dataplane.identity import slot_of
 from wsgateway.dataplane.reply import text_message
 from wsgateway.dataplane.seals import Verb
@@ -134,7 +134,10 @@ class ConnectionsApi:
         if (stage.access is None and self._gateway.tracing is None) or request.method not in VERBS:
             return self._called(request, place, connection, connection_id, stage.quotas)
         trace = trace_of(self._gateway, ConnectionsCall(request, place, connection_id), stage.access, None)
-        return answered(trace, self._called(request, place, connection, connection_id, stage.quotas))
+        answer = self._called(request, place, connection, connection_id, stage.quotas)
+        if connection is None and not isinstance(answer, HttpResponse):
+            answer = waited_for(trace, "owner", answer)
+        return answered(trace, answer)
 
     def _called(
         self, request: HttpRequest, place: Place, connection: Connection | None, connection_id: str, quotas: Quotas

@@ -17,7 +17,7 @@ from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
-from wsgateway.dataplane.event_traces import trace_of
+from wsgateway.dataplane.event_traces import trace_of, waited_for
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import (
@@ -163,7 +163,7 @@ class WebSocketApis:
         """Go on once what limits the client has been asked."""
         gateway = self._gateway
         try:
-            await pending
+            await waited_for(invocation.trace, "limits", pending)
         except Exception as error:
             return self._refuse(connection, invocation, error)
         finally:
@@ -196,7 +196,7 @@ class WebSocketApis:
         self._gateway.opening += 1
         admission.begin(client.source_ip)
         try:
-            await ledger.enter(connection)
+            await waited_for(invocation.trace, "registry", ledger.enter(connection))
         except RegistryAway:
             connection.give_up_place()
             return self._turn_away(client.api_id, Cause.REGISTRY_AWAY, client.source_ip)

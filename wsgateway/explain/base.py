@@ -59,7 +59,7 @@ class NotCalled(Exception):
     """Nobody is asked, and there is no canned answer."""
 
 
-SAID_OTHERWISE = frozenset({"arrived", "answered", "response"})
+SAID_OTHERWISE = frozenset({"arrived", "answered", "response", "waits", "waited"})
 """Steps of requests that an explanation begins or ends with in words of its own."""
 
 

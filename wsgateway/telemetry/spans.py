@@ -96,7 +96,9 @@ class Spans(Trace):
         match step, value:
             case "authorizer", _:
                 self._begin(f"authorizer {value}", {})
-            case "identity", _:
+            case "waits", _:
+                self._begin(str(value), {})
+            case "identity" | "waited", _:
                 self._end_below()
             case "endpoint request", EndpointRequest():
                 self._begin("integration", {"http.request.method": value.method})
