@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
@@ -69,6 +69,9 @@ ValidatorName = Annotated[
     str, Matches(r"[^\x00-\x1f\x7f]{1,128}", "a request validator's name is 1 to 128 characters on one line")
 ]
 """AWS's console calls its own `Validate body` and `Validate query string parameters and headers`."""
+
+TagKey = Annotated[str, MinLen(1), MaxLen(128)]
+TagValue = Annotated[str, MaxLen(256)]
 
 MediaType = Annotated[
     str, Matches(r"[^\s/;,]{1,127}/[^\s/;,]{1,127}", "a media type is written type/subtype, such as image/png or */*")
@@ -167,6 +170,8 @@ class RestApi(Definition):
     """What the API is for."""
     version: Annotated[str, MinLen(1), MaxLen(64)] | None = None
     """A label for people."""
+    tags: Annotated[Mapping[TagKey, TagValue], MaxLen(50)] = Field(default_factory=dict)
+    """Labels for people and tools; nothing here depends on them."""
     profile: Annotated[Profile, Among(("aws", "open"))] = "open"
     """Which limits hold: `aws` has AWS's quotas exactly, in `open` integrations may take up to 300 s."""
     api_key_source: Annotated[Literal["HEADER", "AUTHORIZER"], Among(("HEADER", "AUTHORIZER"))] = "HEADER"
@@ -200,12 +205,6 @@ class RestApi(Definition):
     """The stages by name; requests go to `/{stage}/{path}`."""
     paths: Annotated[Mapping[ResourcePath, Annotated[Mapping[Verb, Method], MinLen(1)]], MinLen(1), MaxLen(300)]
     """The resources by path, each with its methods by verb."""
-
-    not_yet: ClassVar[frozenset[str]] = frozenset(
-        {
-            "tags",
-        }
-    )
 
     @property
     def key_source(self) -> str:

@@ -47,7 +47,6 @@ class RestStage(Definition):
             "clientCertificateId",
             "deploymentId",
             "documentationVersion",
-            "stageVariables",
             "tags",
             "tracingEnabled",
         }

@@ -159,7 +159,11 @@ def test_what_is_legal(lines: str) -> None:
             f"stages: {{v1: {{throttle: {{perConnection: {{}}}}}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",
             "stages.v1.throttle.perConnection: ",
         ),
-        (f"tags: {{}}\npaths: {{/a: {{GET: {MOCK}}}}}", "tags: not supported yet"),
+        (f"tags: {{a: 1}}\npaths: {{/a: {{GET: {MOCK}}}}}", "tags.a: expected a string"),
+        (
+            f"stages: {{v1: {{stageVariables: {{}}}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",
+            "stages.v1.stageVariables: unknown key; did you mean variables?",
+        ),
     ],
 )
 def test_what_is_refused(lines: str, said: str) -> None:

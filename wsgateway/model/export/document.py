@@ -77,6 +77,8 @@ def export(
     document["paths"] = paths
     document |= _components(schemas.components(), security.schemes, form)
     if extended:
+        if defined.get("tags"):
+            document["tags"] = [{"name": key, PREFIX + "tag-value": value} for key, value in defined["tags"].items()]
         document |= {PREFIX + name: defined[key] for key, name in _ROOT.items() if key in defined}
     return document
 

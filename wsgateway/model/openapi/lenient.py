@@ -17,6 +17,8 @@ GUARDS: Final = frozenset({"apiKeyRequired", "authorizationScopes", "authorizati
 """Without these a method would be open to more people."""
 NEEDED: Final = frozenset({"policy", "endpointConfiguration", "disableExecuteApiEndpoint"})
 """Without these an API would be."""
+HARMLESS: Final[Path] = ("endpointConfiguration", "ipAddressType")
+"""But not without this."""
 IGNORED: Final = ("has no effect", "unknown key")
 """What problems begin with that are about something of no consequence."""
 WHOLE: Final = frozenset({"authorizers", "requestValidators"})
@@ -30,7 +32,8 @@ def drop(root: dict[str, Any], problems: Iterable[Problem]) -> list[Problem]:
         path = problem.path
         if not (NOT_YET in problem.text or problem.text.startswith(IGNORED)) or path[:1] != ("apis",):
             continue
-        if len(path) > 2 and (path[2] in NEEDED or (path[2] in WHOLE and len(path) > 3)):
+        needed = len(path) > 2 and path[2] in NEEDED and path[2:] != HARMLESS
+        if needed or (len(path) > 3 and path[2] in WHOLE):
             continue
         why = problem.text
         if len(path) > 5 and path[2] == "paths" and path[5] in GUARDS:

@@ -20,6 +20,7 @@ apis:
     name: Shop
     description: Pets by the dozen
     version: "2"
+    tags: {team: pets}
     profile: aws
     binaryMediaTypes: [image/png]
     minimumCompressionSize: 1000
@@ -211,6 +212,8 @@ def test_what_holds_for_the_whole_api() -> None:
             "all": {"validateRequestBody": True, "validateRequestParameters": True},
         },
     }
+    assert said["tags"] == [{"name": "team", "x-amazon-apigateway-tag-value": "pets"}]
+    assert "tags" not in exported()
     off = {"disableExecuteApiEndpoint": True}
     assert said["servers"][0]["x-amazon-apigateway-endpoint-configuration"] == off
     swagger = exported(form="swagger", extensions=frozenset({"integrations"}))

@@ -516,21 +516,28 @@ def test_security_that_nobody_would_see_to(security: str, problem: str, fatal: b
 
 
 def test_leniently_what_is_not_supported_is_left_out_with_a_warning() -> None:
-    text = document(", tags: [{name: a, x-amazon-apigateway-tag-value: b}]", "callbacks: {}")
+    endpoint = "x-amazon-apigateway-endpoint-configuration"
+    text = document(f", {endpoint}: {{ipAddressType: ipv4}}", "callbacks: {}")
     text = text.replace("type: mock", "type: mock, typ: 1")
 
     assert len(problems_of(text)) == 3
     notes = notes_of(text, Reading(stage="v1", lenient=True))
 
     assert len(notes) == 3
-    assert "1: tags: left out: not supported yet" in notes
+    assert f"1: {endpoint}.ipAddressType: left out: not supported yet" in notes
     assert "1: paths./a.get.callbacks: is not read: a gateway calls nobody back" in notes
     assert any(".typ: left out: unknown key; did you mean type?" in note for note in notes)
     assert api_of(read(text, LENIENT)).paths["/a"]["GET"]
 
 
+def test_tags_with_values_are_tags_of_the_api() -> None:
+    tags = ", tags: [{name: 'aws:cloudformation:stack-name', x-amazon-apigateway-tag-value: shop}, {name: pets}]"
+
+    assert api_of(read(document(tags))).tags == {"aws:cloudformation:stack-name": "shop"}
+
+
 def test_leniently_what_is_ours_is_held_to_as_ever() -> None:
-    text = document(", x-wsgateway: {apis: {shop: {stages: {v1: {tracingEnabled: true}}, tags: {}, nam: a}}}")
+    text = document(", x-wsgateway: {apis: {shop: {stages: {v1: {tracingEnabled: true, tags: {}}}, nam: a}}}")
 
     assert len(problems_of(text, LENIENT)) == 3
 
