@@ -73,7 +73,7 @@ class Serving:
                     tasks.start_soon(self._ready_later, installation, tasks.cancel_scope)
                 if self.settings.dev:
                     tasks.start_soon(watch_file, self.settings.file.resolve(), self.deployments)
-                    tasks.start_soon(watch_code, self.functions, self.deployments)
+                    tasks.start_soon(watch_code, self.functions, self.deployments, self.settings.access_log)
                 await self._hear(orders, tasks)
                 if installation is not None:
                     await installation.membership.leave()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
@@ -21,8 +23,9 @@ async def watch_file(file: Path, deployments: Deployments) -> None:
             await deployments.reload()
 
 
-async def watch_code(functions: Functions, deployments: Deployments) -> None:
+async def watch_code(functions: Functions, deployments: Deployments, access_log: str) -> None:
     """Restart a function for its next message when its code changes; never returns."""
+    outputs = (1, 2, access_log)
     from watchfiles import awatch
 
     while True:
@@ -32,5 +35,17 @@ async def watch_code(functions: Functions, deployments: Deployments) -> None:
             await redeployed.wait()
             continue
         async for changes in awatch(*folders, stop_event=redeployed, debounce=100, step=20, rust_timeout=200):
-            if functions.changed(path for _, path in changes):
+            if functions.changed(path for _, path in changes if not is_output(path, outputs)):
                 functions.warm()
+
+
+def is_output(path: str, outputs: Iterable[int | str]) -> bool:
+    """Whether this file is one of those, open files by number or others by name: what the gateway writes is no code,
+    and of a change it would write that there is one."""
+    for output in outputs:
+        try:
+            if os.path.samestat(os.stat(output), os.stat(path)):
+                return True
+        except OSError:  # the one is closed, or the other was removed
+            continue
+    return False
