@@ -58,7 +58,7 @@ class BodyStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._expect:
+        if self._expect and not self.failed:
             self._transport.write(self._expect)
             self._expect = b""
         while not self._chunks:

@@ -172,10 +172,13 @@ class HttpConnection(asyncio.Protocol):
         reader = self._reader
         reader.stop()
         del reader.parser
+        if self._task is not None:
+            if self._pump is not None:
+                self._task.cancel()  # before it writes any more
+            else:  # not now: one that has not begun would never hear of it, nor would what it was given to wait for
+                asyncio.get_running_loop().call_soon(self._task.cancel)
         if reader.incoming is not None and reader.incoming.stream is not None:
             reader.incoming.stream.abort()
-        if self._task is not None:
-            self._task.cancel()
         self.listener.forget(self)
 
     def pause_writing(self) -> None:

@@ -41,11 +41,12 @@ async def test_a_body_is_read_in_order_to_its_end() -> None:
 
 
 async def test_a_body_that_breaks_off_says_so() -> None:
-    body, _ = stream()
+    body, transport = stream(expect=b"HTTP/1.1 100 Continue\r\n\r\n")
     body.abort()
 
     with pytest.raises(ConnectionResetError):
         await anext(aiter(body))
+    assert not transport.written
 
 
 async def test_reading_pauses_at_the_high_water_mark_and_goes_on_when_it_was_read() -> None:

@@ -299,6 +299,24 @@ async def test_a_client_that_leaves_ends_the_future_it_waits_for() -> None:
     assert not transport.written
 
 
+async def test_a_handler_hears_of_a_client_that_leaves_at_once() -> None:
+    heard = asyncio.Event()
+
+    async def answer(request: HttpRequest) -> HttpResponse:
+        try:
+            await asyncio.Event().wait()
+            return HttpResponse(200)
+        except asyncio.CancelledError:
+            heard.set()
+            raise
+
+    connection, _ = connected(answer)
+    connection.data_received(pipelined(1))
+    connection.connection_lost(None)
+
+    await until(heard.is_set)
+
+
 async def test_a_future_that_nobody_will_keep_ends_the_connection() -> None:
     promised: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
     connection, transport = connected(lambda request: promised)

@@ -174,6 +174,20 @@ async def test_the_body_is_closed_when_the_client_has_gone() -> None:
     await until(lambda: source.closed)
 
 
+async def test_nothing_is_written_to_a_client_that_has_gone() -> None:
+    source = Source()
+    connection, transport = connected(source)
+    connection.data_received(GET)
+    await until(lambda: source.asked == 1)
+    written = transport.written
+
+    source.queue.put_nowait(b"x")
+    connection.connection_lost(None)
+    await until(lambda: source.closed)
+
+    assert transport.written == written
+
+
 async def test_the_body_is_closed_when_a_client_goes_that_took_nothing() -> None:
     source = Source()
     connection, transport = connected(source, takes=200)
