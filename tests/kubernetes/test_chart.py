@@ -242,10 +242,21 @@ SEVERAL = "nodes without Redis know nothing of one another"
         pytest.param(
             {"extraEnv": [{"name": "REDIS_URL", "value": "x"}]}, "extraEnv sets REDIS_URL", id="another Redis"
         ),
+        pytest.param({"extraEnv": [{"name": "POD_IP", "value": "x"}]}, "extraEnv sets POD_IP", id="another address"),
         pytest.param(
             {"redis": REDIS, "replicaCount": 3, "podDisruptionBudget": {"minAvailable": 3}},
             "no machine could",
             id="PDB",
+        ),
+        pytest.param(
+            {"redis": REDIS, "replicaCount": 3, "podDisruptionBudget": {"minAvailable": 5}},
+            "no machine could",
+            id="PDB of more than all",
+        ),
+        pytest.param({"podDisruptionBudget": {"minAvailable": "100%"}}, "no machine could", id="PDB of 100 %"),
+        pytest.param({"ports": {"public": 9090}}, "Two of ports are the same", id="one port for two"),
+        pytest.param(
+            {"tls": {"existingSecret": "s"}, "service": {"port": 443}}, "service.tlsPort are both 443", id="TLS's port"
         ),
         pytest.param(
             {"redis": REDIS, "config": {"maxConnections": 9}, "autoscaling": {"enabled": True, "minReplicas": 11}},
@@ -264,6 +275,48 @@ def test_what_cannot_work_is_refused_with_a_sentence(values: Object, says: str) 
 
     assert says in str(refusal.value)
     assert "geheim" not in str(refusal.value)
+
+
+def test_a_release_whose_services_kubernetes_would_refuse_is_refused() -> None:
+    with pytest.raises(helm_python.HelmError, match="called 2048-wsgateway, and a Service's name begins with a letter"):
+        render({}, "2048")
+
+    objects = render({"fullnameOverride": "game"}, "2048")
+
+    assert [complaint for found in objects for complaint in complaints(found, NEWEST)] == []
+
+
+LABELS = {
+    "app.kubernetes.io/part-of": "games",
+    "app.kubernetes.io/component": "x",
+    "team": "common",
+    "release": "common",
+}
+
+
+def test_labels_that_are_set_twice_stand_once_and_pods_stay_selected() -> None:
+    """YAML has no key twice; tools that work on what Helm renders refuse that, and Helm takes the last."""
+    own = {"enabled": True, "labels": {"release": "own"}}
+    objects = render(
+        {"commonLabels": LABELS, "podLabels": {"team": "own"}}
+        | {"serviceMonitor": own, "prometheusRule": own, "dashboard": own}
+    )
+    labels = {it["kind"]: it["metadata"]["labels"] for it in objects if it["kind"] != "Pod"}
+    pod = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    test = one(objects, "Pod", f"{FULLNAME}-test")["metadata"]["labels"]
+
+    assert {found["app.kubernetes.io/part-of"] for found in labels.values()} == {"games"}
+    assert {labels[kind]["release"] for kind in ("ServiceMonitor", "PrometheusRule", "ConfigMap")} == {"own"}
+    assert pod == LABELS | SELECTOR | {"team": "own"}
+    assert test["app.kubernetes.io/component"] == "test"
+
+
+@pytest.mark.parametrize("tag", ["_2.0", "x" * 62 + "-yy"])
+def test_any_tag_makes_a_label_that_kubernetes_takes(tag: str) -> None:
+    """Kubernetes documentation, "Labels and Selectors", Syntax and character set."""
+    version = one(render({"image": {"tag": tag}}), "Deployment")["metadata"]["labels"]["app.kubernetes.io/version"]
+
+    assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", version)
 
 
 @pytest.mark.parametrize(

@@ -11,24 +11,24 @@
 
 {{/* What selects the gateway's pods; it can't be changed once there is a Deployment. */}}
 {{- define "wsgateway.selector" -}}
-app.kubernetes.io/name: {{ include "wsgateway.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: gateway
+{{- dict
+  "app.kubernetes.io/name" (include "wsgateway.name" .)
+  "app.kubernetes.io/instance" .Release.Name
+  "app.kubernetes.io/component" "gateway" | toYaml }}
 {{- end }}
 
+{{/* Labels of every object; commonLabels win, but not over what selects. */}}
 {{- define "wsgateway.commonLabels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/version: {{ default .Chart.AppVersion .Values.image.tag | trunc 63 | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: wsgateway
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_.")
+  "app.kubernetes.io/version" (default .Chart.AppVersion .Values.image.tag | trunc 63 | trimAll "-_.")
+  "app.kubernetes.io/managed-by" .Release.Service
+  "app.kubernetes.io/part-of" "wsgateway"
+  | merge (deepCopy .Values.commonLabels) | toYaml }}
 {{- end }}
 
 {{- define "wsgateway.labels" -}}
-{{ include "wsgateway.selector" . }}
-{{ include "wsgateway.commonLabels" . }}
+{{- merge (include "wsgateway.selector" . | fromYaml) (include "wsgateway.commonLabels" . | fromYaml) | toYaml }}
 {{- end }}
 
 {{- define "wsgateway.serviceAccount" -}}
@@ -103,13 +103,29 @@ app.kubernetes.io/part-of: wsgateway
 {{- fail (printf "terminationGracePeriodSeconds is %d, and a drain takes up to %s s (drain.preStopSeconds, drain.windowSeconds, and what follows): pods would be killed with clients connected. Leave it null, or shorten drain.windowSeconds." (int .) (include "wsgateway.grace" $)) }}
 {{- end }}
 {{- end }}
+{{- if not (regexMatch "^[a-z]" (include "wsgateway.fullname" .)) }}
+{{- fail (printf "The Services would be called %s, and a Service's name begins with a letter. Set fullnameOverride, or give the release another name." (include "wsgateway.fullname" .)) }}
+{{- end }}
+{{- $ports := list $v.ports.public $v.ports.internal }}
+{{- if $v.tls.existingSecret }}
+{{- $ports = append $ports $v.ports.tls }}
+{{- end }}
+{{- if lt (len (uniq $ports)) (len $ports) }}
+{{- fail "Two of ports are the same, and a pod has each port once. Give each of ports.public, ports.tls and ports.internal its own." }}
+{{- end }}
+{{- if and $v.tls.existingSecret (eq (int $v.service.port) (int $v.service.tlsPort)) }}
+{{- fail (printf "service.port and service.tlsPort are both %d, and a Service has each port once. Give each its own." (int $v.service.port)) }}
+{{- end }}
 {{- range $v.extraEnv }}
-{{- if or (hasPrefix "WSGATEWAY_" .name) (eq .name "REDIS_URL") }}
+{{- if or (hasPrefix "WSGATEWAY_" .name) (has .name (list "REDIS_URL" "POD_IP")) }}
 {{- fail (printf "extraEnv sets %s, which the chart computes other things from. Set it by config, redis, installationSecret, tls, ports or drain." .name) }}
 {{- end }}
 {{- end }}
-{{- if and $v.podDisruptionBudget.minAvailable (eq (toString $v.podDisruptionBudget.minAvailable) (toString $v.replicaCount)) (not (or $v.autoscaling.enabled $v.keda.enabled)) }}
-{{- fail "podDisruptionBudget.minAvailable is all of replicaCount, so no machine could ever be drained. Leave one pod fewer, or use maxUnavailable." }}
+{{- with $v.podDisruptionBudget.minAvailable }}
+{{- $pods := $v.autoscaling.enabled | ternary $v.autoscaling.minReplicas ($v.keda.enabled | ternary $v.keda.minReplicas $v.replicaCount) }}
+{{- if or (eq (toString .) "100%") (and (not (kindIs "string" .)) (gt (int $pods) 0) (ge (int .) (int $pods))) }}
+{{- fail (printf "podDisruptionBudget.minAvailable, %s, is all of the %d pods that there may be, so no machine could ever be drained. Leave one pod fewer, or use maxUnavailable." (toString .) (int $pods)) }}
+{{- end }}
 {{- end }}
 {{- range $name := list "autoscaling" "keda" }}
 {{- $scale := get $v $name }}
