@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from wsgateway.errors import GatewayError, Problem
+from wsgateway.errors import BackendFault, GatewayError, Problem
+from wsgateway.integrations.aws_lambda import FUNCTION_ERROR
 from wsgateway.invocation import EventType, Invocation, Variables
 from wsgateway.messages import EndpointResponse, HttpResponse, Message
 from wsgateway.model.access_log import VARIABLE, AccessLogSettings, names_in
@@ -59,6 +60,7 @@ class Row(Trace):
         "endpoint_millis",
         "endpoint_status",
         "fault",
+        "function",
         "invocation",
         "length",
         "status",
@@ -74,6 +76,8 @@ class Row(Trace):
         self.endpoint_began = 0.0
         self.endpoint_status: int | None = None
         self.endpoint_millis: int | None = None
+        self.function = False
+        """Whether the endpoint is a Lambda function, whose own status says nothing of Lambda's."""
         self.authorizer_began = 0.0
         self.authorizer_status: int | None = None
         self.authorizer_millis: int | None = None
@@ -99,6 +103,7 @@ class Row(Trace):
             self._end()
         elif step == "endpoint request":
             self.endpoint_began = time.monotonic()
+            self.function = isinstance(value, dict)
         elif step == "response":
             assert isinstance(value, HttpResponse)
             self.status = value.status
@@ -159,6 +164,12 @@ def _endpoint_error(row: Row) -> str | None:
     return row.fault.reason or row.fault.message if asked and row.fault is not None else None
 
 
+def _service_status(row: Row) -> int | None:
+    """What the backend answered; of Lambda proxies Lambda itself, which answers 200 for functions that fail, too."""
+    failed = isinstance(row.fault, BackendFault) and row.fault.failure == FUNCTION_ERROR
+    return 200 if row.function and (failed or row.endpoint_status is not None) else row.endpoint_status
+
+
 def _authorizer_error(row: Row) -> str | None:
     failed = row.fault is not None and row.authorizer_status not in (None, 200)
     return row.fault.reason or row.fault.message if failed and row.fault is not None else None
@@ -187,11 +198,11 @@ AS_THEY_ARE: Final[Mapping[str, Read]] = {
 OF_ROWS: Final[Mapping[str, Read]] = {
     **AS_THEY_ARE,
     "responseLatency": lambda row: _millis_since(row.began),
-    "integrationStatus": lambda row: row.endpoint_status,
+    "integrationStatus": _service_status,
     "integrationLatency": lambda row: row.endpoint_millis,
     "integrationErrorMessage": _endpoint_error,
     "integration.status": lambda row: row.endpoint_status,
-    "integration.integrationStatus": lambda row: row.endpoint_status,
+    "integration.integrationStatus": _service_status,
     "integration.latency": lambda row: row.endpoint_millis,
     "integration.error": _endpoint_error,
     "authorizer.status": lambda row: row.authorizer_status,

@@ -18,6 +18,7 @@ from wsgateway.messages import EndpointRequest, EndpointResponse, HttpResponse, 
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.access_log import AccessLogSettings
 
+FUNCTION = {"function": "chat", "body": b"{}"}
 REQUEST = EndpointRequest(b"POST / HTTP/1.1\r\n", b"", "POST")
 
 
@@ -46,6 +47,18 @@ def row_of(text: str, invocation: Invocation, *steps: tuple[str, Any]) -> str:
             [("endpoint request", REQUEST), ("endpoint response", EndpointResponse(503)), ("frame", None)],
             "200 503 503",
             id="what the backend said",
+        ),
+        pytest.param(
+            "$context.integrationStatus $context.integration.integrationStatus $context.integration.status",
+            [("endpoint request", FUNCTION), ("endpoint response", EndpointResponse(404)), ("frame", None)],
+            "200 200 404",
+            id="what Lambda said, and its function",
+        ),
+        pytest.param(
+            "$context.integrationStatus $context.integration.status",
+            [("endpoint request", FUNCTION), ("error", BadGateway("it raised", failure="function-error"))],
+            "200 -",
+            id="a function that fails is an answer of Lambda",
         ),
         pytest.param(
             "$context.status $context.error.message $context.error.responseType $context.integration.error",
