@@ -22,7 +22,7 @@ from botocore.credentials import Credentials
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from tests.harness import Answer, Backend, Gateway, backend, gateway, http
+from tests.harness import Answer, Backend, Gateway, backend, gateway, http, parse_answer, raw
 
 pytestmark = pytest.mark.anyio
 
@@ -448,6 +448,13 @@ async def test_signatures_that_are_refused(shop: Gateway, server: Backend, monke
     answer = await get(shop, path, *headers)
     said = "The security token included in the request is invalid."
     assert refusal(answer) == (403, "UnrecognizedClientException", {"message": said})
+
+    # Before their bodies are read, of which 10 MB may come.
+    path, headers = signed("POST", "/signed", key=("AKIANOBODY", "x"))
+    for more in ([], headers):
+        head = "".join(f"{name}: {value}\r\n" for name, value in [("Host", "127.0.0.1"), *more])
+        request = f"POST /v1{path} HTTP/1.1\r\n{head}Content-Length: 9000000\r\nExpect: 100-continue\r\n\r\n".encode()
+        assert parse_answer(await raw(shop.port, request)).status == 403
 
     path, headers = signed("GET", "/signed/secret")
     denied = await get(shop, path, *headers)

@@ -82,11 +82,9 @@ class Signers:
 
         *Raises* UnrecognizedClient, InvalidSignature, ExpiredToken, and what `sessions` raises; at once or later.
         """
-        signer: Signer | Awaitable[Signer] | None = self.by_key.get(claim.access_key)
-        if not claim.token and signer is None:
-            raise UnrecognizedClient(f"no credential has the access key {claim.access_key}")
         # Before anybody is asked whose session it is: what is not for us, or not of these minutes, is nobody's.
-        sigv4.check(claim, region=self.region, now=now)
+        self.expect(claim, now)
+        signer: Signer | Awaitable[Signer] | None = self.by_key.get(claim.access_key)
         if claim.token:
             signer = None if self.sessions is None else self.sessions(claim, now)
         if signer is None:
@@ -94,6 +92,17 @@ class Signers:
         if isinstance(signer, Signer):
             return _verified(signer, claim, request, body, now)
         return self._in_session(signer, claim, request, body, now)
+
+    def expect(self, claim: Claim, now: float) -> None:
+        """Whether a request with this claim may be signed at all, whatever its body.
+
+        *Raises* UnrecognizedClient, InvalidSignature.
+        """
+        if not claim.token and claim.access_key not in self.by_key:
+            raise UnrecognizedClient(f"no credential has the access key {claim.access_key}")
+        sigv4.check(claim, region=self.region, now=now)
+        if claim.token and self.sessions is None:
+            raise UnrecognizedClient("no session is known")
 
     async def _in_session(
         self, pending: Awaitable[Signer], claim: Claim, request: Request, body: bytes, now: float

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
 from wsgateway.authorizers.base import Authorize, Identity, Use
@@ -10,11 +11,13 @@ from wsgateway.authorizers.base import Site as Place
 from wsgateway.authorizers.iam_authorizer import compile_iam
 from wsgateway.authorizers.policy import PolicyError
 from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign
+from wsgateway.authorizers.sigv4 import claim_of
 from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import Authorizers
 from wsgateway.errors import Problem
 from wsgateway.integrations.base import IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
+from wsgateway.messages import HttpRequest
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.integration import Integration
@@ -95,6 +98,14 @@ def authorization_of(
     if policy is None:
         return admit
     return in_turn([_granted(policy), admit, _permitting(policy)] if backend is not None else [admit, _allowed(policy)])
+
+
+def claimed_of(method: Method, authorizers: Authorizers) -> Callable[[HttpRequest], None] | None:
+    """What is asked before the body is read that is signed with a request: nobody has to hold 10 MB of strangers."""
+    if not method.signed:
+        return None
+    signers = authorizers.signers
+    return lambda request: signers.expect(claim_of(request), time.time())
 
 
 def _allowed(policy: ResourcePolicy) -> Admit:

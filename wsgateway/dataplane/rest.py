@@ -70,8 +70,9 @@ class CompiledMethod:
     """Asked before everything else; None where everyone may call it as often as they like."""
     authorizer: str = ""
     """The name of the authorizer, or AWS_IAM; "" where nobody is asked who it is."""
-    signed: bool = False
-    """Whether `admit` needs the whole body, which is signed with the request."""
+    claimed: Callable[[HttpRequest], None] | None = None
+    """Where `admit` needs the whole body, which is signed with the request: *raises* GatewayError before it is read for
+    what can't be signed, whatever its body. None elsewhere."""
     logging: Logging | None = None
     """What the execution log tells of its requests; None where that is nothing."""
     by_function: bool = False

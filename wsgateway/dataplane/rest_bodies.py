@@ -53,19 +53,17 @@ async def whole(request: HttpRequest, most: int) -> bytes | None:
     """The whole body; None where it has more than `most` bytes. *Raises* ConnectionResetError where the client left."""
     if int(request.header(b"content-length") or 0) <= most:
         return await collect(request.body, most)
-    # A client that waits is not asked for what is too large (RFC 9110 §10.1.1); others are sending it.
-    if request.header(b"expect") is None:
-        await _passed_over(request.body, min(most, PASSED_OVER_BYTES))
+    await passed_over(request, min(most, PASSED_OVER_BYTES))
     return None
 
 
-async def _passed_over(body: Body, most: int) -> None:
+async def passed_over(request: HttpRequest, most: int = PASSED_OVER_BYTES) -> None:
     """Read a body, `most` bytes of it at most, so that a client that sends it first hears the answer behind it.
 
-    *Raises* ConnectionResetError where the client left.
+    A client that waits is not asked for it (RFC 9110 §10.1.1). *Raises* ConnectionResetError where the client left.
     """
-    size = 0
-    if not isinstance(body, bytes):
+    body, size = request.body, 0
+    if not isinstance(body, bytes) and request.header(b"expect") is None:
         async for part in body:
             size += len(part)
             if size > most:

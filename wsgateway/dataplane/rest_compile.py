@@ -18,6 +18,7 @@ from wsgateway.dataplane.method_authorization import (
     authorization_of,
     check_method_authorizers,
     check_policy,
+    claimed_of,
     policy_of,
 )
 from wsgateway.dataplane.plans import StagePlans
@@ -132,7 +133,7 @@ def compile_rest(
             and not _reads_body(api, method),
             admit=_admit(f"{verb} {path}", authorize, plans, throttle),
             authorizer=method.authorizer_name or ("AWS_IAM" if method.signed else ""),
-            signed=method.signed,
+            claimed=claimed_of(method, authorizers),
             logging=logging_of(stage.settings_of(path, verb), secrets_of_method(api, method)),
             by_function=integration.type == "AWS_PROXY",
         )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from wsgateway.dataplane.allowance import Allowance
-from wsgateway.dataplane.rest_bodies import whole
+from wsgateway.dataplane.rest_bodies import passed_over, whole
 from wsgateway.errors import AccessDenied, ClientFault, GatewayError, InvalidApiKey, RequestTooLarge, Throttled
-from wsgateway.messages import HttpResponse
+from wsgateway.messages import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.admit import Admit
@@ -70,7 +70,7 @@ class Door:
             if invocation.trace is not None and method.authorizer:
                 invocation.trace.note("authorizer", f"{method.authorizer} (not asked)")
             return self._rest.go_on(stage, method, invocation, codings)
-        if method.signed:
+        if method.claimed is not None:
             if not isinstance(invocation.request.body, bytes):
                 return self._enter_whole(stage, method, admit, invocation, codings)
             invocation.payload = invocation.request.body
@@ -94,7 +94,13 @@ class Door:
     ) -> HttpResponse:
         request, most = invocation.request, stage.max_body_bytes
         assert request is not None  # it is one
+        refusal = _refusal(method, request)
         try:
+            if refusal is not None:
+                if invocation.trace is not None:
+                    invocation.trace.note("authorizer", method.authorizer)
+                await passed_over(request)
+                return self._kept_out(stage, method, invocation, refusal)
             body = await whole(request, most)
         except ConnectionResetError:
             self._rest.left(stage, invocation, 400)
@@ -149,3 +155,13 @@ class Door:
                 error=str(error), request_id=invocation.request_id, source=client.source_ip,
             )  # fmt: skip
         return self._rest.failed(stage, invocation, error)
+
+
+def _refusal(method: CompiledMethod, request: HttpRequest) -> Exception | None:
+    """Why nobody needs the body of a request that is to be signed."""
+    assert method.claimed is not None  # it is to be signed
+    try:
+        method.claimed(request)
+    except Exception as error:
+        return error
+    return None

@@ -48,7 +48,7 @@ class Doors:
             if error is not None:
                 raise error
 
-        method = cast("CompiledMethod", SimpleNamespace(authorizer=authorizer, signed=False))
+        method = cast("CompiledMethod", SimpleNamespace(authorizer=authorizer, claimed=None))
         answer = self.door.enter(STAGE, method, admit, _request(), ())
         assert isinstance(answer, HttpResponse)
         return answer.status
