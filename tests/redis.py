@@ -12,11 +12,12 @@ import secrets
 import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from loadtest.redis import program
 from tests.faults import HOST, free_port
@@ -132,11 +133,13 @@ class RedisServer:
             return await execute(*command)
 
     async def until(self, good: Callable[[Any], bool], *command: str | int) -> Any:
-        """The first answer to a command that is good, asked for again and again."""
+        """The first answer to a command that is good, asked for again and again; an error is none."""
         async with asyncio.timeout(PATIENCE):
-            while not good(answer := await self.run(*command)):
+            while True:
+                with suppress(ResponseError):  # such as NOQUORUM
+                    if good(answer := await self.run(*command)):
+                        return answer
                 await asyncio.sleep(0.02)
-        return answer
 
     async def logged(self, *texts: str, since: int = 0) -> str:
         """The first of its log lines, from a number on, that holds one of these texts."""
