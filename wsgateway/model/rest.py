@@ -15,7 +15,6 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo
 
 from wsgateway.errors import Problem
-from wsgateway.model.authorizer import AuthorizerName
 from wsgateway.model.base import Among, Definition, Matches, Path
 from wsgateway.model.caching import check_caching
 from wsgateway.model.cors import Cors
@@ -65,11 +64,8 @@ StatusCode = Annotated[str, Matches(r"[1-5][0-9][0-9]", "a status code is three 
 
 Name = Annotated[str, Matches(r"[A-Za-z0-9_.-]{1,128}", "a name is 1 to 128 letters, digits and _.-")]
 _name: TypeAdapter[str] = TypeAdapter(Name)
-ValidatorName = Annotated[
-    str, Matches(r"[^\x00-\x1f\x7f]{1,128}", "a request validator's name is 1 to 128 characters on one line")
-]
-"""AWS's console calls its own `Validate body` and `Validate query string parameters and headers`."""
-
+Label = Annotated[str, Matches(r"[^\x00-\x1f\x7f]{1,128}", "a name is 1 to 128 characters on one line")]
+"""What people may name as they like: the console calls validators `Validate query string parameters and headers`."""
 TagKey = Annotated[str, MinLen(1), MaxLen(128)]
 TagValue = Annotated[str, MaxLen(256)]
 
@@ -115,9 +111,9 @@ class Method(Definition):
     authorization_type: Annotated[AuthorizationType, Among(get_args(AuthorizationType))] | None = None
     """Who may call it: NONE, everyone; AWS_IAM, who signs; CUSTOM, COGNITO_USER_POOLS or JWT, who its authorizer lets
     in; what its authorizer is, else NONE."""
-    authorizer: AuthorizerName | None = None
+    authorizer: Label | None = None
     """The name of one of `authorizers`. Short for authorizationType and authorizerId."""
-    authorizer_id: AuthorizerName | None = None
+    authorizer_id: Label | None = None
     """AWS's form of `authorizer`; it needs authorizationType."""
     authorization_scopes: Annotated[list[Annotated[str, MinLen(1), MaxLen(256)]], MaxLen(20)] = Field(
         default_factory=list
@@ -131,9 +127,9 @@ class Method(Definition):
     """Parameters that integrations map, and whether each is required, which a request validator sees to."""
     request_models: Mapping[ContentType | Literal["$default"], ModelName] = Field(default_factory=dict)
     """Names of `models` by the request's content type; `$default` stands for every other."""
-    request_validator: ValidatorName | None = None
+    request_validator: Label | None = None
     """The name of one of `requestValidators`. Short for requestValidatorId."""
-    request_validator_id: ValidatorName | None = None
+    request_validator_id: Label | None = None
     """AWS's form of `requestValidator`."""
     method_responses: Mapping[StatusCode, MethodResponse] = Field(default_factory=dict)
     """What clients may get, by status. Where it is there, integration responses set no other headers."""
@@ -191,11 +187,11 @@ class RestApi(Definition):
     """From where it is reached; `{types: [PRIVATE]}`: by the internal listener alone."""
     models: Mapping[ModelName, Model] = Field(default_factory=dict)
     """Models by name: what bodies may look like. `Empty` and `Error` are there without being written."""
-    request_validators: Mapping[ValidatorName, RequestValidator] = Field(default_factory=dict)
+    request_validators: Mapping[Label, RequestValidator] = Field(default_factory=dict)
     """Request validators that methods name."""
     gateway_responses: Mapping[ResponseType, GatewayResponse] = Field(default_factory=dict)
     """What clients get where no integration answers, by type, such as DEFAULT_4XX."""
-    authorizers: Annotated[Mapping[AuthorizerName, RestAuthorizer], MaxLen(10)] = Field(default_factory=dict)
+    authorizers: Annotated[Mapping[Label, RestAuthorizer], MaxLen(10)] = Field(default_factory=dict)
     """Authorizers that methods name."""
     policy: Mapping[str, Any] | None = None
     """Who may call the API at all: a resource policy, with resources such as execute-api:/STAGE/VERB/PATH."""

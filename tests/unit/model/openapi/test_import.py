@@ -660,6 +660,16 @@ def test_names_of_validators_as_the_console_has_them() -> None:
     assert api.request_validators[name].validate_request_body
 
 
+def test_names_of_authorizers_are_free() -> None:
+    asked = {"type": "token", "authorizerUri": "https://auth.example/"}
+    scheme = {"type": "apiKey", "name": "A", "in": "header", "x-amazon-apigateway-authorizer": asked}
+    schemes = json.dumps({"securitySchemes": {"Partners (v2)": scheme}})
+    api = api_of(read(document(f", components: {schemes}", "security: [{'Partners (v2)': []}]")))
+
+    assert api.paths["/a"]["GET"].authorizer_name == "Partners (v2)"
+    assert [*api.authorizers] == ["Partners (v2)"]
+
+
 @pytest.mark.parametrize("name", ["security-policy", "endpoint-access-mode"])
 def test_what_only_api_gateways_own_endpoints_act_upon(name: str) -> None:
     text = document(f", x-amazon-apigateway-{name}: BASIC")
