@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,116 @@ def test_panels_do_not_lie_on_each_other() -> None:
 
 def test_the_rules_are_rules() -> None:
     subprocess.run([program("promtool"), "check", "rules", ALERTS], check=True, capture_output=True)
+
+
+MINUTES = 30
+"""At the end of a case, in which alerts are looked for."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Samples, two a minute, as promtool writes them, and the alerts that fire at some time."""
+
+    series: dict[str, str]
+    fires: frozenset[str] = frozenset()
+
+
+BUILD = {'wsgateway_build_info{job="w", instance="a"}': "1x300"}
+OPENED = 'wsgateway_connects_total{job="w", instance="a", result="101"}'
+CASES = {
+    "nothing happens": Case(
+        {
+            'wsgateway_build_info{job="w", instance="a"}': "1x60",
+            'wsgateway_connections{job="w", instance="a"}': "0x60",
+            'wsgateway_connections_limit{job="w", instance="a"}': "100x60",
+            OPENED: "7x60",
+            'wsgateway_connects_total{job="w", instance="a", result="500"}': "3x60",
+            'wsgateway_pushes_total{job="w", instance="a", status="503"}': "3x60",
+            'wsgateway_authorizations_total{job="w", instance="a", api="c", authorizer="a", result="error"}': "3x60",
+            'wsgateway_message_dead_letters_total{job="w", instance="a", api="c", route="r"}': "0x60",
+        },
+    ),
+    "a drain refuses handshakes for a minute": Case(
+        {
+            OPENED: "0+60x20 1200x2 1200+60x38",
+            'wsgateway_connects_total{job="w", instance="a", result="503"}': "0x20 0+60x2 120x38",
+        }
+    ),
+    "handshakes fail and go on failing": Case(
+        {
+            OPENED: "0+60x60",
+            'wsgateway_connects_total{job="w", instance="a", result="502"}': "0x20 0+60x40",
+        },
+        frozenset({"WsgatewayHandshakesFail"}),
+    ),
+    "a backend is started anew": Case(
+        {
+            'wsgateway_route_latency_seconds_count{job="w", api="c", stage="s"}': "0+60x60",
+            'wsgateway_errors_total{job="w", api="c", stage="s", class="execution"}': "0x20 0+60x2 120x38",
+        }
+    ),
+    "a node dies and is taken over": Case(
+        {
+            'wsgateway_pushes_total{job="w", status="200"}': "0+600x60",
+            'wsgateway_pushes_total{job="w", status="503"}': "0x20 0+60x2 120x38",
+        }
+    ),
+    "an authorizer fails now and then": Case(
+        {
+            'wsgateway_authorizations_total{job="w", api="c", authorizer="a", result="allow"}': "0+600x60",
+            'wsgateway_authorizations_total{job="w", api="c", authorizer="a", result="error"}': "0+1x60",
+        }
+    ),
+    "an authorizer fails": Case(
+        {'wsgateway_authorizations_total{job="w", api="c", authorizer="a", result="error"}': "0+60x60"},
+        frozenset({"WsgatewayAuthorizerFails"}),
+    ),
+    "the limit of a method is reached": Case(
+        {'wsgateway_throttled_total{job="w", api="c", stage="s", level="method"}': "0+60x60"},
+        frozenset({"WsgatewayThrottled"}),
+    ),
+    "another node loses its first message": Case(
+        {
+            'wsgateway_message_dead_letters_total{job="w", instance="a", api="c", route="r"}': "5x300",
+            'wsgateway_message_dead_letters_total{job="w", instance="b", api="c", route="r"}': "_x200 1x100",
+        },
+        frozenset({"WsgatewayMessagesLost"}),
+    ),
+    "a long drain that was asked for": Case({'wsgateway_draining{job="w", instance="a"}': "0x10 1x22 0x30"}),
+    "a worker stands still": Case(
+        {'wsgateway_workers{job="w", instance="a", state="silent"}': "0x20 1x40"},
+        frozenset({"WsgatewayWorkersMissing"}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_who_is_called_when(name: str, tmp_path: Path) -> None:
+    """As Prometheus itself sees it: these alerts fire, and no other."""
+    case = CASES[name]
+    there = case.series if any("build_info" in series for series in case.series) else case.series | BUILD
+    length = 150 if any("x300" in values for values in case.series.values()) else MINUTES
+    tests = {
+        "rule_files": [str(ALERTS.resolve())],
+        "evaluation_interval": "30s",
+        "tests": [
+            {
+                "interval": "30s",
+                "input_series": [{"series": series, "values": values} for series, values in there.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": f'group by (alertname) (last_over_time(ALERTS{{alertstate="firing"}}[{MINUTES}m]))',
+                        "eval_time": f"{length}m",
+                        "exp_samples": [
+                            {"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(case.fires)
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump(tests))
+    done = subprocess.run([program("promtool"), "test", "rules", file], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout + done.stderr
