@@ -137,7 +137,7 @@ class HeadReader:
         if size > MAX_LINE_BYTES or self._size > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
             limits = f"at most {MAX_HEADERS} header fields, {MAX_LINE_BYTES} bytes each, {MAX_HEAD_BYTES} together"
             raise Refused(431, limits)
-        self._headers.append((name, value))
+        self._headers.append((name, value.rstrip(b" \t")))  # llhttp leaves what is no part of it (RFC 9112 §5.1)
 
     def trailer(self, name: bytes, value: bytes) -> None:
         """A trailer: dropped, never merged into the headers (RFC 9110 §6.5.1)."""

@@ -299,6 +299,17 @@ async def test_a_client_that_leaves_ends_the_future_it_waits_for() -> None:
     assert not transport.written
 
 
+async def test_blanks_around_a_value_are_no_part_of_it() -> None:
+    connection, transport = connected(
+        lambda request: HttpResponse(200, (), b"|".join([request.host.encode(), *dict(request.headers).values()]))
+    )
+
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: api.example:80 \t\r\nX-Api-Key: \t key \r\nX-Empty: \t \r\n\r\n")
+
+    await until(lambda: transport.written)
+    assert transport.written.endswith(b"api.example|api.example:80|key|")
+
+
 async def test_a_handler_hears_of_a_client_that_leaves_at_once() -> None:
     heard = asyncio.Event()
 
