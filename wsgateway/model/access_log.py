@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from annotated_types import MaxLen, MinLen
@@ -26,7 +26,7 @@ class AccessLogSettings(Definition):
     `$context.extendedRequestId`. What has no value is `-`; quotes, backslashes and control characters of values are
     written as in JSON."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"destinationArn"})
+    elsewhere: ClassVar[Mapping[str, str]] = {"destinationArn": "rows go to stdout, or to the file of --access-log"}
 
     def check(self) -> Iterator[Problem]:
         if "\n" in self.format or "\r" in self.format:

@@ -38,8 +38,9 @@ NOT_YET = "not supported yet"
 class Definition(BaseModel):
     """A part of a definition: frozen, read by its wire names only, refusing whatever it doesn't know.
 
-    A subclass lists in `not_yet` the keys whose behaviour is still to be built; they are refused as such. Every field
-    has a description, the text below it: it is what `is required` says, and what editors show.
+    A subclass lists in `not_yet` the keys whose behaviour is still to be built; they are refused as such. So
+    are those of `elsewhere`, which are AWS's and mean nothing here, each with why. Every field has a description, the
+    text below it: it is what `is required` says, and what editors show.
     """
 
     model_config = ConfigDict(
@@ -52,6 +53,7 @@ class Definition(BaseModel):
     )
 
     not_yet: ClassVar[frozenset[str]] = frozenset()
+    elsewhere: ClassVar[Mapping[str, str]] = {}
 
     def check(self) -> Iterator[Problem]:
         """What is wrong between fields that are each right; paths start at this definition."""
@@ -136,6 +138,8 @@ def _keys(cls: type[Definition], data: Mapping[str, object]) -> Iterator[Problem
     for key, value in data.items():
         if key in cls.not_yet:
             yield Problem((key,), NOT_YET)
+        elif key in cls.elsewhere:
+            yield Problem((key,), f"has no effect here: {cls.elsewhere[key]}; remove it")
         elif key not in fields:
             near = did_you_mean(key, fields) or f"; known here: {', '.join(fields)}"
             yield Problem((key,), f"unknown key{near}")

@@ -6,7 +6,7 @@ REST APIs". What AWS makes in a VPC, an interface endpoint, is a name for networ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from typing import Annotated, ClassVar, Literal
 
@@ -56,7 +56,7 @@ class EndpointConfiguration(Definition):
     vpc_endpoint_ids: list[EndpointId] | None = None
     """Of PRIVATE: `vpcEndpoints` whose names lead to it, as the Host `{apiId}-{vpceId}.execute-api.…`."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"ipAddressType"})
+    elsewhere: ClassVar[Mapping[str, str]] = {"ipAddressType": "the listeners have what --host says"}
 
     def check(self) -> Iterator[Problem]:
         if self.types is not None and len(self.types) != 1:

@@ -62,9 +62,19 @@ def none_of(value: object, known: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing when no known word is near."""
-    close = get_close_matches(word, list(known), 1)
+    """`; did you mean X?`, or nothing when no known word is near.
+
+    A word that ends in a known one means that rather than one which merely looks like it: `integrationHttpMethod` is
+    `httpMethod`.
+    """
+    words = list(known)
+    close = get_close_matches(word, words, 1, 0.85) or _last_part(word, words) or get_close_matches(word, words, 1)
     return f"; did you mean {shown(close[0])}?" if close else ""
+
+
+def _last_part(word: str, known: Iterable[str]) -> list[str]:
+    ends = [each for each in known if each and word.endswith(each[0].upper() + each[1:]) and len(each) < len(word)]
+    return sorted(ends, key=len)[-1:]
 
 
 def fault(text: str) -> PydanticCustomError:

@@ -40,7 +40,7 @@ class MethodSettings(EventSettings):
     )
     """What others get who ask for that: 403, or what is kept, with a Warning header or without."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"metricsEnabled"})
+    elsewhere: ClassVar[Mapping[str, str]] = {"metricsEnabled": "/metrics has those of every method"}
 
 
 def method_of(key: str) -> tuple[str, str]:

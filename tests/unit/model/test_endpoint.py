@@ -64,7 +64,7 @@ def test_what_is_legal(api: str, more: str) -> None:
         ),
         ("endpointConfiguration: {types: [EDGE, PRIVATE]}", "", "types: names one type"),
         ("endpointConfiguration: {types: [wrong]}", "", "types.0: wrong is none of EDGE, REGIONAL, PRIVATE"),
-        ("endpointConfiguration: {types: [EDGE], ipAddressType: ipv4}", "", "ipAddressType: not supported yet"),
+        ("endpointConfiguration: {types: [EDGE], ipAddressType: ipv4}", "", "ipAddressType: has no effect here: "),
         (
             "endpointConfiguration: {types: [EDGE], vpcEndpointIds: [vpce-0a]}",
             ENDPOINTS,

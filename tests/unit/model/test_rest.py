@@ -159,6 +159,28 @@ def test_what_is_legal(lines: str) -> None:
             f"stages: {{v1: {{throttle: {{perConnection: {{}}}}}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",
             "stages.v1.throttle.perConnection: ",
         ),
+        *[
+            (f"stages: {{v1: {settings}}}\npaths: {{/a: {{GET: {MOCK}}}}}", f"stages.v1.{said}")
+            for settings, said in (
+                (
+                    "{methodSettings: {'*/*': {metricsEnabled: true}}}",
+                    "methodSettings.*/*.metricsEnabled: has no effect here: /metrics has those of every method",
+                ),
+                (
+                    "{accessLogSettings: {destinationArn: a, format: $context.requestId}}",
+                    "accessLogSettings.destinationArn: has no effect here: rows go to stdout, or to the file of",
+                ),
+            )
+        ],
+        *[
+            (f"paths: {{/a: {{GET: {{integration: {{{word}: a}}}}}}}}", f"paths./a.GET.integration.{word}: {said}")
+            for word, said in (
+                ("integrationHttpMethod", "unknown key; did you mean httpMethod?"),
+                ("integrationUri", "unknown key; did you mean uri?"),
+                ("integrationType", "unknown key; did you mean type?"),
+                ("integrationResponse", "unknown key; did you mean integrationResponses?"),
+            )
+        ],
         (f"tags: {{a: 1}}\npaths: {{/a: {{GET: {MOCK}}}}}", "tags.a: expected a string"),
         (
             f"stages: {{v1: {{stageVariables: {{}}}}}}\npaths: {{/a: {{GET: {MOCK}}}}}",

@@ -524,7 +524,10 @@ def test_leniently_what_is_not_supported_is_left_out_with_a_warning() -> None:
     notes = notes_of(text, Reading(stage="v1", lenient=True))
 
     assert len(notes) == 3
-    assert f"1: {endpoint}.ipAddressType: left out: not supported yet" in notes
+    assert (
+        f"1: {endpoint}.ipAddressType: left out: has no effect here: the listeners have what --host says; remove it"
+        in notes
+    )
     assert "1: paths./a.get.callbacks: is not read: a gateway calls nobody back" in notes
     assert any(".typ: left out: unknown key; did you mean type?" in note for note in notes)
     assert api_of(read(text, LENIENT)).paths["/a"]["GET"]
