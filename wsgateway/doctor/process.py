@@ -66,6 +66,8 @@ def written(check: str, flag: str, path: Path) -> Finding:
         return failed(check, where, "it is a folder", "name a file")
     if not os.access(path, os.W_OK):
         return failed(check, where, "it can't be written to", "let this user write to it")
+    if stat.S_ISFIFO(kind) and not os.access(path, os.R_OK):
+        return failed(check, where, "this FIFO can't be read", "let this user read it, too")
     return ok(check, where, "can be written to")
 
 

@@ -14,7 +14,7 @@ from wsgateway.telemetry.catalog.base import Join, added
 
 PROCESS: Mapping[str, Join] = {
     "process_max_fds": min,
-    "process_open_fds": added,
+    "process_open_fds": max,  # each may open so many, so that their share of that is the fullest one's
     "process_resident_memory_bytes": added,
     "process_start_time_seconds": min,
     "process_virtual_memory_bytes": added,

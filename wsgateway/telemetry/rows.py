@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from asyncio import AbstractEventLoop
@@ -65,7 +66,10 @@ class Rows:
 
 
 class RowsFile:
-    """A file that rows are appended to; one that was moved away, as logrotate does, is begun anew."""
+    """A file that rows are appended to; one that was moved away, as logrotate does, is begun anew.
+
+    A FIFO need not be read by anybody yet: what it holds waits, and what does not fit is for the writer to drop.
+    """
 
     def __init__(self, path: Path) -> None:
         """*Raises* StartError where it can't be written to."""
@@ -96,10 +100,20 @@ class RowsFile:
             old, self._file = self._file, self._open()
             os.close(old)
 
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it is a FIFO, in which pieces of several writers may be torn."""
+        return stat.S_ISFIFO(os.fstat(self._file).st_mode)
+
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # For writing alone a FIFO can't be opened until somebody reads it, and breaks when he leaves (fifo(7)).
+        way = os.O_RDWR if self._path.is_fifo() else os.O_WRONLY
+        return os.open(self._path, way | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
 def rows_of(loop: AbstractEventLoop, place: str) -> Rows:
     """Rows to `-`, which is stdout, or to a file of this name. *Raises* StartError."""
-    return Rows(loop, sys.stdout) if place == "-" else Rows(loop, RowsFile(Path(place)), PIECE_OF_FILE)
+    if place == "-":
+        return Rows(loop, sys.stdout)
+    file = RowsFile(Path(place))
+    return Rows(loop, file, PIECE if file.is_pipe else PIECE_OF_FILE)

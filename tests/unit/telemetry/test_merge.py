@@ -121,6 +121,19 @@ def test_what_is_left_of_a_process_that_is_gone_are_its_counts() -> None:
     assert not any(name.startswith(("wsgateway_connections", "wsgateway_build")) for name in found)
 
 
+def test_open_files_are_compared_with_what_each_process_may_open() -> None:
+    """Three workers that are half full are no node that is 150 % full."""
+    merged = Merged()
+    for number in (40, 50, 45):
+        merged.add(
+            f"# TYPE process_open_fds gauge\nprocess_open_fds {number}\n"
+            "# TYPE process_max_fds gauge\nprocess_max_fds 100\n".encode()
+        )
+
+    found = samples(merged.render())
+    assert found["process_open_fds"] / found["process_max_fds"] == 0.5
+
+
 async def test_a_page_of_one_comes_out_as_it_went_in() -> None:
     page = await Metrics(values).render()
     merged = Merged()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,30 @@ async def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path, monkeypa
     file.write("three\n")
     assert (tmp_path / "access.log.1").read_text() == "one\n"
     assert path.read_text() == "three\n"
+
+
+async def test_a_fifo_waits_for_whoever_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    rows = await asyncio.to_thread(rows_of, asyncio.get_running_loop(), str(path))
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    rows.write("one")
+    rows.close()
+    assert os.read(reader, 100) == b"one\n"
+    os.close(reader)
+
+
+async def test_a_fifo_outlives_its_reader(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    first = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    file = RowsFile(path)
+    assert file.is_pipe
+    os.close(first)
+    file.write("two\n")
+    second = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    assert os.read(second, 100) == b"two\n"
+    os.close(second)
 
 
 async def test_a_place_that_can_not_be_written_to_is_told_at_start(tmp_path: Path) -> None:
