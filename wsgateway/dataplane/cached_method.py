@@ -2,7 +2,8 @@
 
 API Gateway developer guide, "Cache settings for REST APIs". AWS leaves open what becomes of faults: those of the
 gateway and answers of 500 and above are not kept; all others are, whatever their Cache-Control says, as on AWS. Nor is
-what is for one client alone: answers that set a cookie, and those to a range or a condition that it named.
+what is for one client alone: answers that set a cookie, and those to a range or a condition that it named. A GET with a
+body has neither what is kept nor is its answer: backends that read it would say to others what one client wrote.
 
 Of several who ask the same at a time, one asks the backend, and the others wait for its answer. They are as many as
 there are requests, and wait for as long as the integration may take. What is for one client alone they don't get: each
@@ -95,6 +96,8 @@ class CachedMethod:
 
     def __call__(self, request: Invocation) -> EndpointResponse | Awaitable[EndpointResponse]:
         assert isinstance(request, MethodRequest)  # methods have no other events
+        if request.payload and request.http_method == "GET":
+            return self._call(request)
         anew, warning = self._wish(request)
         digest = self._caching.key(request)
         flight = None if anew else self._flights.get(digest)

@@ -128,6 +128,20 @@ def ok(body: bytes = b"1", status: int = 200, *headers: tuple[bytes, bytes]) -> 
     return EndpointResponse(status, ((b"X-Of", b"backend"), *headers), body)
 
 
+async def test_a_get_with_a_body_shares_nothing() -> None:
+    method = Method()
+    sent = request()
+    sent.payload = b"what one client wrote"
+
+    await method.given(EndpointResponse(200, body=b"that"), method.send(sent))
+    (answer,) = await method.given(EndpointResponse(200, body=b"this"), method.ask())
+    assert answer.body == b"this"
+
+    (answer,) = await method.given(EndpointResponse(200, body=b"that"), method.send(sent))
+    assert answer.body == b"that"
+    assert (await method.ask()).body == b"this"
+
+
 async def test_an_answer_is_kept_for_who_asks_the_same() -> None:
     method = Method()
     first = method.ask()
