@@ -253,6 +253,8 @@ async def test_without_a_token_nobody_is_asked(shop: Gateway, server: Backend) -
     for header in (("Other", "x"), ("Authorization", "BAD"), ("Authorization", " "), ("Authorization", "good bad")):
         answer = await get(shop, "/pets/1", header)
         assert refusal(answer) == (401, "UnauthorizedException", {"message": "Unauthorized"})
+    twice = await get(shop, "/pets/1", ("Authorization", "other"), ("Authorization", "good"))
+    assert twice.status == 401, "a backend could read the one that was not checked"
     assert server.count("/token") == before
     assert (await get(shop, "/open")).status == 200
     for path in ("/me", "/pets/1", "/signed"):  # pages ask before they may show who they are

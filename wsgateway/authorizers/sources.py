@@ -55,7 +55,8 @@ Reader = Callable[[Values], str]
 
 
 def compile_source(text: str) -> Reader:
-    """What reads one source, the last of several values; empty where it has none. *Raises* ValueError, in words."""
+    """What reads one source, the last of several values; empty where it has none, and for Authorization where it has
+    several. *Raises* ValueError, in words."""
     found = _SOURCE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text} is no identity source")
@@ -63,6 +64,8 @@ def compile_source(text: str) -> Reader:
         return lambda values: token_of(values.field("Sec-WebSocket-Protocol"))
     name: str = found["name"] or found["key"]
     match found["place"] or found["other"]:
+        case "header" if name.lower() == "authorization":
+            return lambda values: _only(values.field(name))
         case "header":
             return lambda values: _last(values.field(name))
         case "querystring":
@@ -99,6 +102,11 @@ def protocols(offers: Sequence[str]) -> list[str]:
 
 def _last(found: Sequence[str]) -> str:
     return found[-1] if found else ""
+
+
+def _only(found: Sequence[str]) -> str:
+    """The value of a header that there is once (RFC 9110 §11.6.2): of two, backends may read the one nobody checked."""
+    return found[0] if len(found) == 1 else ""
 
 
 def _cookie(headers: Sequence[str], name: str) -> str:

@@ -18,6 +18,7 @@ class Request:
     def field(self, name: str) -> list[str]:
         return {
             "authorization": ["one", "two"],
+            "x-token": ["one", "two"],
             "blank": ["  "],
             "cookie": ['a=1; token="t.o.k"; twice=1', "twice=2; empty="],
             "sec-websocket-protocol": ["chat, bearer.abc.def", "other"],
@@ -36,11 +37,11 @@ class Request:
 @pytest.mark.parametrize(
     ("source", "value"),
     [
-        pytest.param("route.request.header.Authorization", "two", id="the last value of a header"),
-        pytest.param("route.request.header.AUTHORIZATION", "two", id="headers in any case"),
+        pytest.param("route.request.header.X-Token", "two", id="the last value of a header"),
+        pytest.param("route.request.header.X-TOKEN", "two", id="headers in any case"),
         pytest.param("route.request.querystring.token", "last", id="the last value of a parameter"),
         pytest.param("route.request.cookie.token", "t.o.k", id="a cookie"),
-        pytest.param("method.request.header.authorization", "two", id="a header of a method's request"),
+        pytest.param("method.request.header.x-token", "two", id="a header of a method's request"),
         pytest.param("route.request.subprotocol", "abc.def", id="a token among the subprotocols"),
         pytest.param("stageVariables.tenant", "acme", id="a stage variable"),
         pytest.param("context.connectionId", "id=", id="a context variable"),
@@ -55,6 +56,7 @@ def test_a_source(source: str, value: str) -> None:
     "source",
     [
         pytest.param("route.request.header.X-Other", id="a header that is missing"),
+        pytest.param("method.request.header.Authorization", id="an Authorization that comes twice"),
         pytest.param("route.request.header.blank", id="a header of blanks"),
         pytest.param("route.request.querystring.Token", id="a parameter in another case"),
         pytest.param("route.request.querystring.empty", id="an empty parameter"),
