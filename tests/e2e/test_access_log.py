@@ -9,6 +9,9 @@ import struct
 from pathlib import Path
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from websockets.asyncio.client import connect
 
 from tests.harness import PATIENCE, Backend, backend, gateway, handshake, heard, http, parse_answer, raw
@@ -134,12 +137,12 @@ async def test_a_client_that_leaves_has_its_row(tmp_path: Path) -> None:
         server.answers("/slow", lambda request: asyncio.Event().wait())
         server.answers("/decide", lambda request: asyncio.Event().wait())
         definition = LEAVING.replace("@port@", str(server.port))
-        async with gateway(definition, tmp_path, "--access-log", str(log)) as running:
+        async with gateway(definition, tmp_path, "--access-log", str(log), "--region", "eu-west-1") as running:
             await leave(running.port, "/v1/waits", "Content-Length: 0", server, "/slow")
             await leave(running.port, "/v1/asks", "Authorization: me\r\nContent-Length: 0", server, "/decide")
             expect = "Content-Length: 10\r\nExpect: 100-continue"  # once it is told to go on its body is waited for
             await leave(running.port, "/v1/sends", expect)
-            await leave(running.port, "/v1/signs", expect)
+            await leave(running.port, "/v1/signs", f"{signature()}{expect}")
             rows = await rows_of(log, 4)
             counted = (await running.metrics())['wsgateway_rest_requests_total{api="shop",stage="v1",status="499"}']
 
@@ -147,6 +150,13 @@ async def test_a_client_that_leaves_has_its_row(tmp_path: Path) -> None:
         ("/v1/waits", "499"), ("/v1/asks", "499"), ("/v1/sends", "499"), ("/v1/signs", "499"),
     ]  # fmt: skip
     assert counted == 4
+
+
+def signature() -> str:
+    """Header lines of a request with a session token, whose body is needed to know whether it is signed."""
+    request = AWSRequest("POST", "http://x/v1/signs")
+    SigV4Auth(Credentials("ASIASESSION", "secret", "token"), "execute-api", "eu-west-1").add_auth(request)
+    return "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
 
 
 async def leave(port: int, path: str, more: str, server: Backend | None = None, asked: str = "") -> None:
