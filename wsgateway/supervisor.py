@@ -28,7 +28,20 @@ from wsgateway.settings import Settings
 from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.log import Log, LogWriter
 from wsgateway.telemetry.merge import Merged
-from wsgateway.workers import VARIABLE, Board, Channel, Failure, Page, Report, Seat, State, Told, to_supervisor
+from wsgateway.workers import (
+    VARIABLE,
+    Board,
+    Channel,
+    Failure,
+    LastSeen,
+    Missed,
+    Page,
+    Report,
+    Seat,
+    State,
+    Told,
+    to_supervisor,
+)
 
 YOUNG_SECONDS = 60.0
 """A worker that was ready for less before it ended is started again later and later."""
@@ -215,14 +228,17 @@ class Supervisor:
                 place.failure = message
             case Page(packed):
                 place.page = packed
+            case Missed(index) if place.channel is not None:
+                place.channel.send(LastSeen(index, self._places[index].page))
 
     def _keep_counts(self, place: _Place) -> None:
         """Add what a worker that is gone had counted, as far as anybody saw it, to what those before it had."""
         if not place.page:
             return
+        page, place.page = place.page, b""  # from now on it is in the past
         merged = Merged(only_counts=True)
         try:
-            for packed in filter(None, (self._past, place.page)):
+            for packed in filter(None, (self._past, page)):
                 merged.add(zlib.decompress(packed))
         except (ValueError, zlib.error) as error:  # what a process says at its end may be anything
             self._log("the counts of a worker are lost", worker=place.index, error=error)

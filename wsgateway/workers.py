@@ -23,6 +23,9 @@ VARIABLE = "WSGATEWAY_WORKER"
 MOST_BYTES = 1 << 20
 """Of one message; the kernel's own limit is lower on most machines."""
 
+LAST_SEEN_SECONDS = 1.0
+"""For the supervisor to answer."""
+
 State = Literal["starting", "ready", "draining", "down"]
 
 
@@ -88,8 +91,21 @@ class Page(msgspec.Struct, frozen=True, tag="page"):
     packed: bytes
 
 
-ToWorker = Board | Told
-ToSupervisor = Report | Failure | Page
+class Missed(msgspec.Struct, frozen=True, tag="missed"):
+    """To the supervisor: another worker does not show its metrics; what was seen of them last?"""
+
+    index: int
+
+
+class LastSeen(msgspec.Struct, frozen=True, tag="last seen"):
+    """To a worker that missed another's: the page that was shown last, packed; empty where none was."""
+
+    index: int
+    packed: bytes
+
+
+ToWorker = Board | Told | LastSeen
+ToSupervisor = Report | Failure | Page | Missed
 _to_worker: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(ToWorker)
 to_supervisor: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(ToSupervisor)
 _seat = msgspec.json.Decoder(Seat)
@@ -153,6 +169,7 @@ class Worker:
         """Called when there is another board, and when the supervisor is gone."""
         self.alone = False
         """Whether the supervisor is gone."""
+        self._missed: dict[int, asyncio.Future[bytes]] = {}
         end = socket.socket(fileno=seat.socket)
         end.set_inheritable(False)
         self._channel = Channel(end)
@@ -183,6 +200,10 @@ class Worker:
                 self.changed()
             elif isinstance(message, Told):
                 orders.give(message.order, message.cause)
+            elif isinstance(message, LastSeen):
+                waiting = self._missed.pop(message.index, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message.packed)
 
         def gone() -> None:
             self.alone = True
@@ -202,6 +223,18 @@ class Worker:
     def show(self, page: bytes) -> None:
         """Say what of the metrics somebody is about to see, so that it is not forgotten with this process."""
         self._channel.send(Page(zlib.compress(page, 1)))
+
+    async def last_seen(self, index: int) -> bytes:
+        """What another worker let anybody see last of its metrics, packed; empty where nobody knows of any."""
+        waiting = self._missed.get(index)
+        if waiting is None:
+            waiting = self._missed[index] = asyncio.get_running_loop().create_future()
+        self._channel.send(Missed(index))
+        try:
+            async with asyncio.timeout(LAST_SEEN_SECONDS):
+                return await asyncio.shield(waiting)
+        except TimeoutError:
+            return b""
 
     def close(self) -> None:
         self._channel.close()

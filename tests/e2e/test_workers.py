@@ -296,7 +296,10 @@ async def test_a_worker_that_hangs_is_counted_and_holds_nobody_up(
     async with workers(DEFINITION.format(port=asked.port), tmp_path, redis_url, number=3) as running:
         hung, asking, third = seats(running.pid)
         clients = await one_on_each(running, 3)
+        assert all([await echoes(client) for client in clients.values()])
         port = seats(running.pid)[asking]["internal_port"]
+        counted = 'wsgateway_messages_total{direction="in"}'
+        before = (await samples(port))[counted]
         os.kill(hung, signal.SIGSTOP)
         try:
             # A third of the connections are given to who hangs, so some are asked at once.
@@ -309,6 +312,7 @@ async def test_a_worker_that_hangs_is_counted_and_holds_nobody_up(
             assert whole['wsgateway_workers{state="silent"}'] == 1
             assert whole['wsgateway_workers{state="ready"}'] == 2
             assert whole["wsgateway_connections"] == 2
+            assert whole[counted] == before  # a count that fell would be taken for one that began anew
             assert await echoes(clients[third])
         finally:
             os.kill(hung, signal.SIGCONT)

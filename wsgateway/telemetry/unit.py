@@ -82,7 +82,11 @@ class UnitProbes:
             await asyncio.sleep(AGAIN_SECONDS)
             board = worker.board
             pages = await self._siblings(board)
-        page, silent = await asyncio.to_thread(_together, await self._page(), board.past, pages)
+        own = await self._page()
+        # A count that falls and comes back would be taken for one that began anew.
+        gone = [await worker.last_seen(index) for index, page in pages.items() if page is None]
+        gone.append(worker.board.past)
+        page, silent = await asyncio.to_thread(_together, own, gone, pages)
         return HttpResponse(200, ((b"Content-Type", CONTENT_TYPE),), page + _of_workers(board, silent))
 
     async def _siblings(self, board: Board) -> dict[int, bytes | None]:
@@ -102,12 +106,13 @@ class UnitProbes:
 _THERE = ("ready", "draining")
 
 
-def _together(own: bytes, past: bytes, pages: Mapping[int, bytes | None]) -> tuple[bytes, set[int]]:
-    """One page of all, and whose is missing."""
-    merged = Merged()
+def _together(own: bytes, gone: Iterable[bytes], pages: Mapping[int, bytes | None]) -> tuple[bytes, set[int]]:
+    """One page of all, and whose is missing; of what is `gone` (packed) the counts are kept."""
+    merged, counts = Merged(), Merged(only_counts=True)
     merged.add(own)
-    if past:
-        merged.add(zlib.decompress(past))
+    for packed in filter(None, gone):
+        counts.add(zlib.decompress(packed))
+    merged.add(counts.render())
     silent = {index for index, page in pages.items() if page is None or not _added(merged, page)}
     return merged.render(), silent
 
