@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-from wsgateway.messages import EndpointRequest
+from wsgateway.messages import EndpointRequest, EndpointResponse, Message
 
 
 class Mark(NamedTuple):
@@ -27,6 +27,8 @@ class Trace(ABC):
         """What an endpoint that is called now is told; None where nobody follows the event there."""
         return None
 
+    marks: bool = False
+    """Whether it has a `mark`."""
     wants_answers: bool = True
     """Whether it is told of an endpoint's answer as soon as it is there; else when the event goes on with it."""
 
@@ -34,6 +36,11 @@ class Trace(ABC):
         """An HTTP backend is about to be sent this."""
         method = head[: head.index(b" ")].decode()
         self.note("endpoint request", EndpointRequest(head, body, method))
+
+    def answered(self, answer: EndpointResponse, frame: Message | None) -> None:
+        """A message's integration has answered, and this goes back to the client."""
+        self.note("answered", answer)
+        self.note("frame", frame)
 
     @abstractmethod
     def note(self, step: str, value: object) -> None:
@@ -43,10 +50,11 @@ class Trace(ABC):
 class Traces(Trace):
     """Several that hear of one event."""
 
-    __slots__ = ("_traces", "wants_answers")
+    __slots__ = ("_traces", "marks", "wants_answers")
 
     def __init__(self, *traces: Trace) -> None:
         self._traces = traces
+        self.marks = any(trace.marks for trace in traces)
         self.wants_answers = any(trace.wants_answers for trace in traces)
 
     @property

@@ -49,39 +49,25 @@ class Row(Trace):
 
     wants_answers = False
 
-    __slots__ = (
-        "_access",
-        "_write",
-        "authorizer_began",
-        "authorizer_millis",
-        "authorizer_status",
-        "began",
-        "endpoint_began",
-        "endpoint_millis",
-        "endpoint_status",
-        "fault",
-        "function",
-        "invocation",
-        "length",
-        "status",
-    )
+    # Most rows differ from this in two or three: what is not set costs nothing.
+    status = 200
+    length = 0
+    fault: GatewayError | None = None
+    endpoint_began = 0.0
+    endpoint_status: int | None = None
+    endpoint_millis: int | None = None
+    function = False
+    """Whether the endpoint is a Lambda function, whose own status says nothing of Lambda's."""
+    authorizer_began = 0.0
+    authorizer_status: int | None = None
+    authorizer_millis: int | None = None
+    began = 0.0
+    _over = False
 
     def __init__(self, access: AccessLog, write: Callable[[str], None], invocation: Invocation) -> None:
         self._access = access
         self._write = write
         self.invocation = invocation
-        self.status = 200
-        self.length = 0
-        self.fault: GatewayError | None = None
-        self.endpoint_began = 0.0
-        self.endpoint_status: int | None = None
-        self.endpoint_millis: int | None = None
-        self.function = False
-        """Whether the endpoint is a Lambda function, whose own status says nothing of Lambda's."""
-        self.authorizer_began = 0.0
-        self.authorizer_status: int | None = None
-        self.authorizer_millis: int | None = None
-        self.began = 0.0
         if access.timed:
             self.began = time.monotonic()
         if access.dated:
@@ -89,6 +75,14 @@ class Row(Trace):
 
     def asked(self, head: bytes, body: bytes) -> None:
         self.endpoint_began = time.monotonic()
+
+    def answered(self, answer: EndpointResponse, frame: Message | None) -> None:
+        if self.endpoint_began and self.endpoint_millis is None:
+            self.endpoint_millis = round((time.monotonic() - self.endpoint_began) * 1000)
+            self.endpoint_status = answer.status
+        if frame is not None:
+            self.length = len(frame.data)
+        self._end()
 
     def note(self, step: str, value: object) -> None:
         if step == "answered" or step == "endpoint response":
@@ -138,7 +132,10 @@ class Row(Trace):
         self.authorizer_millis = _millis_since(self.authorizer_began)
 
     def _end(self) -> None:
-        self._write(self._access.render(self))
+        if not self._over:
+            self._over = True
+            self._write(self._access.render(self))
+            del self.invocation  # they name each other: so both go now, and no collector has to look for them
 
 
 def check_access_log(settings: AccessLogSettings | None, variables: Variables) -> Iterator[Problem]:

@@ -28,10 +28,11 @@ def trace_of(
 ) -> Trace | None:
     """The Trace of an event that begins now; None where nobody hears of it."""
     tracing = gateway.tracing
-    if tracing is None and logging is None:
+    parent = None if tracing is None else tracing.parent(invocation.request)
+    if parent is None and logging is None:
         return None if access is None else Row(access, gateway.write_row, invocation)
     traces: list[Trace] = []
-    if tracing is not None and (parent := tracing.parent(invocation.request)) is not None:
+    if tracing is not None and parent is not None:
         traces.append(tracing.begin(invocation, parent))
     if access is not None:
         traces.append(Row(access, gateway.write_row, invocation))

@@ -250,8 +250,7 @@ class Messages(ABC):
             invocation.tally.refused(answer.status, by_function=operation.by_function)
         reply = reply_of(operation, invocation, answer, self.quotas)
         if invocation.trace is not None:
-            invocation.trace.note("answered", answer)
-            invocation.trace.note("frame", reply)
+            invocation.trace.answered(answer, reply)
         if reply is not None:
             self._reply(reply)
 

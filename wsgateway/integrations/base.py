@@ -106,7 +106,7 @@ def _note(trace: Trace, answer: Future[EndpointResponse]) -> None:
 
 def carried(invocation: Invocation, head: bytes) -> bytes:
     """`head` of a request that was noted, so that it goes on with the event's trace where somebody follows that."""
-    mark = None if invocation.trace is None else invocation.trace.mark
+    mark = invocation.trace.mark if invocation.trace is not None and invocation.trace.marks else None
     if mark is None:
         return head
     lines = b"traceparent: %b\r\nX-Amzn-Trace-Id: %b\r\n" % mark

@@ -67,6 +67,7 @@ ROOT: Final = Parent(0, 0)
 class Spans(Trace):
     """The Trace of one event that makes spans."""
 
+    marks = True
     wants_answers = False
 
     __slots__ = ("_answered", "_below", "_context", "_kind", "_span", "_tracer")
@@ -176,7 +177,7 @@ class Tracing:
             if told is not None:
                 sampled, parent = told
                 return parent if sampled else None
-        return ROOT if random.random() < self._ratio else None
+        return ROOT if self._ratio and random.random() < self._ratio else None
 
     def begin(self, invocation: Invocation, parent: Parent) -> Trace:
         """The spans of an event that begins now."""

@@ -22,6 +22,7 @@ BELOW = Parent(int(TRACE, 16), int(SPAN, 16))
 class Told(Trace):
     def __init__(self, mark: Mark | None) -> None:
         self._mark = mark
+        self.marks = mark is not None
 
     @property
     def mark(self) -> Mark | None:
