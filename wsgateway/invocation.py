@@ -65,9 +65,19 @@ def header_text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
+IDS = 340
+"""Made at a time: one by one they take eight times as long."""
+_ids: list[str] = []
+
+
 def new_request_id() -> str:
     """16 characters of URL-safe base64 ending `=`, the form of AWS's extended request ids."""
-    return request_id_of(random_bytes(11))
+    if not _ids:
+        random = bytearray(urandom(12 * IDS))
+        random[11::12] = bytes(IDS)  # 11 random bytes each, as in `request_id_of`
+        text = b2a_base64(random, newline=False).translate(_URL_SAFE).decode()
+        _ids.extend([f"{text[start : start + 15]}=" for start in range(0, len(text), 16)])
+    return _ids.pop()
 
 
 def request_id_of(random: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -127,6 +128,7 @@ def test_ids_have_awss_form_and_differ() -> None:
 
     assert len(made) == 1000
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{15}=", one) for one in made)
+    assert all(urlsafe_b64encode(urlsafe_b64decode(one)).decode() == one for one in made), "eleven bytes each"
     assert re.fullmatch(rb"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", new_trace_id())
 
 

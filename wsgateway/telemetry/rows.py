@@ -14,8 +14,11 @@ from wsgateway.errors import StartError
 from wsgateway.telemetry.log import LogWriter, Sink
 
 GATHERED_SECONDS: Final = 0.05
+GATHERED: Final = 200
+"""Rows that wait for that at most."""
 PIECE: Final = 4096
-"""Characters that are written at once, about: of a pipe that several processes share, such a piece is not torn."""
+"""Characters that are written at once at most, but for a longer row: of a pipe that several processes share, such a
+piece is not torn."""
 PIECE_OF_FILE: Final = 65_536
 """The same of a file that is appended to."""
 LOOKED_AT_SECONDS: Final = 1.0
@@ -31,7 +34,6 @@ class Rows:
         self._writer: LogWriter | None = None
         """Made for the first rows: most gateways have none."""
         self._rows: list[str] = []
-        self._size = 0
 
     @property
     def dropped(self) -> int:
@@ -41,11 +43,10 @@ class Rows:
     def write(self, row: str) -> None:
         """Take one row, without its line break."""
         rows = self._rows
-        if not rows:
-            self._loop.call_later(GATHERED_SECONDS, self._flush)
         rows.append(row)
-        self._size += len(row)
-        if self._size >= self._piece:
+        if len(rows) == 1:
+            self._loop.call_later(GATHERED_SECONDS, self._flush)
+        elif len(rows) == GATHERED:
             self._hand_over()
 
     def close(self, seconds: float = 2.0) -> None:
@@ -59,10 +60,16 @@ class Rows:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        rows, self._rows, self._size = self._rows, [], 0
+        rows, self._rows = self._rows, []
         if self._writer is None:
             self._writer = LogWriter(self._sink, name="access log")
-        self._writer.write("\n".join(rows), len(rows))
+        begin = size = 0
+        for number, row in enumerate(rows):
+            if size and size + len(row) >= self._piece:
+                self._writer.write("\n".join(rows[begin:number]), number - begin)
+                begin, size = number, 0
+            size += len(row) + 1
+        self._writer.write("\n".join(rows[begin:]), len(rows) - begin)
 
 
 class RowsFile:
