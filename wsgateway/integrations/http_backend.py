@@ -16,7 +16,7 @@ from wsgateway.integrations.vpc_link import backend_of, check_link, origins_of, 
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointRequest
 from wsgateway.method_request import MethodRequest
-from wsgateway.model.uri import expand, uri_fault, variables
+from wsgateway.model.uri import expand, hidden, uri_fault, variables
 from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.streamed import Streamed
 from wsgateway.upstream.tls import machine_fault
@@ -61,7 +61,7 @@ class HttpBackend:
         if not missing:
             fault = uri_fault(expand(uri, site.stage_variables))
             if fault is not None:
-                yield Problem(("integrationUri",), f"{expand(uri, site.stage_variables)}: {fault}")
+                yield Problem(("integrationUri",), f"{hidden(expand(uri, site.stage_variables))}: {fault}")
         yield from check_link(integration, site)
         tls = tls_of(integration, site)
         if uri.startswith("https:") and tls.ca_file is None and tls.verify:

@@ -14,7 +14,7 @@ from wsgateway.model.base import Among, Definition, Matches
 from wsgateway.model.explain import shown
 from wsgateway.model.integration import CredentialsArn, Integration, without
 from wsgateway.model.tls import TlsConfig
-from wsgateway.model.uri import bare_url_fault, uri_fault
+from wsgateway.model.uri import bare_url_fault, hidden, uri_fault
 
 AuthorizerName = Annotated[
     str, Matches(r"[A-Za-z0-9_.-]{1,128}", "an authorizer's name is 1 to 128 letters, digits and _.-")
@@ -183,7 +183,7 @@ class Authorizer(Definition):
         elif _is_url(uri):
             fault = uri_fault(uri)
             if fault:
-                yield Problem(("authorizerUri",), f"{shown(uri)}: {fault}")
+                yield Problem(("authorizerUri",), f"{shown(hidden(uri))}: {fault}")
             yield from without(
                 "only calls of functions are signed", authorizerCredentialsArn=self.authorizer_credentials_arn
             )

@@ -15,7 +15,7 @@ from wsgateway.model.publish import PublishConfig, check_publish
 from wsgateway.model.quotas import IntegrationMillis
 from wsgateway.model.resilience import CircuitBreaker, DeadLetter, Retry
 from wsgateway.model.tls import TlsConfig
-from wsgateway.model.uri import uri_fault
+from wsgateway.model.uri import hidden, uri_fault
 
 IntegrationType = Annotated[
     Literal["AWS", "AWS_PROXY", "HTTP", "HTTP_PROXY", "MOCK", "PUBLISH"],
@@ -222,7 +222,7 @@ def _check_url(integration: Integration) -> Iterator[Problem]:
     else:
         fault = uri_fault(uri)
         if fault:
-            yield Problem(("integrationUri",), f"{shown(uri)}: {fault}")
+            yield Problem(("integrationUri",), f"{shown(hidden(uri))}: {fault}")
         elif integration.tls_config is not None and not uri.startswith("https:"):
             yield Problem(("tlsConfig",), "has no effect: integrationUri is not https; remove it, or write https://")
 

@@ -14,7 +14,7 @@ from wsgateway.errors import Problem
 from wsgateway.model.base import Among, Definition
 from wsgateway.model.explain import shown
 from wsgateway.model.secret import Secret
-from wsgateway.model.uri import VARIABLE
+from wsgateway.model.uri import VARIABLE, hidden
 
 if TYPE_CHECKING:
     from wsgateway.model.integration import Integration
@@ -184,11 +184,6 @@ def check_publish(integration: Integration) -> Iterator[Problem]:
             yield Problem(("publishConfig", "maxLength"), "has no effect: it is about Redis; remove it")
         if "acknowledgement" in config.model_fields_set and uri.startswith("redis"):
             yield Problem(("publishConfig", "acknowledgement"), "has no effect: it is about NATS; remove it")
-
-
-def hidden(uri: str) -> str:
-    """`uri` as it may be told: without a user and password that don't belong there."""
-    return re.sub(r"://[^/]*@", "://…@", uri)
 
 
 def _fault(uri: str) -> str | None:

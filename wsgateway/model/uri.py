@@ -68,6 +68,11 @@ def bare_url_fault(url: str) -> str | None:
     return "is scheme, host and path alone, without a user name, a query or a fragment"
 
 
+def hidden(uri: str) -> str:
+    """`uri` to be told: without user and password, which don't belong there, and what may be a key behind `?`."""
+    return re.sub(r"\?.+", "?…", re.sub(r"://[^/]*@", "://…@", uri), flags=re.DOTALL)
+
+
 def variables(uri: str) -> list[str]:
     """The names of the stage variables `uri` holds."""
     return [found[len("${stageVariables.") : -1] for found in VARIABLE.findall(uri)]

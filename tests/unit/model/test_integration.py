@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from wsgateway.model import uri_fault
-from wsgateway.model.uri import expand, variables
+from wsgateway.model.uri import expand, hidden, variables
 
 FaultsIn = Callable[..., list[str]]
 
@@ -70,6 +70,19 @@ LONG = "a host is at most 253 characters, each part between dots 1 to 63"
 )
 def test_the_uri_of_a_backend(uri: str, said: str | None) -> None:
     assert uri_fault(uri) == said
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        pytest.param("https://gw:geheim@b/x", "https://…@b/x", id="a password"),
+        pytest.param("https://b:9/x?key=geheim&a=1", "https://b:9/x?…", id="a key"),
+        pytest.param("https://b/a@b?", "https://b/a@b?", id="nothing to hide"),
+    ],
+)
+def test_what_may_be_secret_is_not_repeated(uri: str, told: str) -> None:
+    """A definition that is refused gets into the log, and `${NAME}` into the definition."""
+    assert hidden(uri) == told
 
 
 def test_stage_variables_are_put_in() -> None:
