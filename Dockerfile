@@ -19,7 +19,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python -m pip wheel --quiet --no-deps --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/wsgateway \
  && python -m pip --python /opt/wsgateway install --quiet --only-binary :all: --constraint requirements.lock \
-    "$(echo /wheels/wsgateway-*.whl)[${EXTRAS}]"
+    "$(echo /wheels/wsgateway-*.whl)${EXTRAS:+[$EXTRAS]}"
 
 FROM python:${PYTHON}
 ARG VERSION=dev

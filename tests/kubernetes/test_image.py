@@ -101,6 +101,28 @@ def test_the_context_holds_what_is_copied() -> None:
     assert all((ROOT / source).exists() for source in copied)
 
 
+@pytest.mark.parametrize(("extras", "asked"), [("docs,otlp", "[docs,otlp]"), ("", "")])
+def test_extras_may_be_left_out(extras: str, asked: str, tmp_path: Path) -> None:
+    """pip takes `x.whl[]` for the name of a file."""
+    wheel = tmp_path / "wheels" / "wsgateway-1-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.touch()
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nfor last; do :; done\necho "$last"\n')
+    python.chmod(0o755)
+    command = re.sub(r"^(--mount=\S+\s+)+", "", stages()[0].one("RUN")).replace("/wheels", str(wheel.parent))
+
+    told = subprocess.run(
+        ["sh", "-c", command],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "EXTRAS": extras},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout.splitlines()[-1] == f"{wheel}{asked}"
+
+
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
     """A folder that others may enter, which `/opt` and all that the Dockerfile makes is in."""
