@@ -44,7 +44,10 @@ def _secret(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     if secret is not None:
         yield ok("installation secret", where, f"{len(secret)} bytes")
     elif not is_loopback_host(settings.internal_host):
-        found = "none, and the internal listener can be reached from elsewhere: deployments, nodes, tickets and usage "
+        found = (
+            "none, and the internal listener can be reached from elsewhere: using and showing deployments, tickets, "
+        )
+        found += "usage, pages of APIs and flushes of kept answers "
         yield warning("installation secret", where, f"{found}are refused to everybody", UNGUARDED.partition(": ")[2])
 
 
