@@ -210,7 +210,7 @@ async def test_a_node_with_redis_is_listed(tmp_path: Path) -> None:
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env=os.environ | {"CHAT_DATABASE": str(tmp_path / "chat.sqlite3")},
+            env=os.environ | {"VIRTUAL_ENV": sys.prefix, "CHAT_DATABASE": str(tmp_path / "chat.sqlite3")},
         )
         assert process.stdout is not None
         try:
