@@ -51,6 +51,8 @@ apis:
           "rooms/{room+}/POST": &told {loggingLevel: INFO, dataTraceEnabled: true}
           "signed/{id}/GET": *told
     cors: {allowOrigins: ["https://shop.example"]}
+    gatewayResponses:
+      ACCESS_DENIED: {responseParameters: {gatewayresponse.header.X-Level: context.authorizer.level}}
     authorizers:
       users:
         type: TOKEN
@@ -240,6 +242,7 @@ async def test_a_kept_policy_is_evaluated_for_each_method(shop: Gateway, server:
     denied = await get(shop, "/%61dmin/", token)
     said = "User is not authorized to access this resource"
     assert refusal(denied) == (403, "AccessDeniedException", {"Message": f"{said} with an explicit deny"})
+    assert denied.header("x-level") == "7", "what the authorizer says of whom it refuses"
     silent = await get(shop, "/pets/1", token, method="POST")
     assert refusal(silent) == (403, "AccessDeniedException", {"Message": said})
     # A policy is about the verb that runs.

@@ -224,11 +224,13 @@ class _Decider:
         if output.policy.conditional:
             request = invocation.request or _handshake_of(invocation.client)
             keys = principal.of_request(request, invocation.epoch / 1000)
-        granted = isinstance(invocation, MethodRequest) and invocation.granted
-        output.admit(arn, keys, self._refusals, granted=granted)
-        if isinstance(invocation, MethodRequest):
-            invocation.permits = partial(output.permits, arn, keys)
         invocation.authorizer_millis = millis
+        granted = isinstance(invocation, MethodRequest) and invocation.granted
+        if isinstance(invocation, MethodRequest):
+            # On AWS gateway responses of ACCESS_DENIED tell what the authorizer says of whom it refuses.
+            invocation.client.authorizer = output.context
+            invocation.permits = partial(output.permits, arn, keys)
+        output.admit(arn, keys, self._refusals, granted=granted)
         subprotocol = take_bearer(invocation) if self._offered and invocation.request is not None else ""
         return Identity(output.context, output.claims, subprotocol=subprotocol, usage_key=output.usage_identifier_key)
 

@@ -50,7 +50,7 @@ ERROR_TYPES: Final[Mapping[str, str]] = {
 """What `x-amzn-ErrorType` says of a type; `InternalServerErrorException` of all others."""
 
 _VARIABLE = re.compile(
-    r"\$(?:\{(?P<braced>[A-Za-z]+(?:\.[A-Za-z0-9_-]+)+)\}|(?P<plain>[A-Za-z]+(?:\.[A-Za-z0-9_-]+)+))"
+    r"\$(?:\{(?P<braced>[A-Za-z]+(?:\.[A-Za-z0-9_-]+)+)\}|(?P<plain>[A-Za-z]+(?:\.[A-Za-z0-9_-]*[A-Za-z0-9_])+))"
 )
 
 

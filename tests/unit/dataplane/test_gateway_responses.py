@@ -66,13 +66,13 @@ def test_templates_put_variables_in_and_nothing_else() -> None:
     template = (
         "$context.error.messageString ${context.error.responseType} $context.error.validationErrorString|"
         "$stageVariables.tone $method.request.path.id $method.request.querystring.q $method.request.header.X|"
-        "#set($a = 1) $input.body $context.none|"
+        "#set($a = 1) $input.body $context.none|$context.stage-$context.apiId."
     )
     response = answer(
         BadRequestBody(), (b"X", b"y"), BAD_REQUEST_BODY={"responseTemplates": {"application/json": template}}
     )
 
-    assert response.body == b'"Bad request body" BAD_REQUEST_BODY |warm 7 2 y|#set($a = 1) $input.body |'
+    assert response.body == b'"Bad request body" BAD_REQUEST_BODY |warm 7 2 y|#set($a = 1) $input.body |v1-shop.'
 
 
 @pytest.mark.parametrize(
