@@ -126,7 +126,7 @@ def _all_found(wanted: Sequence[Credentials]) -> bool | None:
 
 def _of_routes(tallies: Tallies) -> dict[str, Value]:
     """What became of events of routes and methods."""
-    every = [((*stage, route), tally) for stage, routes in tallies.items() for route, tally in routes.items()]
+    every = [((*stage, route), tally) for stage, routes in tallies.items() for route, tally in routes.kept.items()]
     errors = {
         (*key, kind): number
         for key, tally in every

@@ -7,6 +7,7 @@ API execution with CloudWatch metrics".
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Collection
 
 from wsgateway.errors import ClientFault
 
@@ -30,11 +31,13 @@ class Histogram:
 
 
 class Tally:
-    """The counts of one route of a stage, or of one method of a REST API's."""
+    """The counts of one route of a stage, or of one method of a REST API's, or of several together."""
 
-    __slots__ = ("client_errors", "execution_errors", "integration_errors", "integration_latency", "latency")
+    __slots__ = ("client_errors", "execution_errors", "integration_errors", "integration_latency", "latency", "route")
 
-    def __init__(self) -> None:
+    def __init__(self, route: str = "") -> None:
+        self.route = route
+        """Whose they are; empty where they are of several."""
         self.latency = Histogram()
         """From an event's arrival to its end, of whatever kind."""
         self.integration_latency = Histogram()
@@ -82,11 +85,28 @@ class Tally:
 
 
 class Routes(dict[str, Tally]):
-    """The tallies of a stage, by route key or `VERB /resource`; made when they are first asked for."""
+    """Where a stage's events are counted, by route key or `VERB /resource`; found when it is first asked for."""
+
+    __slots__ = ("_together", "kept")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, Tally] = {}
+        """All tallies by their `route`. None is ever dropped, whatever the settings say later: sums would fall."""
+        self._together: Collection[str] = frozenset()
 
     def __missing__(self, route: str) -> Tally:
-        tally = self[route] = Tally()
+        name = "" if route in self._together else route
+        tally = self.kept.get(name)
+        if tally is None:
+            tally = self.kept[name] = Tally(name)
+        self[route] = tally
         return tally
+
+    def share(self, routes: Collection[str]) -> None:
+        """From now on events of these are counted together, and of all others by route."""
+        self._together = routes
+        self.clear()
 
 
 class Tallies(dict[tuple[str, str], Routes]):

@@ -18,7 +18,7 @@ apis:
   chat:
     protocolType: WEBSOCKET
     routeSelectionExpression: $request.body.action
-    stages: {dev: {}}
+    stages: {dev: {}, quiet: {defaultRouteSettings: {detailedMetricsEnabled: false}}}
     routes:
       $connect: {integration: {integrationType: HTTP_PROXY, integrationUri: "http://127.0.0.1:@port@/connect"}}
       $disconnect: {integration: {integrationType: HTTP_PROXY, integrationUri: "http://127.0.0.1:@port@/bye"}}
@@ -26,7 +26,7 @@ apis:
       ping: {integration: {integrationType: MOCK, requestTemplates: {$default: '{"statusCode":200}'}}}
   shop:
     protocolType: REST
-    stages: {v1: {}}
+    stages: {v1: {}, quiet: {methodSettings: {'*/*': {metricsEnabled: false}, pets/POST: {metricsEnabled: true}}}}
     paths:
       /pets:
         ANY: {integration: {type: HTTP_PROXY, httpMethod: ANY, uri: "http://127.0.0.1:@port@/pets"}}
@@ -48,16 +48,22 @@ async def test_each_route_and_method_has_its_latencies_and_errors(tmp_path: Path
                 await client.send(body)
                 if "ping" not in body:
                     await client.recv()
+            async with connect(running.ws("/quiet")) as other:
+                await other.send('{"action":"nowhere"}')
+                await other.recv()
             behind.answers("/connect", (401, {}, b""))
             with pytest.raises(InvalidStatus):
                 await connect(running.ws())
         for method in ("GET", "GET", "POST", "PUT"):
             await http(running.port, method, "/v1/pets")
+            await http(running.port, method, "/execute-api/shop/quiet/pets")
         assert (await http(running.port, "GET", "/v1/nowhere")).status == 403
         page: dict[str, float] = {}
         async with asyncio.timeout(PATIENCE):
+            lag = "wsgateway_event_loop_lag_seconds_count"
             disconnects = 'wsgateway_route_latency_seconds_count{api="chat",route="$disconnect",stage="dev"}'
-            while page.get(disconnects) != 1 or not page["wsgateway_event_loop_lag_seconds_count"]:
+            of_all = 'wsgateway_route_latency_seconds_count{api="chat",route="",stage="quiet"}'
+            while (page.get(disconnects), page.get(of_all)) != (1, 3) or not page[lag]:
                 page = await running.metrics()
 
     def count(name: str, api: str, route: str) -> float | None:
@@ -86,4 +92,15 @@ async def test_each_route_and_method_has_its_latencies_and_errors(tmp_path: Path
     assert [count("route_latency_seconds", "shop", method) for method in methods] == [2, 1, 1]
     assert [count("integration_latency_seconds", "shop", method) for method in methods] == [2, 0, 1]
     assert [errors("shop", method) for method in methods] == [{"integration": 2}, {}, {"execution": 1}]
+    quiet = {name: value for name, value in page.items() if "_count{" in name and 'stage="quiet"' in name}
+    assert quiet == {
+        of_all: 3,
+        of_all.replace("route_", "integration_"): 2,  # a message went nowhere
+        'wsgateway_route_latency_seconds_count{api="shop",route="",stage="quiet"}': 3,
+        'wsgateway_integration_latency_seconds_count{api="shop",route="",stage="quiet"}': 3,
+        'wsgateway_route_latency_seconds_count{api="shop",route="POST /pets",stage="quiet"}': 1,
+        'wsgateway_integration_latency_seconds_count{api="shop",route="POST /pets",stage="quiet"}': 0,
+    }
+    assert page['wsgateway_errors_total{api="shop",class="integration",route="",stage="quiet"}'] == 2
+    assert page['wsgateway_message_errors_total{api="chat",route="",type="ACCESS_DENIED"}'] == 1
     assert not [name for name in page if "nowhere" in name], "labels are of definitions, not of clients"

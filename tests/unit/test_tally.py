@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgateway.errors import AccessDenied, BadGateway, Throttled
-from wsgateway.tally import BOUNDS, Histogram, Tallies, Tally
+from wsgateway.tally import BOUNDS, Histogram, Routes, Tallies, Tally
 
 
 @given(st.lists(st.floats(0, 100)))
@@ -64,3 +64,21 @@ def test_a_route_keeps_its_tally() -> None:
 
     assert sum(tallies["chat", "dev"]["say"].latency.counts) == 1
     assert list(tallies) == [("chat", "dev")]
+
+
+def test_what_is_counted_together_changes_and_nothing_counted_is_lost() -> None:
+    routes = Routes()
+    routes["say"].over(1.0)
+    routes.share({"say", "join"})
+    before = routes["say"]
+    before.over(1.0)
+    routes["join"].over(1.0)
+    routes["ping"].over(1.0)
+    routes.share(())
+    routes["join"].over(1.0)
+    before.over(1.0)  # an event that began before
+
+    assert {name: sum(tally.latency.counts) for name, tally in routes.kept.items()} == {
+        "say": 1, "": 3, "ping": 1, "join": 1,
+    }  # fmt: skip
+    assert [tally.route for tally in routes.kept.values()] == list(routes.kept)

@@ -277,6 +277,7 @@ def _compile(
         sequential=api.message_ordering == "SEQUENTIAL",
         takes_tickets=takes_tickets(api),
         operations={default.key: default} | operations,
+        together=frozenset(key for key in {*api.routes, "$default"} if not stage.has_detailed_metrics(key)),
         on_limit=stage.throttle.on_limit,
         account=throttle.account,
         access=None if stage.access_log_settings is None else AccessLog(stage.access_log_settings, CONTEXT),

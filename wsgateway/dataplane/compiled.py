@@ -68,6 +68,8 @@ class CompiledStage:
     """$connect asks for a ticket."""
     operations: Mapping[str, Operation] = field(default_factory=dict)
     """All there are, by route key."""
+    together: frozenset[str] = frozenset()
+    """Routes whose events have no metrics of their own."""
     on_limit: OnLimit = "ERROR"
     """What becomes of a message beyond a limit."""
     account: Limit | None = None

@@ -267,7 +267,7 @@ class Messages(ABC):
         if isinstance(fault, Throttled) and self._beyond(fault, invocation):
             return
         errors = self._gateway.counters.route_errors
-        key = (self.api_id, invocation.route_key, fault.response_type)
+        key = (self.api_id, invocation.tally.route, fault.response_type)
         errors[key] = errors.get(key, 0) + 1
         self._reply(Message(self.error_text(fault, invocation).encode()))
 

@@ -54,8 +54,11 @@ class Node:
 
     def deploy(self, deployment: Deployment) -> None:
         """Swap to new definitions. Each stage changes in one step; connections of stages that are gone close (1001)."""
+        for key, rest in deployment.rest.items():
+            self.gateway.tallies[key].share(rest.together)
         refs: dict[tuple[str, str], StageRef] = {}
         for key, stage in deployment.stages.items():
+            self.gateway.tallies[key].share(stage.together)
             ref = self._refs.get(key)
             if ref is None:
                 ref = StageRef(stage, self.gateway.tallies[key])

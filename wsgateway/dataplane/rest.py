@@ -98,6 +98,8 @@ class CompiledRestStage:
     """What is done to every answer, if anything is."""
     quotas: Quotas
     """Of the TCP connections that its requests come on."""
+    together: frozenset[str] = frozenset()
+    """Methods whose requests have no metrics of their own."""
     cache: tuple[str, str] | None = None
     """Under which names its answers are kept; None where it has no cache."""
     deployment_id: str = ""

@@ -37,7 +37,7 @@ from wsgateway.model.base import Path
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits, resolve
-from wsgateway.model.rest import MOST_KEPT_BYTES, Method, RestApi, VerbName
+from wsgateway.model.rest import MOST_KEPT_BYTES, VERBS, Method, RestApi, VerbName
 from wsgateway.model.rest_integration import RestIntegration
 from wsgateway.model.rest_stage import RestStage
 from wsgateway.templates.schema import Models, Validator
@@ -153,9 +153,19 @@ def compile_rest(
         if api.cors is not None or api.minimum_compression_size is not None
         else None,
         quotas=resolve(api.profile, Limits()),
+        together=frozenset(_together(api, stage)),
         cache=(api_id, cache_name) if stage.cache_cluster_enabled else None,
         deployment_id=deployment_id,
     )
+
+
+def _together(api: RestApi, stage: RestStage) -> Iterator[str]:
+    """Methods that are counted together, as requests have them: in place of ANY each verb that no other one answers."""
+    methods = {(path, verb) for path, verb, _ in api.methods()}
+    for path, verb in methods:
+        if not stage.settings_of(path, verb).metrics_enabled:
+            meant = [each for each in VERBS if (path, each) not in methods] if verb == "ANY" else []
+            yield from (f"{each} {path}" for each in (verb, *meant))
 
 
 def _admit(key: str, authorize: Admit | None, plans: StagePlans, throttle: Throttle) -> Admit | None:

@@ -81,7 +81,11 @@ class RestCompiler:
             return stage
         self._use(api_id, canary, made)
         compiled = self._compiled(api_id, name, canary, name if settings.use_stage_cache else name + CANARY)
-        return replace(stage, canary=Canary(settings.percent_traffic, replace(compiled, of_canary=True)))
+        return replace(
+            stage,
+            canary=Canary(settings.percent_traffic, replace(compiled, of_canary=True)),
+            together=stage.together | compiled.together,
+        )
 
     def _compiled(self, api_id: str, name: str, version: Version, cache_name: str) -> CompiledRestStage:
         return compile_rest(

@@ -8,7 +8,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Le
 
@@ -40,7 +40,8 @@ class MethodSettings(EventSettings):
     )
     """What others get who ask for that: 403, or what is kept, with a Warning header or without."""
 
-    elsewhere: ClassVar[Mapping[str, str]] = {"metricsEnabled": "/metrics has those of every method"}
+    metrics_enabled: bool = True
+    """false counts requests by stage alone: their metrics have an empty `route`. (AWS's default is false.)"""
 
 
 def method_of(key: str) -> tuple[str, str]:

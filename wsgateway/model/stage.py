@@ -46,7 +46,9 @@ Origin = Annotated[
 class RouteSettings(EventSettings):
     """What is told of the events of routes, and how many there may be."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"detailedMetricsEnabled"})
+    detailed_metrics_enabled: bool = True
+    """false counts events by stage alone: their metrics have an empty `route`. A stage's true holds for every route,
+    whatever the route says. (AWS's default is false.)"""
 
 
 class Stage(Definition):
@@ -101,3 +103,13 @@ class Stage(Definition):
         """The settings of one route."""
         own = self.route_settings.get(route_key)
         return self.default_route_settings if own is None else self.default_route_settings.but(own)
+
+    def has_detailed_metrics(self, route_key: str) -> bool:
+        """Whether events of one route are counted by route.
+
+        AWS was seen to pass over a route's false where the stage says true.
+        """
+        usual = self.default_route_settings
+        if usual.detailed_metrics_enabled and "detailed_metrics_enabled" in usual.model_fields_set:
+            return True
+        return self.settings_of(route_key).detailed_metrics_enabled

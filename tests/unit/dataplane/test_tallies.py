@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.dataplane.test_compile import MOCK, compiled
 from tests.unit.dataplane.test_websocket import World, quotas
 from wsgateway.dataplane.compiled import Operation
 from wsgateway.errors import AccessDenied, BadGateway
@@ -130,3 +131,75 @@ async def test_who_leaves_in_a_drain_is_counted_whether_at_once_or_behind_a_repl
     await behind.messages.answer(0)
 
     assert at_once.gateway.counters.given_up["drain"] == behind.gateway.counters.given_up["drain"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "together"),
+    [
+        pytest.param("{}", set(), id="nothing said: each by itself"),
+        pytest.param(
+            "{defaultRouteSettings: {detailedMetricsEnabled: false}}",
+            {"$connect", "$default", "join", "say"},
+            id="the stage says no",
+        ),
+        pytest.param("{routeSettings: {say: {detailedMetricsEnabled: false}}}", {"say"}, id="a route says no"),
+        pytest.param(
+            "{defaultRouteSettings: {detailedMetricsEnabled: false}, routeSettings: {"
+            "say: {detailedMetricsEnabled: true}, join: {loggingLevel: INFO}}}",
+            {"$connect", "$default", "join"},
+            id="a route says yes to the stage's no",
+        ),
+        pytest.param(
+            "{defaultRouteSettings: {detailedMetricsEnabled: true}, "
+            "routeSettings: {say: {detailedMetricsEnabled: false}}}",
+            set(),
+            id="a route's no is not heard beside the stage's yes, as on AWS",
+        ),
+    ],
+)
+async def test_which_routes_are_counted_together(settings: str, together: set[str]) -> None:
+    """API Gateway v2 API reference, RouteSettings."""
+    text = f"""\
+apis:
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    stages: {{dev: {settings}}}
+    routes:
+      $connect: {{{MOCK}}}
+      say: {{{MOCK}}}
+      join: {{{MOCK}}}
+"""
+    assert compiled(text).stages["chat", "dev"].together == together
+
+
+@pytest.mark.parametrize(
+    ("settings", "together"),
+    [
+        pytest.param("{}", set(), id="nothing said: each by itself"),
+        pytest.param("{'*/*': {metricsEnabled: false}, a/GET: {metricsEnabled: true}}", {"POST /a"}, id="one yes"),
+        pytest.param("{a/GET: {metricsEnabled: false}}", {"GET /a"}, id="one no"),
+        pytest.param("{'*/*': {metricsEnabled: false}, a/GET: {loggingLevel: INFO}}", {"GET /a", "POST /a"}, id="all"),
+    ],
+)
+async def test_which_methods_are_counted_together(settings: str, together: set[str]) -> None:
+    """API Gateway API reference (v1), MethodSetting."""
+    assert rest_together(settings, "GET", "POST") == together
+
+
+async def test_any_is_each_verb_that_no_other_method_has() -> None:
+    verbs = {"ANY", "DELETE", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+
+    assert rest_together("{a/ANY: {metricsEnabled: false}}", "GET", "ANY") == {f"{verb} /a" for verb in verbs}
+
+
+def rest_together(settings: str, *verbs: str) -> frozenset[str]:
+    methods = ", ".join(f"{verb}: {{integration: {{type: MOCK}}}}" for verb in verbs)
+    text = f"""\
+apis:
+  shop:
+    protocolType: REST
+    stages: {{v1: {{methodSettings: {settings}}}}}
+    paths: {{/a: {{{methods}}}}}
+"""
+    return compiled(text).rest["shop", "v1"].together

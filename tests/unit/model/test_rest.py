@@ -163,10 +163,6 @@ def test_what_is_legal(lines: str) -> None:
             (f"stages: {{v1: {settings}}}\npaths: {{/a: {{GET: {MOCK}}}}}", f"stages.v1.{said}")
             for settings, said in (
                 (
-                    "{methodSettings: {'*/*': {metricsEnabled: true}}}",
-                    "methodSettings.*/*.metricsEnabled: has no effect here: /metrics has those of every method",
-                ),
-                (
                     "{accessLogSettings: {destinationArn: a, format: $context.requestId}}",
                     "accessLogSettings.destinationArn: has no effect here: rows go to stdout, or to the file of",
                 ),

@@ -162,11 +162,6 @@ def test_what_works(lines: str, faults_in: FaultsIn) -> None:
             id="settings of no route",
         ),
         pytest.param(
-            "stages: {dev: {defaultRouteSettings: {detailedMetricsEnabled: true}}}",
-            "stages.dev.defaultRouteSettings.detailedMetricsEnabled: not supported yet",
-            id="detailed metrics",
-        ),
-        pytest.param(
             "stages: {dev: {defaultRouteSettings: {throttlingRateLimit: 1}}}",
             "stages.dev.defaultRouteSettings.throttlingRateLimit: limits nothing without throttlingBurstLimit; "
             "write both, or remove it",

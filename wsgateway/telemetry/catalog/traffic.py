@@ -17,7 +17,8 @@ TRAFFIC = Section(
         histogram(
             "route_latency_seconds",
             "From the arrival of a handshake, message, $disconnect or REST request to its end, of whatever kind, by "
-            "route key or method; of streamed answers to their beginning (CloudWatch: Latency, Count, ConnectCount).",
+            "route key or method (empty: those that the stage's settings count together); of streamed answers to their "
+            "beginning (CloudWatch: Latency, Count, ConnectCount).",
             "api",
             "stage",
             "route",
