@@ -184,9 +184,12 @@ async def function_port(handler: Handler, egress: Egress, report: Report, counte
     return listener
 
 
-def backends_to_check(environ: Mapping[str, str], region: str | None, egress: Egress) -> Backends:
+def backends_to_check(
+    environ: Mapping[str, str], region: str | None, egress: Egress, account_id: str = "000000000000"
+) -> Backends:
     """As of `serve`, in a process that serves nobody and starts no function."""
-    surroundings = Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ)
+    account = Account(account_id=account_id)
+    surroundings = Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ, account=account)
     return backends_of(Upstream(egress=egress), surroundings, ServiceEndpoints(environ, region), _no_log, environ)
 
 

@@ -167,6 +167,15 @@ class Checked:
     callers: Signers
     """Whose signatures are good for calls of ours."""
 
+    @property
+    def strangers(self) -> list[Problem]:
+        """Credentials that are let in nowhere, being of another account, where no API has a policy that could."""
+        definitions = self.loaded.definitions
+        if any(api.policy is not None for api in definitions.rest_apis.values()):
+            return []
+        found = signed.strangers(definitions.credentials, self.callers.account)
+        return [self.loaded.source.locate(Problem(("credentials", *each.path), each.text)) for each in found]
+
 
 def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:
     """A deployment whose functions can start here, and its certificates.

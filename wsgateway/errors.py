@@ -115,8 +115,8 @@ class AccessDenied(ClientFault):
 class NotAuthorized(AccessDenied):
     """Who has signed the request is known, and their policy does not allow it: the client is told all of it."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, detail=detail)
+    def __init__(self, detail: str, reason: str = "") -> None:
+        super().__init__(f"{detail}: {reason}" if reason else detail, detail=detail)
 
 
 class MissingAuthenticationToken(ClientFault):

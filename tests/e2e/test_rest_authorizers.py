@@ -466,6 +466,11 @@ async def test_signatures_that_are_refused(shop: Gateway, server: Backend, monke
     who = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: execute-api:Invoke on resource:"
     said = f"{who} {MASKED}/v1/GET/signed/secret with an explicit deny"
     assert refusal(denied) == (403, "AccessDeniedException", {"Message": said})
+    # Of another account, and no policy of the API lets them in.
+    path, headers = signed("GET", "/signed/1", key=EVE)
+    stranger = await get(shop, path, *headers)
+    who = "User: arn:aws:iam::210987654321:user/eve is not authorized to perform: execute-api:Invoke on resource:"
+    assert refusal(stranger) == (403, "AccessDeniedException", {"Message": f"{who} {MASKED}/v1/GET/signed/1"})
     for spelled in ("/signed/secre%74", "/signed/a%20b", "//signed/secret/"):
         path, headers = signed("GET", spelled)
         assert (await get(shop, path, *headers)).header("x-amzn-errortype") == "AccessDeniedException"

@@ -19,8 +19,9 @@ import msgspec
 
 from wsgateway.authorizers import arns
 from wsgateway.authorizers.base import Authorize, Identity
+from wsgateway.authorizers.policy import Decision
 from wsgateway.authorizers.resource_policy import ResourcePolicy
-from wsgateway.authorizers.signed import Signer, Signers
+from wsgateway.authorizers.signed import INVOKE, Signer, Signers
 from wsgateway.authorizers.sigv4 import claim_of, without_signature
 from wsgateway.errors import InvalidSignature
 from wsgateway.invocation import Invocation
@@ -63,8 +64,7 @@ def compile_iam(
             if invocation.http_method != request.method and OVERRIDE not in claim_of(request).names:
                 raise InvalidSignature("the signature does not cover X-HTTP-Method-Override")
             path = arns.of_method(invocation)
-            theirs = None if policy is None else policy.decide(invocation, path, signer)
-            signers.let_call(signer, path, request, at, theirs)
+            signers.let_call(signer, path, request, at, said(signer, invocation, path))
             invocation.permits = partial(permits, signer, invocation, path, request, at)
         else:
             signers.let_invoke(signer, api_id, stage, request, at)
@@ -77,7 +77,10 @@ def compile_iam(
     def permits(
         signer: Signer, invocation: MethodRequest, path: str, request: HttpRequest, at: float, action: str
     ) -> bool:
-        theirs = None if policy is None else policy.decide(invocation, path, signer, action)
-        return signers.permits(signer, action, path, request, at, theirs)
+        return signers.permits(signer, action, path, request, at, said(signer, invocation, path, action))
+
+    def said(signer: Signer, invocation: MethodRequest, path: str, action: str = INVOKE) -> Decision:
+        """What the API's own policy says; it says nothing where it has none."""
+        return Decision.IMPLICIT_DENY if policy is None else policy.decide(invocation, path, signer, action)
 
     return authorize

@@ -71,6 +71,11 @@ def of_request(request: Request, now: float) -> dict[str, Sequence[str]]:
     return keys
 
 
+def account_of(arn: str) -> str:
+    """The account in an ARN."""
+    return arn.split(":", 5)[4]
+
+
 def of_principal(arn: str, user_id: str | None = None) -> dict[str, Sequence[str]]:
     """The keys of OF_PRINCIPALS."""
     account, resource = arn.split(":", 5)[4:]

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from wsgateway.authorizers import arns, principal, sigv4
 from wsgateway.authorizers.policy import Decision, Policy, PolicyError, compile_policy
-from wsgateway.authorizers.principal import Keys
+from wsgateway.authorizers.principal import Keys, account_of
 from wsgateway.authorizers.sigv4 import Claim
 from wsgateway.errors import ExpiredToken, NotAuthorized, Problem, UnrecognizedClient
 from wsgateway.model.credential import Credential
@@ -58,6 +58,21 @@ def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
             compile_policy(credential.policy, keys=KEYS)
         except PolicyError as error:
             yield Problem((number, "policy", *error.steps), error.problem)
+
+
+def strangers(credentials: Iterable[Credential], account: str) -> Iterator[Problem]:
+    """Credentials of other accounts than ours, whom no policy of theirs lets in by itself; paths as of `check`."""
+    for number, credential in enumerate(credentials):
+        theirs = account_of(credential.principal_arn)
+        if theirs != account:
+            yield Problem((number, "principalArn"), _of_another(theirs, account))
+
+
+def _of_another(theirs: str, ours: str) -> str:
+    return (
+        f"is of account {theirs}, and the gateway of {ours} (--account-id): only methods are let in whose API has a "
+        "policy that allows it, too"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,38 +129,36 @@ class Signers:
         resource = f"{api_id}/{stage}/$connect"
         self._let(signer, INVOKE, resource, "identity-based policy", "an identity-based policy", request, now)
 
-    def let_call(self, signer: Signer, path: str, request: Request, now: float, theirs: Decision | None) -> None:
+    def let_call(self, signer: Signer, path: str, request: Request, now: float, theirs: Decision) -> None:
         """Let a signer call a method, `shop/v1/GET/pets`; `theirs` is what the API's own policy says, if it has one.
 
-        API Gateway developer guide, "How API Gateway resource policies affect authorization workflow": of our own
-        account one of the two policies has to allow it, of others both. *Raises* NotAuthorized.
+        *Raises* NotAuthorized.
         """
         said = self._said(signer, INVOKE, path, request, now, theirs)
         if said is not Decision.ALLOW:
-            raise self.no_call(signer.principal, path, said is Decision.EXPLICIT_DENY)
+            denied = said is Decision.EXPLICIT_DENY
+            raise self.no_call(signer.principal, path, denied, "" if denied else self._stranger(signer))
 
-    def permits(
-        self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision | None
-    ) -> bool:
+    def permits(self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision) -> bool:
         """Whether a signer may do something else to a method, by both policies."""
         return self._said(signer, action, path, request, now, theirs) is Decision.ALLOW
 
-    def _said(
-        self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision | None
-    ) -> Decision:
-        """What both policies say together."""
-        said = [self._decision(signer, action, path, request, now)]
-        if theirs is not None:
-            said.append(theirs)
+    def _said(self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision) -> Decision:
+        """What both policies say together; IMPLICIT_DENY stands for one that isn't there.
+
+        API Gateway developer guide, "How API Gateway resource policies affect authorization workflow": of our own
+        account one of the two policies has to allow it, of others both.
+        """
+        said = (self._decision(signer, action, path, request, now), theirs)
         if Decision.EXPLICIT_DENY in said:
             return Decision.EXPLICIT_DENY
-        enough = any if signer.principal.split(":")[4] == self.account else all
+        enough = any if account_of(signer.principal) == self.account else all
         return Decision.ALLOW if enough(each is Decision.ALLOW for each in said) else Decision.IMPLICIT_DENY
 
-    def no_call(self, who: str, path: str, denied: bool) -> NotAuthorized:
-        """That somebody may not call a method, in the words that REST APIs have for it."""
+    def no_call(self, who: str, path: str, denied: bool, reason: str = "") -> NotAuthorized:
+        """That somebody may not call a method, in the words that REST APIs have for it; `reason` is for the log."""
         text = f"User: {who} is not authorized to perform: {INVOKE} on resource: {self._masked(path)}"
-        return NotAuthorized(f"{text} with an explicit deny" if denied else text)
+        return NotAuthorized(f"{text} with an explicit deny" if denied else text, reason)
 
     def let_manage(self, signer: Signer, api_id: str, stage: str, request: Request, now: float) -> None:
         """Let a signer call `@connections`. *Raises* NotAuthorized, in AWS's words.
@@ -158,18 +171,26 @@ class Signers:
     def _let(
         self, signer: Signer, action: str, path: str, policy: str, a_policy: str, request: Request, now: float
     ) -> None:
-        decision = self._decision(signer, action, path, request, now)
-        if decision is Decision.ALLOW:
+        decision, stranger = self._decision(signer, action, path, request, now), self._stranger(signer)
+        if decision is Decision.EXPLICIT_DENY:
+            because, stranger = f"with an explicit deny in {a_policy}", ""
+        elif decision is Decision.IMPLICIT_DENY:
+            because = f"because no {policy} allows the {action} action"
+        elif stranger:
+            # WebSocket APIs have no policy of their own, so that nothing here can let in another account's.
+            because = f"because no resource-based policy allows the {action} action"
+        else:
             return
-        because = (
-            f"with an explicit deny in {a_policy}"
-            if decision is Decision.EXPLICIT_DENY
-            else f"because no {policy} allows the {action} action"
-        )
         raise NotAuthorized(
             f"User: {signer.principal} is not authorized to perform: {action} on resource: {self._masked(path)} "
-            f"{because}"
+            f"{because}",
+            stranger,
         )
+
+    def _stranger(self, signer: Signer) -> str:
+        """What an operator is told of a signer of another account, who needs more than their own policy; "" of ours."""
+        account = account_of(signer.principal)
+        return "" if account == self.account else _of_another(account, self.account)
 
     def _decision(self, signer: Signer, action: str, path: str, request: Request, now: float) -> Decision:
         """What the signer's own policy says."""

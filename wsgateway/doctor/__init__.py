@@ -50,7 +50,7 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> Report:
     """Look at everything. *Raises* SettingError for a Redis URL that means nothing."""
     redis = _redis(settings)
     loaded, findings = loaded_from(settings, environ)
-    backends = backends_to_check(environ, settings.region, _egress(settings, redis))
+    backends = backends_to_check(environ, settings.region, _egress(settings, redis), settings.account_id)
     try:
         checked, problems = (None, []) if loaded is None else checked_with(loaded, settings, backends)
         findings += problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext as does_not_raise
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.unit.requests import method_request
 from wsgateway.authorizers import sigv4
 from wsgateway.authorizers.base import Identity
 from wsgateway.authorizers.iam_authorizer import compile_iam
+from wsgateway.authorizers.resource_policy import ResourcePolicy
 from wsgateway.authorizers.signed import Signers
 from wsgateway.errors import InvalidSignature, NotAuthorized
 from wsgateway.invocation import Invocation
@@ -110,3 +112,26 @@ def test_another_verb_than_the_one_that_is_signed_has_to_be_signed_too(presign: 
     with pytest.raises(InvalidSignature, match="does not cover"):
         ask(Sent(plain.method, plain.target, (*plain.headers, override), b""))
     ask(signed("GET", "/v1/pets", b"", presign=presign, headers={"X-HTTP-Method-Override": "DELETE"}))
+
+
+@pytest.mark.parametrize(
+    ("account", "policy", "let"),
+    [
+        pytest.param(ACCOUNT, False, True, id="ours, without a policy"),
+        pytest.param("210987654321", False, False, id="another, without a policy"),
+        pytest.param("210987654321", True, True, id="another, whom the policy allows it"),
+    ],
+)
+def test_of_another_account_the_api_has_to_let_in_too(account: str, policy: bool, let: bool) -> None:
+    arn = ANN.replace(ACCOUNT, account)
+    allowed = {"Effect": "Allow", "Action": "execute-api:*", "Resource": "*"}
+    theirs = credential({"Statement": [allowed]}).model_copy(update={"principal_arn": arn})
+    who = Signers.of([theirs], region=REGION, account=ACCOUNT)
+    about = ResourcePolicy({"Statement": [{**allowed, "Principal": {"AWS": arn}}]}, "shop", who) if policy else None
+    sent, request = signed("GET", "/v1/pets", b""), method_request()
+    request.request = HttpRequest("GET", sent.target, "api.example", sent.headers)
+    authorize = compile_iam(who, "shop", "v1", policy=about, now=lambda: sigv4.signed_at(sigv4.claim_of(sent)))
+
+    with does_not_raise() if let else pytest.raises(NotAuthorized, match=r"GET/pets: is of account 210987654321"):
+        authorize(request)
+        assert request.permits("execute-api:InvalidateCache") is True

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.authorizers.test_sigv4 import KEY, REGION, SECRET, signed
 from wsgateway.authorizers import principal, sigv4
-from wsgateway.authorizers.signed import Signer, Signers, check
+from wsgateway.authorizers.signed import Signer, Signers, check, strangers
 from wsgateway.errors import NotAuthorized, UnrecognizedClient
 from wsgateway.messages import Header, HttpRequest
 from wsgateway.model.credential import Credential
@@ -102,6 +102,66 @@ def test_a_denial_in_the_words_of_aws(found: Signers, ends: str) -> None:
         f"User: {ANN} is not authorized to perform: execute-api:ManageConnections on resource: "
         f"arn:aws:execute-api:{REGION}:********9012:chat/prod/POST/@connections/{{connectionId}} {ends}"
     )
+
+
+EVE = ANN.replace(ACCOUNT, "210987654321")
+SAID = f"User: {EVE} is not authorized to perform: execute-api:{{}} on resource: arn:aws:execute-api:{REGION}:"
+
+
+@pytest.mark.parametrize(
+    ("resource", "effect", "connect", "manage"),
+    [
+        pytest.param(
+            "*",
+            "Allow",
+            "because no resource-based policy allows the execute-api:Invoke action",
+            "because no resource-based policy allows the execute-api:ManageConnections action",
+            id="theirs allows it",
+        ),
+        pytest.param(
+            "arn:x",
+            "Allow",
+            "because no identity-based policy allows the execute-api:Invoke action",
+            "because no session policy allows the execute-api:ManageConnections action",
+            id="theirs says nothing",
+        ),
+        pytest.param(
+            "*",
+            "Deny",
+            "with an explicit deny in an identity-based policy",
+            "with an explicit deny in a session policy",
+            id="theirs denies it",
+        ),
+    ],
+)
+def test_nothing_on_a_websocket_api_lets_in_who_is_of_another_account(
+    resource: str, effect: str, connect: str, manage: str
+) -> None:
+    statement = {"Effect": effect, "Action": "*", "Resource": resource}
+    theirs = credential({"Statement": [statement]}).model_copy(update={"principal_arn": EVE})
+    found = Signers.of([theirs], region=REGION, account=ACCOUNT)
+    signer = found.by_key[KEY]
+
+    with pytest.raises(NotAuthorized) as connecting:
+        found.let_invoke(signer, "chat", "prod", asking(), 0.0)
+    with pytest.raises(NotAuthorized) as managing:
+        found.let_manage(signer, "chat", "prod", asking("POST"), 0.0)
+
+    told = f"is of account 210987654321, and the gateway of {ACCOUNT} (--account-id)"
+    for error, action, ends in (
+        (connecting.value, "Invoke", connect),
+        (managing.value, "ManageConnections", manage),
+    ):
+        assert error.detail.startswith(SAID.format(action))
+        assert error.detail.endswith(ends)
+        assert (told in error.reason) is (effect == "Allow")
+
+
+def test_credentials_of_other_accounts_are_told_with_their_place() -> None:
+    ours = credential({"Statement": []})
+    theirs = ours.model_copy(update={"principal_arn": EVE})
+
+    assert [problem.path for problem in strangers([ours, theirs], ACCOUNT)] == [(1, "principalArn")]
 
 
 def test_secrets_are_not_shown() -> None:

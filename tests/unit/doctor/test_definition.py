@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority
+from wsgateway.app import backends_to_check
+from wsgateway.backends import check
 from wsgateway.doctor import Report
 from wsgateway.doctor.base import Finding, Verdict, failed, ok, warning
 from wsgateway.doctor.definition import certificate, secret_files
@@ -17,6 +19,8 @@ from wsgateway.doctor.process import advertised, process, written
 from wsgateway.model.loader import Loaded, load
 from wsgateway.settings import Settings
 from wsgateway.transport.certificates import read_pair
+from wsgateway.transport.keyring import Keyring
+from wsgateway.upstream.egress import Egress
 
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 NOW = datetime.now(UTC)
@@ -70,6 +74,18 @@ def loaded(tmp_path: Path) -> Loaded:
     (tmp_path / "secret").write_text("x" * 40)
     (tmp_path / "routes.yaml").write_text(DEFINITION)
     return load(tmp_path / "routes.yaml", {})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("account", "lines"), [("000000000000", []), ("123456789012", [14])])
+async def test_keys_of_another_account_that_are_let_in_nowhere(account: str, lines: list[int], loaded: Loaded) -> None:
+    backends = backends_to_check({}, None, Egress(), account)
+    try:
+        checked = check(loaded, backends, Keyring())
+    finally:
+        await backends.aclose()
+
+    assert [problem.line for problem in checked.strangers] == lines
 
 
 @pytest.mark.parametrize(
