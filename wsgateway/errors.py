@@ -19,6 +19,7 @@ GatewayError                        a client sees it, in AWS's words
 ├── BackendFault                    the integration failed
 │   ├── IntegrationFailure          500  unreachable: refused, DNS, TLS, egress policy
 │   ├── BadGateway                  502  INTEGRATION_FAILURE: its answer can't be trusted
+│   │   └── MalformedResult         502  DEFAULT_5XX: a function failed, or gave no proxy result
 │   └── IntegrationTimeout          504  INTEGRATION_TIMEOUT
 ├── AuthorizerFailure               500  AUTHORIZER_FAILURE: the authorizer could not be asked, or broke
 ├── AuthorizerConfigurationError    500  AUTHORIZER_CONFIGURATION_ERROR: its answer is not what it has to be
@@ -227,6 +228,12 @@ class BadGateway(BackendFault):
     """The backend answered, but with something that is not one whole HTTP answer within its limits."""
 
     status = 502
+
+
+class MalformedResult(BadGateway):
+    """The function behind a proxy of a REST API failed, or gave what is no result of one: AWS has no type for it."""
+
+    response_type = "DEFAULT_5XX"
 
 
 class IntegrationTimeout(BackendFault):

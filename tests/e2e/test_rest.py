@@ -271,6 +271,8 @@ async def test_lambda_functions_get_events_of_format_1_0(tmp_path: Path) -> None
             {"other": 1},
             {"body": {}},
             {"headers": {"a": []}},
+            {"headers": []},
             {"multiValueHeaders": {"a": "b"}},
+            {"multiValueHeaders": {"a": [["b"]]}},
         ):
             assert message(await given(result)) == malformed, result

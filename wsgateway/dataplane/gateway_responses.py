@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from wsgateway.errors import GatewayError, Problem, UnrecognizedClient
+from wsgateway.errors import GatewayError, MalformedResult, Problem, UnrecognizedClient
 from wsgateway.integrations.mapping.media import accepted
 from wsgateway.messages import HttpResponse
 from wsgateway.method_request import told
@@ -49,6 +49,12 @@ ERROR_TYPES: Final[Mapping[str, str]] = {
 }
 """What `x-amzn-ErrorType` says of a type; `InternalServerErrorException` of all others."""
 
+IF_CUSTOM: Final[Mapping[str, int]] = {"INTEGRATION_FAILURE": 504}
+"""The status of types that have their own once they are customised, though that gives none: as listed by AWS."""
+
+SPACED: Final = frozenset({"BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS", "UNSUPPORTED_MEDIA_TYPE"})
+"""Types whose usual bodies AWS writes with a blank behind the colon, as it does of malformed results of functions."""
+
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z]+(?:\.[A-Za-z0-9_-]+)+)\}|(?P<plain>[A-Za-z]+(?:\.[A-Za-z0-9_-]*[A-Za-z0-9_])+))"
 )
@@ -76,7 +82,12 @@ class GatewayResponses:
         """What the client gets for `fault`; `show_reason` tells it why, too, where no template says what it is told."""
         request.failure = fault
         kind = fault.response_type
-        custom = self._custom.get(kind) or self._custom.get("DEFAULT_4XX" if fault.status < 500 else "DEFAULT_5XX")
+        status = fault.status
+        custom = self._custom.get(kind)
+        if custom is None:
+            custom = self._custom.get("DEFAULT_4XX" if status < 500 else "DEFAULT_5XX")
+        else:
+            status = IF_CUSTOM.get(kind, status)
         error_type = ERROR_TYPES.get(kind, "InternalServerErrorException")
         if isinstance(fault, UnrecognizedClient):
             error_type = "UnrecognizedClientException"
@@ -92,14 +103,15 @@ class GatewayResponses:
         taken = {name.lower() for name, _ in set_by}
         headers = [(b"Content-Type", media.encode()), *headers]
         kept = [header for header in headers if header[0].lower() not in taken]
-        return HttpResponse(custom.status or fault.status, (*kept, *set_by), body)
+        return HttpResponse(custom.status or status, (*kept, *set_by), body)
 
 
 def _plain(fault: GatewayError, show_reason: bool) -> bytes:
     body = {"Message" if fault.response_type == "ACCESS_DENIED" else "message": told(fault)}
     if show_reason and fault.reason:
         body["reason"] = fault.reason
-    return json.dumps(body, separators=(",", ":")).encode()
+    colon = ": " if fault.response_type in SPACED or isinstance(fault, MalformedResult) else ":"
+    return json.dumps(body, separators=(",", colon)).encode()
 
 
 _TYPE: Final[Header] = (b"Content-Type", b"application/json")

@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsgateway.errors import BackendFault, BadGateway, GatewayError, IntegrationFailure, Problem, ServiceUnavailable
+from wsgateway.errors import (
+    BackendFault,
+    BadGateway,
+    GatewayError,
+    IntegrationFailure,
+    MalformedResult,
+    Problem,
+    ServiceUnavailable,
+)
 from wsgateway.functions.base import FunctionNotFound, InvokeRefused, TooManyInvocations
 from wsgateway.integrations.base import noted
 from wsgateway.integrations.gates import Gates
@@ -199,9 +207,10 @@ def refusal(error: InvokeRefused, name: str) -> BackendFault:
 
 def _meaning(result: FunctionResult, *, name: str, site: Site) -> EndpointResponse:
     """What a result means. *Raises* BadGateway where the function failed or gave what its route can't use."""
+    malformed = MalformedResult if site.rest else BadGateway
     if result.failed:
         said = result.payload[:500].decode("utf-8", "replace")
-        raise BadGateway(f"function {name} failed: {said}", transient=False, failure=FUNCTION_ERROR)
+        raise malformed(f"function {name} failed: {said}", transient=False, failure=FUNCTION_ERROR)
     try:
         if site.streams:
             response = streamed_answer(result.payload, result.stream)
@@ -210,8 +219,8 @@ def _meaning(result: FunctionResult, *, name: str, site: Site) -> EndpointRespon
         else:
             response = answer(result.payload, event_type=site.event_type, two_way=site.two_way)
     except BadGateway as error:
-        raise BadGateway(f"function {name}: {error.reason}", transient=False, failure=FUNCTION_ERROR) from error
+        raise malformed(f"function {name}: {error.reason}", transient=False, failure=FUNCTION_ERROR) from error
     if response.body is not None and len(response.body) > site.max_answer_bytes:
         reason = f"function {name} gave a body over {site.max_answer_bytes} bytes"
-        raise BadGateway(reason, transient=False, failure=FUNCTION_ERROR)
+        raise malformed(reason, transient=False, failure=FUNCTION_ERROR)
     return response

@@ -84,6 +84,8 @@ def _status(result: Mapping[str, Any]) -> int:
     status = result.get("statusCode", 200)
     if isinstance(status, str) and status.isascii() and status.isdigit():
         status = int(status[:4])
+    elif isinstance(status, float) and status.is_integer():
+        status = int(status)
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
         raise BadGateway("the function's result has a statusCode that is none from 200 to 599")
     return status
@@ -91,15 +93,20 @@ def _status(result: Mapping[str, Any]) -> int:
 
 def _headers(result: Mapping[str, Any]) -> Iterator[Header]:
     """`multiValueHeaders` first, in their spelling; a single value is added unless it is among them."""
-    many = result.get("multiValueHeaders") or {}
-    single = result.get("headers") or {}
+    many, single = (
+        {} if given is None else given for given in (result.get("multiValueHeaders"), result.get("headers"))
+    )
     if not isinstance(many, dict) or not isinstance(single, dict):
         raise BadGateway("headers and multiValueHeaders of the function's result are no objects")
     found: dict[str, tuple[str, list[Any]]] = {}
     for name, values in many.items():
         if not isinstance(values, list):
             raise BadGateway(f"multiValueHeaders of the function's result has no list for {name[:40]!r}")
-        found[name.lower()] = (name, list(values))
+        if any(isinstance(value, dict | list) for value in values):
+            raise BadGateway(
+                f"multiValueHeaders of the function's result has a value that is no text for {name[:40]!r}"
+            )
+        found[name.lower()] = (name, [value for value in values if value is not None])
     for name, value in single.items():
         if isinstance(value, dict | list):
             raise BadGateway(f"headers of the function's result has no text for {name[:40]!r}")

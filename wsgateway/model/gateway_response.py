@@ -73,8 +73,11 @@ Header = Annotated[
 class GatewayResponse(Definition):
     """What is different from the usual about one type of gateway response."""
 
-    status_code: Annotated[str, Matches(r"[1-5][0-9][0-9]", "a status code is three digits in quotes")] | None = None
-    """The status: three digits in quotes."""
+    status_code: (
+        Annotated[str, Matches(r"[2-5][0-9][0-9]", "a status code is three digits in quotes, from '200' to '599'")]
+        | None
+    ) = None
+    """The status: three digits in quotes. (AWS takes 1xx, too, which ends no request.)"""
     response_parameters: Mapping[Header, Annotated[str, MaxLen(512)]] = Field(default_factory=dict)
     """Headers: `gatewayresponse.header.NAME: "'text'"`, context.NAME, stageVariables.NAME or method.request….NAME."""
     response_templates: Mapping[ContentType, Annotated[str, MaxLen(300 * 1024)]] = Field(default_factory=dict)

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from wsgateway.dataplane.gateway_responses import ERROR_TYPES, GatewayResponses, check_gateway_responses
-from wsgateway.errors import AccessDenied, ApiConfigurationError, BadRequestBody, GatewayError, Throttled, Unauthorized
+from wsgateway.errors import (
+    AccessDenied,
+    ApiConfigurationError,
+    BadGateway,
+    BadRequestBody,
+    GatewayError,
+    IntegrationFailure,
+    MalformedResult,
+    Throttled,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from wsgateway.invocation import Client
 from wsgateway.messages import HttpRequest, HttpResponse
 from wsgateway.method_request import MethodRequest
@@ -40,6 +51,8 @@ def header(response: HttpResponse, name: bytes) -> bytes | None:
         (AccessDenied(detail="no"), 403, b"AccessDeniedException", b'{"Message":"no"}'),
         (Throttled(), 429, b"TooManyRequestsException", b'{"message":"Too Many Requests"}'),
         (ApiConfigurationError("why"), 500, b"InternalServerErrorException", b'{"message":"Internal server error"}'),
+        (MalformedResult("why"), 502, b"InternalServerErrorException", b'{"message": "Internal server error"}'),
+        (UnsupportedMediaType(), 415, b"BadRequestException", b'{"message": "Unsupported Media Type"}'),
     ],
 )
 def test_as_they_always_are(fault: GatewayError, status: int, kind: bytes, body: bytes) -> None:
@@ -60,6 +73,21 @@ def test_one_type_comes_before_the_default_of_its_class() -> None:
     assert answer(Throttled(), **defined).status == 503  # type: ignore[arg-type]
     assert answer(Unauthorized(), **defined).status == 418  # type: ignore[arg-type]
     assert answer(ApiConfigurationError(), **defined).status == 500  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fault", "customised", "status"),
+    [
+        pytest.param(IntegrationFailure(), "INTEGRATION_FAILURE", 504, id="what AWS lists, once it is customised"),
+        pytest.param(BadGateway(), "INTEGRATION_FAILURE", 504, id="whatever failed of it"),
+        pytest.param(IntegrationFailure(), "DEFAULT_5XX", 500, id="its own without"),
+        pytest.param(MalformedResult(), "INTEGRATION_FAILURE", 502, id="a malformed result has no type"),
+    ],
+)
+def test_the_status_of_a_customised_type(fault: GatewayError, customised: str, status: int) -> None:
+    defined = {customised: {"responseParameters": {"gatewayresponse.header.X": "'x'"}}}
+
+    assert answer(fault, **defined).status == status  # type: ignore[arg-type]
 
 
 def test_templates_put_variables_in_and_nothing_else() -> None:

@@ -1,4 +1,4 @@
-"""What the results of functions mean to clients of REST APIs, where they stream (their metadata)."""
+"""What the results of functions mean to clients of REST APIs, and where they stream, their metadata."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgateway.errors import BadGateway
-from wsgateway.integrations.lambda_rest import streamed_answer
+from wsgateway.integrations.lambda_rest import request_answer, streamed_answer
 from wsgateway.messages import Header
 
 
@@ -75,3 +75,28 @@ def test_a_result_that_does_not_stream() -> None:
 def test_any_metadata_is_an_answer_or_a_bad_gateway(metadata: bytes) -> None:
     with suppress(BadGateway):
         streamed_answer(metadata, Body())
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "headers"),
+    [
+        pytest.param(b'{"statusCode": 201.0}', 201, (), id="a whole number"),
+        pytest.param(b'{"multiValueHeaders": {"X": [null, "a"]}}', 200, ((b"X", b"a"),), id="null is no value"),
+        pytest.param(
+            b'{"headers": {"x": "1", "X-B": true}, "multiValueHeaders": {"X": ["2"]}}',
+            200,
+            ((b"X", b"2"), (b"X", b"1"), (b"X-B", b"true")),
+            id="several values come first, in their spelling",
+        ),
+    ],
+)
+def test_results(result: bytes, status: int, headers: tuple[Header, ...]) -> None:
+    answer = request_answer(result)
+
+    assert (answer.status, answer.headers) == (status, headers)
+
+
+@pytest.mark.parametrize("result", [b'{"headers": []}', b'{"headers": ""}', b'{"statusCode": 200.5}'])
+def test_no_results(result: bytes) -> None:
+    with pytest.raises(BadGateway):
+        request_answer(result)
