@@ -17,7 +17,7 @@ from wsgateway.model.integration import (
     Integration,
     IntegrationResponse,
     MappedValue,
-    Templates,
+    Template,
 )
 from wsgateway.model.integration import Method as HttpMethod
 from wsgateway.model.quotas import IntegrationMillis
@@ -25,6 +25,9 @@ from wsgateway.model.resilience import CircuitBreaker, DeadLetter, Retry
 from wsgateway.model.tls import TlsConfig
 
 StatusCode = Annotated[str, Matches(r"[1-5][0-9][0-9]", "a status code is three digits in quotes, such as '200'")]
+
+Templates = Mapping[str, Template | None]
+"""By media type; None, or an empty one, is none: a body of that type goes on as it came."""
 
 CacheKeyParameter = Annotated[
     str,
@@ -53,7 +56,7 @@ class RestIntegrationResponse(Definition):
     response_parameters: Mapping[str, MappedValue] = Field(default_factory=dict)
     """Headers: `method.response.header.NAME: integration.response.header.NAME`."""
     response_templates: Templates = Field(default_factory=dict)
-    """Mapping templates of the body by the media type that the client accepts."""
+    """Mapping templates of the body by the media type that the client accepts; null passes it on as it came."""
     content_handling: ContentHandling | None = None
     """CONVERT_TO_TEXT makes base64 of the backend's bytes, CONVERT_TO_BINARY bytes of base64."""
 
@@ -86,7 +89,7 @@ class RestIntegration(Definition):
     request_parameters: Mapping[str, MappedValue] = Field(default_factory=dict)
     """What the backend is sent: `integration.request.header.NAME: method.request.header.NAME`."""
     request_templates: Templates = Field(default_factory=dict)
-    """Mapping templates of what is sent, by the request's content type, or `$default`."""
+    """Mapping templates of what is sent, by the request's content type, or `$default`; null passes it on as it came."""
     passthrough_behavior: Annotated[
         Literal["WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"], Among(("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER"))
     ] = "WHEN_NO_MATCH"
@@ -140,7 +143,7 @@ class RestIntegration(Definition):
                 Selectable.model_construct(
                     status_code=int(status),
                     response_parameters=response.response_parameters,
-                    response_templates=response.response_templates,
+                    response_templates=_texts(response.response_templates),
                     template_selection_expression=None,
                     content_handling_strategy=response.content_handling,
                 ),
@@ -153,7 +156,7 @@ class RestIntegration(Definition):
             connection_type=self.connection_type,
             connection_id=self.connection_id,
             request_parameters=self.request_parameters,
-            request_templates=self.request_templates,
+            request_templates=_texts(self.request_templates),
             passthrough_behavior=self.passthrough_behavior,
             content_handling_strategy=self.content_handling,
             timeout_in_millis=self.timeout_in_millis,
@@ -183,6 +186,10 @@ class RestIntegration(Definition):
             if key == (f"/{response.selection_pattern}/" if response.selection_pattern else "$default"):
                 return status
         return key
+
+
+def _texts(templates: Templates) -> Mapping[str, str]:
+    return {media: text or "" for media, text in templates.items()}
 
 
 def _as_written(path: Path) -> Path:

@@ -60,15 +60,16 @@ class Named:
 class Choice:
     """One of several templates, by what an expression gives; the default one where that names none.
 
-    At a method of a REST API: by the media type of the request's body, or by the one that the client accepts.
+    At a method of a REST API: by the media type of the request's body, or by the one that the client accepts; an empty
+    template is none, and says that what it is for goes on as it came (API Gateway's console: "passthrough").
     """
 
     def __init__(
         self, templates: Mapping[str, str], expression: str | None, roots: Sequence[str], where: Path, site: Site
     ) -> None:
         """`where` is where the templates are written, from the integration on. Only for what `check` accepts."""
-        named = {key: Named(text, (*where, key)) for key, text in templates.items()}
-        self._templates = named
+        named = {key: None if site.rest and not text else Named(text, (*where, key)) for key, text in templates.items()}
+        self._templates: dict[str, Named | None] = named
         self._default = next((named[key] for key in DEFAULTS if key in named), None)
         self._key: KeyExpression | Callable[[Invocation, EndpointResponse | None], str] | None = None
         self.empty = not named
@@ -98,6 +99,11 @@ class Choice:
         if self._key is None:
             return self._default
         return self._templates.get(self._key(invocation, answer), self._default)
+
+    def passes(self, invocation: Invocation) -> bool:
+        """Whether an empty template says that what is sent goes on as it came, where `of` finds none."""
+        key = None if self._key is None else self._key(invocation, None)
+        return key in self._templates or any(name in self._templates for name in DEFAULTS)
 
     @property
     def always(self) -> Named | None:

@@ -92,7 +92,7 @@ class RequestMapping:
         """
         invocation.template_context = None  # $disconnect is tried again with the same event
         named = self._choice.of(invocation)
-        if named is None and self._refuses:
+        if named is None and self._refuses and not self._choice.passes(invocation):
             raise UnsupportedMediaType(f"no request template applies, and passthroughBehavior is {self._passthrough}")
         body, binary = invocation.body(), invocation.binary
         if self._converts and body:

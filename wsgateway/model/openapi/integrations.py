@@ -18,7 +18,7 @@ PROXIES: Final = frozenset({"AWS_PROXY", "HTTP_PROXY"})
 MAPPING: Final = frozenset({"passthroughBehavior", "requestTemplates", "responses"})
 """What says how requests and answers are made into others."""
 PASSED: Final = "__passthrough__"
-"""What exports write for a media type that has no template."""
+"""What exports write for a media type whose bodies go on as they came."""
 
 
 def put_integration(document: Document, sheet: Sheet, at: Path, written: Place) -> None:
@@ -66,10 +66,10 @@ def _put_field(document: Document, sheet: Sheet, at: Path, entry: Place) -> None
 
 
 def templates(value: Any) -> Any:
-    """Without the media types that have none."""
+    """With null for the media types whose bodies go on as they came."""
     if not isinstance(value, dict):
         return value
-    return {media: text for media, text in value.items() if text is not None and text != PASSED}
+    return {media: None if text == PASSED else text for media, text in value.items()}
 
 
 def _put_responses(document: Document, sheet: Sheet, at: Path, responses: Place) -> None:

@@ -341,7 +341,7 @@ definitions:
         ),
         (
             "{type: MOCK, httpMethod: POST, requestTemplates: {a/b: __passthrough__, c/d: null, e/f: g}}",
-            {"type": "MOCK", "requestTemplates": {"e/f": "g"}},
+            {"type": "MOCK", "requestTemplates": {"a/b": None, "c/d": None, "e/f": "g"}},
         ),
         (
             "{type: aws, uri: x, credentials: r, contentHandling: convert_to_text, connectionType: vpc_link}",
