@@ -60,6 +60,7 @@ class MethodRequest(Invocation):
         "payload",
         "permits",
         "resource",
+        "signed",
         "upload",
     )
 
@@ -90,6 +91,8 @@ class MethodRequest(Invocation):
         self.payload = b""
         self.upload: Upload | None = None
         """The body, where it is still arriving; `payload` is empty then."""
+        self.signed: HttpRequest | None = None
+        """The request as it came, where its body was compressed: what a signature stands for."""
         self.failure: GatewayError | None = None
         """What a gateway response is about."""
         self.identified = False

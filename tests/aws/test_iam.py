@@ -392,7 +392,7 @@ async def test_the_command_line_signs(running: Gateway, tmp_path: Path, key: tup
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "connect", "--sign", f"{running.ws('/%64ev')}?a=b/c:%20d&a&z=~*'(",
+        sys.executable, "-m", "wsgateway", "connect", "--sign", f"{running.ws('/%64ev')}?a=b/c:%20d+e%2B&a&z=~*'(",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

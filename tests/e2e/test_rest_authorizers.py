@@ -466,6 +466,13 @@ async def test_signatures_that_are_refused(shop: Gateway, server: Backend, monke
     who = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: execute-api:Invoke on resource:"
     said = f"{who} {MASKED}/v1/GET/signed/secret with an explicit deny"
     assert refusal(denied) == (403, "AccessDeniedException", {"Message": said})
+    # The host that a request is for is signed, however it is named (RFC 9112 §3.2.2).
+    path, headers = signed("GET", "/signed/1")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    for host, status in (("127.0.0.1", 200), ("shop.execute-api.example", 403)):
+        request = f"GET http://{host}/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}Connection: close\r\n\r\n"
+        assert parse_answer(await raw(shop.port, request.encode())).status == status
+
     # Of another account, and no policy of the API lets them in.
     path, headers = signed("GET", "/signed/1", key=EVE)
     stranger = await get(shop, path, *headers)

@@ -139,3 +139,12 @@ async def by_sdk(base: str) -> None:
         )
         assert answer.status_code == 403
         assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
+
+        packed = gzip.compress(body, mtime=1)
+        zipped = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        request = AWSRequest("POST", f"{base}/signed/pets", data=packed, headers=zipped)
+        SigV4Auth(Credentials(KEY, SECRET), "execute-api", "us-east-1").add_auth(request)
+        prepared = request.prepare()
+        for sent, status in ((packed, 200), (gzip.compress(body, mtime=2), 403)):
+            answer = await client.post(prepared.url, content=sent, headers=dict(prepared.headers.items()))
+            assert answer.status_code == status

@@ -43,7 +43,9 @@ _CREDENTIAL = re.compile(
 _NAMES = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+(?:;[a-z0-9!#$%&'*+.^_`|~-]+)*")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
-_OTHERS = re.compile(r"\s+")
+_BLANKS = " \t"
+_OTHERS = re.compile(r"[ \t]+")
+"""Nothing else is folded: two values that differ for whoever reads them, such as by a no-break space, differ signed."""
 _IN_QUERY = "X-Amz-"
 _SHOWN = frozenset({"accept", "content-length", "content-type", "host", "user-agent"})
 
@@ -218,14 +220,26 @@ def signed_at(claim: Claim) -> float:
 
 def _check_time(claim: Claim, now: float) -> None:
     signed = signed_at(claim)
-    ends = signed + (SKEW_SECONDS if claim.presigned_for is None else claim.presigned_for)
-    if now > ends:
-        at = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-        raise InvalidSignature(
-            "the signature has expired", detail=f"Signature expired: {claim.stamp} is now earlier than {at}"
-        )
     if now < signed - SKEW_SECONDS:
-        _refuse("the signature is of the future")
+        latest = f"{_stamp(now + SKEW_SECONDS)} ({_stamp(now)} + 5 min.)"
+        raise InvalidSignature(
+            "the signature is of the future",
+            detail=f"Signature not yet current: {claim.stamp} is still later than {latest}",
+        )
+    if claim.presigned_for is not None and now > signed + claim.presigned_for:
+        at = _stamp(now)
+        raise InvalidSignature(
+            "the presigned URL has expired", detail=f"Signature expired: {claim.stamp} is now earlier than {at}"
+        )
+    if claim.presigned_for is None and now > signed + SKEW_SECONDS:
+        earliest = f"{_stamp(now - SKEW_SECONDS)} ({_stamp(now)} - 5 min.)"
+        raise InvalidSignature(
+            "the signature has expired", detail=f"Signature expired: {claim.stamp} is now earlier than {earliest}"
+        )
+
+
+def _stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _check_names(claim: Claim) -> None:
@@ -266,7 +280,7 @@ def _scope(claim: Claim) -> str:
 def _fields(headers: Iterable[Header]) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for name, value in headers:
-        text = value.decode("utf-8", "surrogateescape").strip()
+        text = value.decode("utf-8", "surrogateescape").strip(_BLANKS)
         fields.setdefault(name.decode("latin-1").lower(), []).append(_OTHERS.sub(" ", text))
     return fields
 
@@ -277,7 +291,8 @@ def _parameters(target: str) -> Iterator[tuple[str, str]]:
     if len(parts) > MAX_PARAMETERS:
         _refuse(f"the query has more than {MAX_PARAMETERS} parameters")
     for part in parts:
-        name, _, value = part.partition("=")
+        # A + is a blank to whoever reads parameters, and is signed as one: not as the %2B that is another value.
+        name, _, value = part.replace("+", "%20").partition("=")
         yield _decoded(name), _decoded(value)
 
 

@@ -50,4 +50,4 @@ def _encoded(target: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quote(unquote_to_bytes(text), safe="-_.~")
+    return quote(unquote_to_bytes(text.replace("+", " ")), safe="-_.~")

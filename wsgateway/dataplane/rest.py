@@ -263,6 +263,8 @@ class RestApis:
         if body is None:
             return self.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
         if codings and body:
+            if method.claimed is not None:
+                invocation.signed = replace(request, body=body)
             try:
                 body = await decoded(body, codings, stage.max_body_bytes)
             except GatewayError as error:

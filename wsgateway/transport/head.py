@@ -92,13 +92,11 @@ class Incoming:
         return b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b""
 
     def without_offer(self) -> bytes:
-        """The head as it would be without its `Upgrade`; the authority that counted becomes its Host."""
+        """The head as it would be without its `Upgrade`."""
         head = [f"{self.method} {self.target} HTTP/{self.version}\r\n".encode("latin-1")]
         for name, value in self.headers:
             key = name.lower()
-            if key == b"host":
-                value = self.authority.encode("latin-1")
-            elif key == b"connection":
+            if key == b"connection":
                 value = b", ".join(item for item in http1.list_items([value]) if item in (b"close", b"keep-alive"))
             if key not in (b"upgrade", b"http2-settings") and (value or key != b"connection"):
                 head.append(b"%s: %s\r\n" % (name, value))
@@ -166,6 +164,9 @@ class HeadReader:
         if method == "CONNECT":
             raise Refused(400, "this is no proxy")
         target, authority = self._target(named.decode("latin-1"))
+        if not self._url.startswith(b"/"):
+            # Whoever reads Host, or what is signed of it, is told where the request goes.
+            self._headers = [(n, authority.encode("latin-1") if n.lower() == b"host" else v) for n, v in self._headers]
         if authority != self._authority:
             host = canonical_host(authority)
             if host is None:

@@ -114,6 +114,38 @@ def test_another_verb_than_the_one_that_is_signed_has_to_be_signed_too(presign: 
     ask(signed("GET", "/v1/pets", b"", presign=presign, headers={"X-HTTP-Method-Override": "DELETE"}))
 
 
+@pytest.mark.parametrize("presign", [None, 60])
+def test_the_header_that_names_another_api_has_to_be_signed(presign: int | None) -> None:
+    def ask(sent: Sent) -> None:
+        request = method_request()
+        request.request = HttpRequest("GET", sent.target, "api.example", sent.headers)
+        who = signers(Resource="*")
+        compile_iam(who, "shop", "v1", now=lambda: sigv4.signed_at(sigv4.claim_of(sent)))(request)
+
+    plain = signed("GET", "/v1/pets", b"", presign=presign)
+    with pytest.raises(InvalidSignature, match="does not cover x-apigw-api-id"):
+        ask(Sent(plain.method, plain.target, (*plain.headers, (b"X-Apigw-Api-Id", b"shop")), b""))
+    ask(signed("GET", "/v1/pets", b"", presign=presign, headers={"x-apigw-api-id": "shop"}))
+
+
+def test_a_compressed_body_is_signed_as_it_is_sent() -> None:
+    sent, request = signed("POST", "/v1/pets", b"packed", headers={"Content-Encoding": "gzip"}), method_request()
+    came = HttpRequest("POST", sent.target, "api.example", sent.headers, b"packed")
+    request.signed, request.payload = came, b"whole"
+    headers = tuple(header for header in sent.headers if header[0] != b"Content-Encoding")
+    request.request = HttpRequest("POST", sent.target, "api.example", headers, b"whole")
+    request.http_method = "POST"
+    authorize = compile_iam(signers(Resource="*"), "shop", "v1", now=lambda: sigv4.signed_at(sigv4.claim_of(sent)))
+
+    authorize(request)
+
+    assert request.request.body == b"whole"
+    request.signed = HttpRequest("POST", sent.target, "api.example", sent.headers, b"other")
+    request.request = HttpRequest("POST", sent.target, "api.example", headers, b"whole")
+    with pytest.raises(InvalidSignature):
+        authorize(request)
+
+
 @pytest.mark.parametrize(
     ("account", "policy", "let"),
     [

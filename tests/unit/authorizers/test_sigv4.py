@@ -151,11 +151,83 @@ def test_clocks_may_differ_by_five_minutes(later: int) -> None:
         check(signed(), later=later * 1.01)
 
 
-def test_an_expired_signature_is_told_so() -> None:
-    with pytest.raises(InvalidSignature) as caught:
-        check(signed(), later=400)
+@pytest.mark.parametrize(
+    ("presign", "now", "says"),
+    [
+        pytest.param(
+            None, 301, "expired: {} is now earlier than 20260101T000001Z (20260101T000501Z - 5 min.)", id="old"
+        ),
+        pytest.param(60, 61, "expired: {} is now earlier than 20260101T000101Z", id="a URL's time is over"),
+        pytest.param(
+            None, -301, "not yet current: {} is still later than 20251231T235959Z (20251231T235459Z + 5 min.)", id="new"
+        ),
+        pytest.param(
+            60, -301, "not yet current: {} is still later than 20251231T235959Z (20251231T235459Z + 5 min.)", id="a URL"
+        ),
+    ],
+)
+def test_when_it_was_signed_is_told_in_the_words_of_aws(presign: int | None, now: int, says: str) -> None:
+    """IAM user guide, "Troubleshoot Signature Version 4 requests for AWS APIs"."""
+    stamp = "20260101T000000Z"
+    claim = replace(sigv4.claim_of(signed("GET", "/prod", b"", presign=presign)), stamp=stamp, day=stamp[:8])
 
-    assert caught.value.detail.startswith("Signature expired: ")
+    with pytest.raises(InvalidSignature) as caught:
+        sigv4.check(claim, region=REGION, now=sigv4.signed_at(claim) + now)
+
+    assert caught.value.detail == f"Signature {says.format(stamp)}"
+
+
+@pytest.mark.parametrize(
+    ("signs", "sends"),
+    [
+        pytest.param("/prod?a=1%2B2", "/prod?a=1+2", id="a blank for a plus"),
+        pytest.param("/prod?a=%31%26b=2", "/prod?a=1&b=2", id="two parameters for one"),
+        pytest.param("/prod?a=1&a=2", "/prod?a=1%262", id="one for two"),
+        pytest.param("/prod/a%2Fb", "/prod/a/b", id="two segments for one"),
+        pytest.param("/prod/a+b", "/prod/a%20b", id="a path has no blanks by plus"),
+        pytest.param("/prod/a", "/prod/a/", id="a slash at the end"),
+    ],
+)
+def test_what_reads_otherwise_is_another_request(signs: str, sends: str) -> None:
+    """What a signature stands for must not be read in two ways."""
+    request = signed("GET", signs, b"")
+    assert request.target == signs
+
+    with pytest.raises(InvalidSignature, match="another one"):
+        check(replace(request, target=sends))
+
+
+def test_a_blank_in_a_parameter_is_signed_alike_however_it_is_written() -> None:
+    request = signed("GET", "/prod?a=x%20y", b"")
+
+    check(replace(request, target="/prod?a=x+y"))
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\x1f", "\x85"])
+def test_only_blanks_are_folded(blank: str) -> None:
+    request = signed(headers={"X-Amz-Target": "a  b"})
+    check(request.header("X-Amz-Target", " a \t b "))
+
+    for other in (f"a{blank}b", f"a b{blank}", f"{blank}a b"):
+        with pytest.raises(InvalidSignature, match="another one"):
+            check(request.header("X-Amz-Target", other))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("X-Amz-Expires=604800", id="a longer time"),
+        pytest.param("X-Amz-Signature=0", id="another signature"),
+        pytest.param("X-Amz-Security-Token=x", id="a token"),
+        pytest.param("X-Amz-Target=x", id="something else"),
+    ],
+)
+def test_nothing_is_added_to_what_presigns_a_url(query: str) -> None:
+    request = signed("GET", "/prod", b"", presign=60)
+
+    for target in (f"{request.target}&{query}", request.target.replace("?", f"?{query}&")):
+        with pytest.raises(InvalidSignature, match=r"stands twice|another one"):
+            check(replace(request, target=target))
 
 
 def test_another_secret_is_told_what_should_have_been_signed() -> None:
