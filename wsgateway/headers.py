@@ -132,3 +132,12 @@ def returned(headers: Iterable[Header]) -> list[Header]:
         for name, value in headers
         if (key := name.lower()) not in dropped
     ]
+
+
+_IDS_OF_CALLS = frozenset({b"x-amzn-requestid", b"x-amz-request-id"})
+
+
+def aws_request_id(headers: Iterable[Header]) -> str | None:
+    """What AWS calls the call that it answered with these headers; None where it does not say."""
+    found = (value for name, value in headers if name.lower() in _IDS_OF_CALLS)
+    return next((value.decode("latin-1") for value in found), None)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import Authority
+from tests.e2e.test_access_log import rows_of
 from tests.harness import Answer, Gateway, gateway, parse_answer
 from tests.wire import wire
 
@@ -56,10 +57,14 @@ def mapping(api: str, stage: str | None = None) -> dict[str, str]:
     return {"api": api} | ({} if stage is None else {"stage": stage})
 
 
+ROW = (
+    '{"id":"$context.requestId","key":"$context.customDomain.basePathMatched","path":"$context.path",'
+    '"call":"$context.integration.requestId","again":"$context.awsEndpointRequestId"}'
+)
 DEFINITION = {
     "defaultApi": "shop",
     "apis": {
-        "shop": rest(),
+        "shop": rest(stages={"v1": {}, "v2": {"accessLogSettings": {"format": ROW}}}),
         "hidden": rest(disableExecuteApiEndpoint=True),
         "inner": rest(
             endpointConfiguration={"types": ["PRIVATE"], "vpcEndpointIds": ["vpce-0a"]},
@@ -113,13 +118,24 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[Gateway, Authority]]:
     authority.issue_to("api.example")
     certificate, key = authority.issue_to("*.wild.example", "127.0.0.1", file="default")
     flags = ["--tls-port", "0", "--tls-cert", certificate, "--tls-key", key, "--trusted-proxies", "127.0.0.1/32"]
+    flags += ["--access-log", str(tmp_path / "access.log")]
     async with gateway(json.dumps(DEFINITION), tmp_path, *flags) as started:
         yield started, authority
 
 
-async def test_apis_are_reached_where_they_are_and_nowhere_else(running: tuple[Gateway, Authority]) -> None:
+async def test_apis_are_reached_where_they_are_and_nowhere_else(
+    running: tuple[Gateway, Authority], tmp_path: Path
+) -> None:
     started, authority = running
     await _by_mapping(started)
+    rows = await rows_of(tmp_path / "access.log", 3)
+    assert [(row["key"], row["path"]) for row in rows] == [
+        ("shop/new", "/shop/new/pets/3"),
+        ("all", "/all/v2/pets/3"),
+        ("shop/new", "/shop/new/tell//a/"),
+    ]
+    assert [len(row["call"]) for row in rows] == [1, 1, 36], "a function's call has an id"
+    assert rows[2]["again"] == rows[2]["call"] != rows[2]["id"]
     await _by_stage(started)
     await _over_tls(started, authority)
     await _private(started)

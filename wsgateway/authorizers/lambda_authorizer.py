@@ -33,6 +33,7 @@ from wsgateway.errors import (
     UriTooLong,
 )
 from wsgateway.events import maps, request_context, request_headers
+from wsgateway.headers import aws_request_id
 from wsgateway.invocation import Client, Invocation
 from wsgateway.messages import EndpointResponse, HttpRequest
 from wsgateway.method_events import method_event
@@ -211,6 +212,8 @@ class _Decider:
             raise AuthorizerFailure(
                 f"authorizer {self._name}: {error.reason or error.message}", transient=error.transient
             ) from error
+        if invocation.trace is not None:
+            invocation.trace.note("authorizer request id", aws_request_id(answer.headers))
         try:
             return self._read(answer), SWELLING * len(answer.body or b"")
         except AuthorizerFailure as error:

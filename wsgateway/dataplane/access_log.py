@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from wsgateway.errors import BackendFault, GatewayError, Problem
+from wsgateway.errors import AccessDenied, BackendFault, GatewayError, Problem
 from wsgateway.integrations.aws_lambda import FUNCTION_ERROR
 from wsgateway.invocation import EventType, Invocation, Variables
 from wsgateway.messages import EndpointResponse, HttpResponse, Message
@@ -61,6 +61,13 @@ class Row(Trace):
     authorizer_began = 0.0
     authorizer_status: int | None = None
     authorizer_millis: int | None = None
+    authorizer_id: str | None = None
+    """What the authorizer's function calls the call, or Lambda does; as `endpoint_id` of an integration's."""
+    endpoint_id: str | None = None
+    signed = False
+    """Whether a signature says who sends it, and no authorizer does."""
+    base_path: str | None = None
+    """The key of the custom domain's mapping that led here."""
     began = 0.0
     _over = False
 
@@ -105,8 +112,13 @@ class Row(Trace):
             self._end()
         elif step == "authorizer":
             self.authorizer_began = time.monotonic()
+            self.signed = value == "AWS_IAM"
         elif step == "identity":
             self._authorized(200)
+        elif step == "endpoint request id":
+            self.endpoint_id = value if isinstance(value, str) else None
+        elif step == "authorizer request id":
+            self.authorizer_id = value if isinstance(value, str) else None
         elif isinstance(value, GatewayError):
             self._failed(value)
 
@@ -121,7 +133,9 @@ class Row(Trace):
         self.fault = fault
         self.status = fault.status
         if self.authorizer_began and self.authorizer_status is None:
-            self._authorized(fault.status)
+            # It is known who sends it, and that is refused: by a policy, not by whoever was asked.
+            known = isinstance(fault, AccessDenied) and (self.signed or self.invocation.client.authorizer)
+            self._authorized(200 if known else fault.status)
         if self.endpoint_began and self.endpoint_millis is None:
             self.endpoint_millis = _millis_since(self.endpoint_began)
         if self.invocation.event_type is not EventType.REQUEST:  # of these a response follows
@@ -141,7 +155,7 @@ class Row(Trace):
 def check_access_log(settings: AccessLogSettings | None, variables: Variables) -> Iterator[Problem]:
     """Variables that there are not; paths start at the stage."""
     for name in dict.fromkeys(() if settings is None else names_in(settings.format)):
-        if not (name in OF_ROWS or name in ABSENT or variables.has(name) or name.startswith("waf.")):
+        if not (name in OF_ROWS or name in ABSENT or variables.has(name) or name.startswith(ABSENT_GROUPS)):
             yield Problem(
                 ("accessLogSettings", "format"), f"there is no variable $context.{name} for the rows of this API"
             )
@@ -167,9 +181,29 @@ def _service_status(row: Row) -> int | None:
     return 200 if row.function and (failed or row.endpoint_status is not None) else row.endpoint_status
 
 
-def _authorizer_error(row: Row) -> str | None:
-    failed = row.fault is not None and row.authorizer_status not in (None, 200)
+def _reason(row: Row, failed: bool) -> str | None:
     return row.fault.reason or row.fault.message if failed and row.fault is not None else None
+
+
+def _of_authorizer(read: Read) -> Read:
+    """What is known of whoever was asked who sends it."""
+    return lambda row: None if row.signed else read(row)
+
+
+def _of_signature(read: Read) -> Read:
+    return lambda row: read(row) if row.signed else None
+
+
+def _authorizer_error(row: Row) -> str | None:
+    return _reason(row, row.authorizer_status not in (None, 200))
+
+
+def _authorize_status(row: Row) -> int | None:
+    """What policies say of who sends it: the API's own, an authorizer's, a signer's. Tokens have none."""
+    if isinstance(row.fault, AccessDenied):
+        return row.fault.status
+    asked = row.signed or row.invocation.authorizer_millis is not None
+    return 200 if asked and row.authorizer_status == 200 else None
 
 
 def _trace_id(invocation: Invocation) -> str | None:
@@ -202,10 +236,20 @@ OF_ROWS: Final[Mapping[str, Read]] = {
     "integration.integrationStatus": _service_status,
     "integration.latency": lambda row: row.endpoint_millis,
     "integration.error": _endpoint_error,
-    "authorizer.status": lambda row: row.authorizer_status,
-    "authorizer.integrationStatus": lambda row: row.authorizer_status,
-    "authorizer.latency": lambda row: row.authorizer_millis,
-    "authorizer.error": _authorizer_error,
+    "integration.requestId": lambda row: row.endpoint_id,
+    "awsEndpointRequestId": lambda row: row.endpoint_id,
+    "authorizer.status": _of_authorizer(lambda row: row.authorizer_status),
+    "authorizer.integrationStatus": _of_authorizer(lambda row: row.authorizer_status),
+    "authorizer.latency": _of_authorizer(lambda row: row.authorizer_millis),
+    "authorizer.error": _of_authorizer(_authorizer_error),
+    "authorizer.requestId": lambda row: row.authorizer_id,
+    "authenticate.status": _of_signature(lambda row: row.authorizer_status),
+    "authenticate.latency": _of_signature(lambda row: row.authorizer_millis),
+    "authenticate.error": _of_signature(_authorizer_error),
+    "authorize.status": _authorize_status,
+    "authorize.latency": lambda row: None if _authorize_status(row) is None else 0,  # policies take microseconds
+    "authorize.error": lambda row: _reason(row, isinstance(row.fault, AccessDenied)),
+    "customDomain.basePathMatched": lambda row: row.base_path,
     "identity.apiKey": lambda row: _redacted(row.invocation.context("identity.apiKey")),
     "xrayTraceId": lambda row: _trace_id(row.invocation),
     "error.message": _fault_text(lambda fault: fault.detail),
@@ -215,23 +259,14 @@ OF_ROWS: Final[Mapping[str, Read]] = {
 
 ABSENT: Final = frozenset(
     {
-        "authenticate.error",
-        "authenticate.latency",
-        "authenticate.status",
-        "authorize.error",
-        "authorize.latency",
-        "authorize.status",
-        "authorizer.requestId",
-        "awsEndpointRequestId",
-        "customDomain.basePathMatched",
         "deploymentId",
-        "integration.requestId",
         "isCanaryRequest",
         "wafResponseCode",
         "webaclArn",
     }
 )
 """What AWS's rows have and nothing here gives: `-`, so that formats that were written for AWS go on working."""
+ABSENT_GROUPS: Final = ("identity.clientCert.", "waf.")
 
 ASCII_WORDS: Final = frozenset(
     {

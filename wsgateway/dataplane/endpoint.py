@@ -49,6 +49,8 @@ class Place:
     """What is left of the path, its segments as they came, with empty ones."""
     base: str = field(default="", compare=False)
     """The path of callback URLs on the same Host, up to `/@connections`."""
+    key: str | None = field(default=None, compare=False)
+    """Of a custom domain, the key of the mapping."""
 
     @property
     def prefix_elsewhere(self) -> str:
@@ -174,12 +176,13 @@ class Endpoints:
         if found is None:
             raise AccessDenied(f"no API mapping of the domain {domain} answers to this path")
         (api_id, stage), length = found
+        key = "/".join(decoded[:length])
         if stage is None:
             stage = self._stage(api_id, decoded[length] if length < len(decoded) else "")
             length += 1
         base = "".join(f"/{segment}" for segment in segments[:length])
         tail = tuple(segments[length:])
-        return Place(api_id, stage, _rest(decoded[length:]), domain=domain, by_host=True, tail=tail, base=base)
+        return Place(api_id, stage, _rest(decoded[length:]), domain=domain, by_host=True, tail=tail, base=base, key=key)
 
     def _by_stage(self, host: str, segments: list[str]) -> Place:
         prefix = ""

@@ -24,24 +24,36 @@ Awaited = TypeVar("Awaited")
 
 
 def trace_of(
-    gateway: Gateway, invocation: Invocation, access: AccessLog | None, logging: Logging | None
+    gateway: Gateway,
+    invocation: Invocation,
+    access: AccessLog | None,
+    logging: Logging | None,
+    base_path: str | None = None,
 ) -> Trace | None:
-    """The Trace of an event that begins now; None where nobody hears of it."""
+    """The Trace of an event that begins now; None where nobody hears of it. `base_path` is the key of the mapping of a
+    custom domain that led here."""
     tracing = gateway.tracing
     parent = None if tracing is None else tracing.parent(invocation.request)
     if parent is None and logging is None:
-        return None if access is None else Row(access, gateway.write_row, invocation)
+        return None if access is None else _row(gateway, access, invocation, base_path)
     traces: list[Trace] = []
     if tracing is not None and parent is not None:
         traces.append(tracing.begin(invocation, parent))
     if access is not None:
-        traces.append(Row(access, gateway.write_row, invocation))
+        traces.append(_row(gateway, access, invocation, base_path))
     if logging is not None:
         if isinstance(invocation, MethodRequest):
             traces.append(MethodLog(gateway.log, logging, invocation))
         else:
             traces.append(ExecutionLog(gateway.log, logging, invocation))
     return Traces(*traces) if len(traces) > 1 else traces[0] if traces else None
+
+
+def _row(gateway: Gateway, access: AccessLog, invocation: Invocation, base_path: str | None) -> Row:
+    row = Row(access, gateway.write_row, invocation)
+    if base_path is not None:
+        row.base_path = base_path
+    return row
 
 
 class ConnectionsCall(Invocation):

@@ -211,7 +211,7 @@ class RestApis:
                 trace.note("canary", stage.of_canary)
             trace.note("method", {"method": method and invocation.route_key, "parameters": parameters})
         elif stage.access is not None or logging is not None or gateway.tracing is not None:
-            invocation.trace = trace_of(gateway, invocation, stage.access, logging)
+            invocation.trace = trace_of(gateway, invocation, stage.access, logging, place.key)
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)

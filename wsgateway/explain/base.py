@@ -59,8 +59,10 @@ class NotCalled(Exception):
     """Nobody is asked, and there is no canned answer."""
 
 
-SAID_OTHERWISE = frozenset({"arrived", "answered", "response", "waits", "waited"})
-"""Steps of requests that an explanation begins or ends with in words of its own."""
+SAID_OTHERWISE = frozenset(
+    {"arrived", "answered", "authorizer request id", "endpoint request id", "response", "waits", "waited"}
+)
+"""Steps of requests that an explanation begins or ends with in words of its own, or has no word for."""
 
 
 class Notes(Trace):

@@ -157,6 +157,8 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
             )
         except InvokeRefused as error:
             raise refusal(error, name) from error
+        if invocation.trace is not None:
+            invocation.trace.note("endpoint request id", invoke.request_id)
         outcome: Future[EndpointResponse] = loop.create_future()
         if gate is not None:
             gate.in_flight += 1

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from wsgateway.errors import ApiConfigurationError, BadGateway, Problem
+from wsgateway.headers import aws_request_id
 from wsgateway.http1 import UnsafeHeader
 from wsgateway.integrations.aws_answer import Counts
 from wsgateway.integrations.aws_call import Complaints
@@ -95,6 +96,7 @@ class AwsService:
         def given(invocation: Invocation, answer: EndpointResponse) -> EndpointResponse:
             if invocation.trace is not None:
                 invocation.trace.note("endpoint response", answer)
+                invocation.trace.note("endpoint request id", aws_request_id(answer.headers))
             _complain(callee, complaints, invocation, answer, give.heard)
             return give(invocation, answer, callee.text(answer)) if give.heard else answer
 

@@ -26,7 +26,7 @@ from wsgateway.messages import EndpointRequest, EndpointResponse
 
 if TYPE_CHECKING:
     from wsgateway.aws import Endpoint
-    from wsgateway.functions.base import FunctionResult
+    from wsgateway.functions.base import FunctionResult, Invoke
     from wsgateway.functions.functions import Functions
     from wsgateway.integrations.aws_request import Written
     from wsgateway.integrations.base import Site
@@ -168,7 +168,7 @@ class LocalCustom:
             self._gate.in_flight += 1
         invoke.add_done_callback(partial(self._landed, outcome))
 
-    def _landed(self, outcome: Future[EndpointResponse], invoke: Future[FunctionResult]) -> None:
+    def _landed(self, outcome: Future[EndpointResponse], invoke: Invoke) -> None:
         if self._gate is not None:
             self._gate.in_flight -= 1
         if outcome.done():
@@ -178,15 +178,16 @@ class LocalCustom:
             return
         error = invoke.exception()
         if error is None:
-            outcome.set_result(_answered(invoke.result()))
+            outcome.set_result(_answered(invoke.result(), invoke.request_id))
         else:
             outcome.set_exception(refusal(error, self._target.name) if isinstance(error, InvokeRefused) else error)
 
 
-def _answered(result: FunctionResult) -> EndpointResponse:
+def _answered(result: FunctionResult, request_id: str) -> EndpointResponse:
+    called = (b"x-amzn-RequestId", request_id.encode())
     if result.failed:
-        return EndpointResponse(200, (JSON, FAILED), result.payload, failure=FUNCTION_ERROR)
-    return EndpointResponse(200, (JSON,), result.payload)
+        return EndpointResponse(200, (JSON, FAILED, called), result.payload, failure=FUNCTION_ERROR)
+    return EndpointResponse(200, (JSON, called), result.payload)
 
 
 def _payload(mapped: MappedRequest, shown: str) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from wsgateway.aws import Credentials, Endpoint, Signer
 from wsgateway.errors import BadGateway, GatewayError, IntegrationFailure, IntegrationTimeout
 from wsgateway.functions.base import MAX_PAYLOAD, MAX_RESULT, FunctionResult
+from wsgateway.headers import aws_request_id
 from wsgateway.http1 import field, request_line
 from wsgateway.integrations.aws_answer import KEYS_OVER, refusal_of
 from wsgateway.integrations.base import noted
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from wsgateway.integrations.base import Site
     from wsgateway.integrations.lambda_target import Target
     from wsgateway.invocation import Invocation
+    from wsgateway.trace import Trace
     from wsgateway.upstream.exchange import Gate
     from wsgateway.upstream.origin import Origin
 
@@ -106,6 +108,7 @@ class RemoteFunction:
         )
         exchange = RemoteInvoke(loop=self._loop)
         exchange.function = self
+        exchange.trace = invocation.trace
         self._origin.send(
             EndpointRequest(head, payload), seconds, max_body=MAX_RESULT, gate=self._gate, exchange=exchange
         )
@@ -140,11 +143,14 @@ def refused(response: EndpointResponse, credentials: Credentials) -> tuple[str, 
 class RemoteInvoke(Exchange):
     """The exchange of one invocation, which ends in what the answer means. Its errors name the function."""
 
-    __slots__ = ("function",)
+    __slots__ = ("function", "trace")
 
     function: RemoteFunction
+    trace: Trace | None
 
     def answer(self, response: EndpointResponse) -> None:
+        if self.trace is not None:
+            self.trace.note("endpoint request id", aws_request_id(response.headers))
         try:
             meaning = self.function.read(response)
         except GatewayError as error:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.dataplane.values import connecting, message
 from tests.unit.requests import method_request
 from wsgateway.dataplane.access_log import MAX_VALUE, AccessLog, Row, check_access_log
-from wsgateway.errors import AccessDenied, BadGateway
+from wsgateway.errors import AccessDenied, BadGateway, InvalidSignature, Unauthorized
 from wsgateway.invocation import CONTEXT, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse, HttpResponse, Message
 from wsgateway.method_request import MethodRequest
@@ -91,6 +91,78 @@ def test_an_authorizer_is_told_of() -> None:
     event = connecting()
     assert row_of(text, event, ("authorizer", "users"), ("identity", {}), ("frame", None)).endswith(" 200 -")
     assert row_of(text, event, ("authorizer", "users"), ("error", AccessDenied("policy"))).endswith(" 403 policy")
+
+
+WHO = (
+    "$context.requestId|$context.authenticate.status $context.authenticate.error "
+    "$context.authorizer.status $context.authorizer.error $context.authorizer.requestId "
+    "$context.authorize.status $context.authorize.error $context.authorize.latency"
+)
+
+
+@pytest.mark.parametrize(
+    ("context", "steps", "expected"),
+    [
+        pytest.param({}, [("frame", None)], "- - - - - - - -", id="nobody is asked"),
+        pytest.param(
+            {"principalId": "ann"},
+            [("authorizer", "users"), ("authorizer request id", "7"), ("identity", {}), ("frame", None)],
+            "- - 200 - 7 200 - 0",
+            id="a function lets it in",
+        ),
+        pytest.param(
+            {"principalId": "ann"},
+            [("authorizer", "users"), ("authorizer request id", "7"), ("error", AccessDenied("no"))],
+            "- - 200 - 7 403 no 0",
+            id="a function knows it, and its policy refuses it",
+        ),
+        pytest.param(
+            {},
+            [("authorizer", "users"), ("authorizer request id", None), ("error", Unauthorized("no"))],
+            "- - 401 no - - - -",
+            id="a function refuses it",
+        ),
+        pytest.param(
+            {},
+            [("authorizer", "AWS_IAM"), ("identity", {}), ("frame", None)],
+            "200 - - - - 200 - 0",
+            id="a good signature",
+        ),
+        pytest.param(
+            {},
+            [("authorizer", "AWS_IAM"), ("error", InvalidSignature("no"))],
+            "403 no - - - - - -",
+            id="a bad signature",
+        ),
+        pytest.param(
+            {},
+            [("authorizer", "AWS_IAM"), ("error", AccessDenied("no"))],
+            "200 - - - - 403 no 0",
+            id="a good signature of whom no policy allows it",
+        ),
+    ],
+)
+def test_who_sends_it_and_whether_policies_allow_it_are_told_apart(
+    context: dict[str, str], steps: list[tuple[str, Any]], expected: str
+) -> None:
+    event = connecting()
+    event.client.authorizer = context
+    event.authorizer_millis = 3 if context else None
+    assert row_of(WHO, event, *steps).partition("|")[2] == expected
+
+
+def test_what_aws_calls_a_call_is_told() -> None:
+    text = "$context.integration.requestId $context.awsEndpointRequestId $context.requestId"
+    event = message("{}")
+    steps = (("endpoint request", FUNCTION), ("endpoint request id", "8"), ("endpoint response", EndpointResponse(200)))
+    assert row_of(text, event, *steps, ("frame", None)).startswith("8 8 ")
+
+
+def test_a_format_of_awss_is_taken_whole() -> None:
+    """What AWS has and nothing here gives is `-`."""
+    absent = "$context.waf.status $context.identity.clientCert.validity.notAfter $context.webaclArn"
+    assert not list(check_access_log(settings(f"$context.requestId {absent}"), MethodRequest.variables))
+    assert row_of(f"{absent} $context.requestId", message("{}"), ("frame", None)).startswith("- - - ")
 
 
 def test_a_key_is_told_by_its_end() -> None:
