@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import sys
-import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from wsgateway.ports import Reserved, reserve
 from wsgateway.settings import Settings
 from wsgateway.signals import Order, Orders, heard_signals
 from wsgateway.telemetry.log import Log, LogWriter
-from wsgateway.telemetry.merge import Merged
+from wsgateway.telemetry.merge import Merged, packed, unpacked
 from wsgateway.workers import (
     VARIABLE,
     Board,
@@ -219,15 +218,16 @@ class Supervisor:
         match message:
             case Report("ready"):
                 place.ready_at = asyncio.get_running_loop().time()
-                if self._started:
-                    self._log("worker serves again", worker=place.index)
+                again = self._started
                 self._set(place, "ready")
+                if again:
+                    self._log("worker serves again", worker=place.index)
             case Report(state):
                 self._set(place, state)
             case Failure():
                 place.failure = message
-            case Page(packed):
-                place.page = packed
+            case Page(page):
+                place.page = page
             case Missed(index) if place.channel is not None:
                 place.channel.send(LastSeen(index, self._places[index].page))
 
@@ -238,12 +238,12 @@ class Supervisor:
         page, place.page = place.page, b""  # from now on it is in the past
         merged = Merged(only_counts=True)
         try:
-            for packed in filter(None, (self._past, page)):
-                merged.add(zlib.decompress(packed))
-        except (ValueError, zlib.error) as error:  # what a process says at its end may be anything
+            for one in filter(None, (self._past, page)):
+                merged.add(unpacked(one))
+        except ValueError as error:  # what a process says at its end may be anything
             self._log("the counts of a worker are lost", worker=place.index, error=error)
         else:
-            self._past = zlib.compress(merged.render(), 1)
+            self._past = packed(merged.render())
 
     # All of them
 

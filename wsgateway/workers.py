@@ -1,14 +1,17 @@
 """What a supervisor and its workers tell one another, and a worker's side of it.
 
 Both hold one end of a socket that keeps messages whole (SOCK_SEQPACKET). Nobody waits for the other: what does not fit
-is dropped, for all that is told is told anew. Its end says that the other process is gone, however it went.
+is dropped, for all that is told is told anew. A message that no such socket takes, as a page of thousands of routes is,
+goes as a file in memory, of which the socket carries the descriptor (memfd_create(2), unix(7)). The socket's end says
+that the other process is gone, however it went.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-import zlib
+import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Literal
@@ -20,8 +23,14 @@ from wsgateway.signals import Order, Orders
 
 VARIABLE = "WSGATEWAY_WORKER"
 """The environment variable by which a process is told its seat."""
-MOST_BYTES = 1 << 20
-"""Of one message; the kernel's own limit is lower on most machines."""
+INLINE_BYTES = 1 << 16
+"""A longer message goes as a file."""
+MOST_BYTES = 16 << 20
+"""Of one message."""
+IN_FILE = b"\xc1"
+"""What the socket carries beside a file; no message of MessagePack begins so."""
+
+_DESCRIPTOR_BYTES = 4
 
 LAST_SEEN_SECONDS = 1.0
 """For the supervisor to answer."""
@@ -127,7 +136,7 @@ class Channel:
             reset = False
             while True:
                 try:
-                    data = self._end.recv(MOST_BYTES)
+                    data = self._receive()
                 except BlockingIOError:
                     return
                 except ConnectionResetError:
@@ -140,15 +149,40 @@ class Channel:
                     self.close()
                     gone()
                     return
-                heard(decoder.decode(data))
+                if data != IN_FILE:  # else this process has no descriptor left for it
+                    heard(decoder.decode(data))
                 if not reset:
                     return
 
         loop.add_reader(self._end, readable)
 
+    def _receive(self) -> bytes:
+        """One message; nothing at the end. *Raises* OSError."""
+        room, flags = socket.CMSG_SPACE(_DESCRIPTOR_BYTES), socket.MSG_CMSG_CLOEXEC
+        data, beside, _, _ = self._end.recvmsg(INLINE_BYTES, room, flags)
+        for level, kind, content in beside:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                with open(int.from_bytes(content[:_DESCRIPTOR_BYTES], sys.byteorder), "rb") as file:
+                    file.seek(0)
+                    return file.read(MOST_BYTES)
+        return data
+
     def send(self, message: msgspec.Struct) -> None:
-        with suppress(OSError):  # full, too large, or nobody is there
-            self._end.send(msgspec.msgpack.encode(message), socket.MSG_NOSIGNAL)
+        data = msgspec.msgpack.encode(message)
+        with suppress(OSError):  # full, or nobody is there
+            if len(data) <= INLINE_BYTES:
+                self._end.send(data, socket.MSG_NOSIGNAL)
+            elif len(data) <= MOST_BYTES:
+                self._send_file(data)
+
+    def _send_file(self, data: bytes) -> None:
+        """*Raises* OSError."""
+        with open(os.memfd_create("wsgateway message"), "wb") as file:
+            file.write(data)
+            file.flush()
+            descriptor = file.fileno().to_bytes(_DESCRIPTOR_BYTES, sys.byteorder)
+            beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)]
+            self._end.sendmsg([IN_FILE], beside, socket.MSG_NOSIGNAL)
 
     def close(self) -> None:
         if self._end.fileno() >= 0:
@@ -220,9 +254,9 @@ class Worker:
         """Say why there is no start."""
         self._channel.send(Failure(text, code))
 
-    def show(self, page: bytes) -> None:
+    def show(self, packed: bytes) -> None:
         """Say what of the metrics somebody is about to see, so that it is not forgotten with this process."""
-        self._channel.send(Page(zlib.compress(page, 1)))
+        self._channel.send(Page(packed))
 
     async def last_seen(self, index: int) -> bytes:
         """What another worker let anybody see last of its metrics, packed; empty where nobody knows of any."""

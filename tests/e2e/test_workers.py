@@ -14,6 +14,7 @@ import sys
 import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,22 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.certificates import Authority
-from tests.harness import PATIENCE, Backend, Gateway, Request, backend, closed, connection_of, gateway, heard, http
+from tests.harness import (
+    PATIENCE,
+    Answer,
+    Backend,
+    Gateway,
+    Request,
+    backend,
+    closed,
+    connection_of,
+    gateway,
+    heard,
+    http,
+    raw,
+)
 from tests.redis import redis_server
+from wsgateway.telemetry.merge import packed
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +92,11 @@ def seats(pid: int) -> dict[int, dict[str, Any]]:
 
 
 async def samples(port: int) -> dict[str, float]:
-    lines = (await http(port, "GET", "/metrics")).body.decode().splitlines()
+    return samples_of(await http(port, "GET", "/metrics"))
+
+
+def samples_of(answer: Answer) -> dict[str, float]:
+    lines = answer.body.decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
 
@@ -245,6 +264,37 @@ async def test_a_killed_worker_is_replaced_and_the_others_connections_do_not_not
         assert falling == set(), "what was counted stays counted"
         opened = 'wsgateway_connects_total{result="101"}'
         assert after[opened] >= before[opened] + 2
+
+
+async def test_what_thousands_of_methods_have_counted_is_summed_and_outlives_a_worker(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """Such a page is larger than what the socket between a worker and its supervisor takes in one piece."""
+    paths = [sha256(str(number).encode()).hexdigest() for number in range(170)]
+    answer = """{type: MOCK, requestTemplates: {application/json: '{"statusCode": 200}'}}"""
+    method_lines = "".join(f"      /{path}: {{ANY: {{integration: {answer}}}}}\n" for path in paths)
+    definition = f"apis:\n  shop:\n    protocolType: REST\n    stages: {{v1: {{}}}}\n    paths:\n{method_lines}"
+    verbs = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
+    requests = [f"{verb} /v1/{path} HTTP/1.1\r\nHost: shop\r\n" for path in paths for verb in verbs]
+    data = "Content-Length: 0\r\n\r\n".join([*requests, "GET /v1 HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n"])
+
+    def counted(page: dict[str, float]) -> list[float]:
+        return [number for name, number in page.items() if name.startswith("wsgateway_route_latency_seconds_count")]
+
+    async with workers(definition, tmp_path, redis_url) as running:
+        times = 0
+        async with asyncio.timeout(PATIENCE):
+            while not all(map(counted, await own_samples(running))):
+                await raw(running.port, f"{data}Content-Length: 0\r\n\r\n".encode())
+                times += 1
+        page = await http(running.internal_port, "GET", "/metrics")
+        assert counted(samples_of(page)) == [times] * len(requests)
+        assert len(packed(page.body)) > 212_992, "net.core.wmem_default"
+
+        os.kill(next(iter(seats(running.pid))), signal.SIGKILL)
+        await running.logged("worker serves again")
+
+        assert counted(await running.metrics()) == [times] * len(requests)
 
 
 async def test_who_keeps_dying_waits_longer_and_longer(asked: Backend, tmp_path: Path, redis_url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 
 import msgspec
@@ -14,6 +15,8 @@ from wsgateway.settings import Settings
 from wsgateway.signals import Order, Orders
 from wsgateway.supervisor import LONGEST_PAUSE, YOUNG_SECONDS, next_pause
 from wsgateway.workers import (
+    INLINE_BYTES,
+    MOST_BYTES,
     VARIABLE,
     Board,
     Channel,
@@ -126,10 +129,14 @@ async def test_a_supervisor_hears_what_a_worker_said_last_after_its_end() -> Non
 async def test_a_worker_does_not_wait_for_a_supervisor_that_does_not_listen() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     worker, _ = seated(theirs)
-    for _ in range(5000):
+    channel = Channel(ours)
+    for size in (100_000, 10_000):
+        for _ in range(1000):
+            channel.send(Page(bytes(size)))
+    for _ in range(100):
         worker.show(os.urandom(10_000))
     worker.close()
-    ours.close()
+    channel.close()
 
 
 @pytest.mark.parametrize("text", ["", "1", "{}", '{"socket": 99999}', seat(descriptor=99999)])
@@ -190,3 +197,64 @@ async def test_the_last_words_are_heard_of_who_ends_with_something_unread() -> N
     await gone.wait()
 
     assert heard == [Failure("routes.yaml:7: no", 2)]
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, INLINE_BYTES - 7, INLINE_BYTES, 250_000, 3_000_000], ids=lambda size: f"{size} bytes"
+)
+async def test_messages_of_any_size_come_whole_and_in_order(size: int) -> None:
+    """The kernel takes 208 KiB at most in one piece (net.core.wmem_default)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    before = open_files()
+    worker, supervisor = Channel(theirs), Channel(ours)
+    sent = [Report("ready"), Page(os.urandom(size)), Report("draining"), Page(os.urandom(size)), Failure("no", 1)]
+    heard: list[object] = []
+    gone = asyncio.Event()
+
+    supervisor.listen(to_supervisor, heard.append, gone.set)
+    for message in sent:
+        worker.send(message)
+    worker.close()
+    await gone.wait()
+
+    assert heard == sent
+    assert open_files() == before - 2
+
+
+async def test_a_message_beyond_the_bound_is_not_sent() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    heard: list[object] = []
+    gone = asyncio.Event()
+    channel = Channel(theirs)
+    channel.send(Page(bytes(MOST_BYTES)))
+    channel.send(Report("ready"))
+    channel.close()
+
+    Channel(ours).listen(to_supervisor, heard.append, gone.set)
+    await gone.wait()
+
+    assert heard == [Report("ready")]
+
+
+async def test_a_file_that_this_process_can_not_take_is_passed_over() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(theirs)
+    channel.send(Page(bytes(INLINE_BYTES)))
+    channel.send(Report("ready"))
+    channel.close()
+    heard: list[object] = []
+    gone = asyncio.Event()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    Channel(ours).listen(to_supervisor, heard.append, gone.set)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        await gone.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert heard == [Report("ready")]
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))

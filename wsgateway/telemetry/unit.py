@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,19 +10,19 @@ from wsgateway.messages import Handler, HttpRequest, HttpResponse
 from wsgateway.telemetry.base import Table
 from wsgateway.telemetry.catalog import WORKERS
 from wsgateway.telemetry.health import Check, Health, told, verbose, why_not
-from wsgateway.telemetry.merge import Merged
+from wsgateway.telemetry.merge import MOST_PAGE_BYTES, Merged, unpacked
 from wsgateway.telemetry.metrics import CONTENT_TYPE
 from wsgateway.telemetry.text import text_of
 
 if TYPE_CHECKING:
     from wsgateway.workers import Board, Worker
 
-ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
 """For all siblings together, twice; a scraper waits 10 s by default."""
 AGAIN_SECONDS = 0.1
 """Until the supervisor has told of a worker that has just died."""
-MOST_BYTES = 8 << 20
-"""Of a sibling's page."""
+PIECE_BYTES = 1 << 20
+"""Of a sibling's page, read at once."""
 
 
 class UnitProbes:
@@ -111,7 +110,7 @@ def _together(own: bytes, gone: Iterable[bytes], pages: Mapping[int, bytes | Non
     merged, counts = Merged(), Merged(only_counts=True)
     merged.add(own)
     for packed in filter(None, gone):
-        counts.add(zlib.decompress(packed))
+        counts.add(unpacked(packed))
     merged.add(counts.render())
     silent = {index for index, page in pages.items() if page is None or not _added(merged, page)}
     return merged.render(), silent
@@ -156,17 +155,17 @@ async def fetch(host: str, port: int, path: str) -> bytes:
 
     *Raises* OSError, EOFError, ValueError or LimitOverrunError where there is none.
     """
-    reader, writer = await asyncio.open_connection(host, port, limit=1 << 16)
+    reader, writer = await asyncio.open_connection(host, port, limit=PIECE_BYTES)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             raise ValueError(f"worker at port {port} answers {head[:32]!r}")
-        body = await reader.read(MOST_BYTES)
-        while chunk := await reader.read(MOST_BYTES):
-            body += chunk
-            if len(body) > MOST_BYTES:
+        body = bytearray()
+        while piece := await reader.read(PIECE_BYTES):
+            body += piece
+            if len(body) > MOST_PAGE_BYTES:
                 raise ValueError(f"worker at port {port} answers with too much")
-        return body
+        return bytes(body)
     finally:
         writer.close()

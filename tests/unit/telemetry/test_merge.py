@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from wsgateway.tally import Histogram
 from wsgateway.telemetry.base import Value
 from wsgateway.telemetry.catalog import BY_NAME, OF_NODE, Metric
-from wsgateway.telemetry.merge import PROCESS, Merged
-from wsgateway.telemetry.metrics import Metrics
+from wsgateway.telemetry.merge import MOST_PAGE_BYTES, PROCESS, Merged, packed, unpacked
+from wsgateway.telemetry.metrics import SLICE, Metrics
 from wsgateway.telemetry.unit import readiness
 from wsgateway.workers import Board, State
 
@@ -142,13 +147,62 @@ async def test_a_page_of_one_comes_out_as_it_went_in() -> None:
     assert families(merged.render()) == families(page)
 
 
-@pytest.mark.parametrize("page", [b"no page\xff", b"{", b"wsgateway_connections", b"a b c d"])
+@pytest.mark.parametrize(
+    "page", [b"no page\xff", b"{", b"wsgateway_connections", b"a b c d", b"other 1.0", b"# TYPE x"]
+)
 def test_what_is_no_page_is_refused_and_nothing_of_it_kept(page: bytes) -> None:
     merged = Merged()
     with pytest.raises(ValueError):  # noqa: PT011 - the parser's own words
         merged.add(PAGE + page)
 
     assert samples(merged.render()) == {}
+
+
+def test_labels_stay_as_they_are_written() -> None:
+    """Stages and routes are named by people: a route key may be anything."""
+    page = '# TYPE wsgateway_x_total counter\nwsgateway_x_total{route="a \\"b\\\\ } 1\x85\r\\n"} 2.0\n'.encode()
+    merged = Merged()
+    merged.add(page)
+    merged.add(page)
+
+    assert merged.render() == page.replace(b"2.0", b"4.0")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_page_or_refused(text: str) -> None:
+    with suppress(ValueError):
+        Merged().add(text.encode(errors="surrogatepass"))
+
+
+@pytest.mark.parametrize("packet", [b"", b"no", packed(PAGE)[:-3], packed(bytes(MOST_PAGE_BYTES + 1))])
+def test_what_is_no_packed_page_is_refused(packet: bytes) -> None:
+    with pytest.raises(ValueError, match="no packed page"):
+        unpacked(packet)
+
+
+def test_a_packed_page_comes_out_whole() -> None:
+    assert unpacked(packed(PAGE)) == PAGE
+
+
+async def test_a_page_that_is_shown_later_says_no_less() -> None:
+    """Two scrapes at once, of more series than are written in one turn."""
+    shown: list[bytes] = []
+    number = 0
+
+    def counted() -> dict[str, Value]:
+        nonlocal number
+        number += 1
+        return {"messages_total": {str(each): number for each in range(3 * SLICE)}}
+
+    metrics = Metrics(counted, lambda page: shown.append(unpacked(page)))
+    pages = await asyncio.gather(metrics.render(), metrics.render(), metrics.render())
+
+    assert shown == sorted(pages, key=lambda page: samples(page)['wsgateway_messages_total{direction="0"}'])
+    assert [set(_values(page, "wsgateway_messages_total")) for page in shown] == [{1}, {2}, {3}]
+
+
+def _values(page: bytes, name: str) -> list[float]:
+    return [value for series, value in samples(page).items() if series.startswith(name)]
 
 
 async def test_of_every_gauge_it_is_decided_what_becomes_of_it() -> None:
