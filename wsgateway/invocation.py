@@ -164,8 +164,12 @@ Variable = Callable[["Invocation"], str | int | None]
 class Variables(dict[str, Variable]):
     """The variables that one kind of event has, by what stands behind `$context.`."""
 
-    def __init__(self, variables: Mapping[str, Variable]) -> None:
+    def __init__(self, variables: Mapping[str, Variable], first: Sequence[str] = ()) -> None:
+        """`first` are members of `$context` that come before all others where a template lists it."""
         super().__init__(variables)
+        groups = [name.partition(".")[0] for name in variables]
+        self.members = tuple(dict.fromkeys((*first, *groups, "authorizer", "requestOverride", "responseOverride")))
+        """What stands behind `$context.`, up to the next dot, in the order in which templates list it."""
         self.groups: dict[str, dict[str, Variable]] = {}
         """`identity.sourceIp` and its like, by what stands before the dot."""
         for name, variable in variables.items():

@@ -292,5 +292,25 @@ MethodRequest.variables = Variables(
         "error.responseType": _of_failure("responseType"),
         "error.validationErrorString": lambda i: i.validation_error,
     }
-    | {f"identity.{name}": _of_identity(name) for name in (*IDENTITY, "vpcId", "vpceId")}
+    | {f"identity.{name}": _of_identity(name) for name in (*IDENTITY, "vpcId", "vpceId")},
+    first=(
+        "resourceId",
+        "resourcePath",
+        "httpMethod",
+        "extendedRequestId",
+        "requestTime",
+        "path",
+        "accountId",
+        "protocol",
+        "requestOverride",
+        "stage",
+        "domainPrefix",
+        "requestTimeEpoch",
+        "requestId",
+        "identity",
+        "domainName",
+        "deploymentId",
+        "responseOverride",
+        "apiId",
+    ),  # as AWS lists them
 )

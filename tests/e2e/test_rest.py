@@ -207,7 +207,7 @@ async def test_lambda_functions_get_events_of_format_1_0(tmp_path: Path) -> None
     (tmp_path / "code" / "app.py").write_text(HANDLER)
     runtime = f"python3.{sys.version_info.minor}"
     async with gateway(LAMBDA.replace("@runtime@", runtime), tmp_path) as running:
-        path = "/dev/files/a%20b/c%2Fd//e/?x=1&x=2&y"
+        path = "/dev/files/a%20b/c%2Fd//e/?x=1;x=2&y"  # a semicolon ends a parameter, too
         answer = await ask(running, "POST", path, b'{"k":1}', X_Who="me", Content_Type="application/json")
 
         assert answer.status == 200

@@ -96,3 +96,13 @@ def test_what_goes_back(templates: object, accept: str, given: bytes, media: str
     answer = give(request(Accept=accept), EndpointResponse(200, (), b"answer"), "200")
 
     assert (answer.body, answer.headers) == (given, ((b"Content-Type", media.encode()),))
+
+
+def test_context_is_listed_in_the_order_of_aws() -> None:
+    mapping = compile_request(http(requestTemplates={JSON: "$context.keySet()"}), SITE)
+
+    assert mapping(request()).body.decode() == (
+        "[resourceId, resourcePath, httpMethod, extendedRequestId, requestTime, path, accountId, protocol, "
+        "requestOverride, stage, domainPrefix, requestTimeEpoch, requestId, identity, domainName, deploymentId, "
+        "responseOverride, apiId]"
+    )

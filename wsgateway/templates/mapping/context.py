@@ -59,10 +59,8 @@ class Context(Tool):
     def whole(self) -> dict[str, Value]:
         """All variables that have a value, as the map that a template changes."""
         if not self._complete:
-            names = dict.fromkeys(name.partition(".")[0] for name in self._invocation.variables)
-            found: dict[str, Value] = {
-                name: value for name in (*names, "authorizer", *_OVERRIDES) if (value := self.member(name)) is not None
-            }
+            names = self._invocation.variables.members
+            found: dict[str, Value] = {name: value for name in names if (value := self.member(name)) is not None}
             self._values = found | self._values
             self._complete = True
         return self._values
