@@ -17,10 +17,9 @@ from wsgateway.integrations.base import carried, noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, client_type, default_headers
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses
-from wsgateway.integrations.parameters import greedy_slots
+from wsgateway.integrations.parameters import compile_parameters, greedy_slots, host_of
 from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest
-from wsgateway.templates.parameters import parse_target
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -78,10 +77,10 @@ def _given(give: ResponseMapping, invocation: Invocation, answer: EndpointRespon
 def _head(integration: Integration, site: Site, method: str) -> Callable[[MappedRequest, Invocation], bytes]:
     """What writes the heads of an integration's requests. All but what is mapped and the trace id is written here."""
     uri = uri_of(integration, site)
-    mapped = [parse_target(key, site.request_side) for key in integration.request_parameters]
+    mapped = [target for target, _ in compile_parameters(integration, site)]
     queries = [to.name for to in mapped if to.place == "querystring"]
     target = RequestTarget(uri.path or "/", uri.query, queries, greedy=greedy_slots(integration, site))
-    host = field(b"Host", uri.netloc.rpartition("@")[2].encode())
+    host = field(b"Host", host_of(integration, site, uri.netloc.rpartition("@")[2]).encode())
     verb = verb_of(method)
     plain = None if method == "ANY" else request_line(method.encode(), target.plain()) + host
     defaults = default_headers(site)

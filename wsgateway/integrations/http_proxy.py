@@ -14,7 +14,7 @@ from wsgateway.http1 import UnsafeHeader, field, fields, request_line
 from wsgateway.integrations.base import carried, noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers, header_lines
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
-from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots
+from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots, host_of
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.method_request import MethodRequest
 
@@ -51,7 +51,7 @@ class HttpProxy(HttpBackend):
         heads = {EventType.CONNECT: _client_head, EventType.REQUEST: _client_head}
         build = heads.get(site.event_type, _event_head)(
             method,
-            uri.netloc.rpartition("@")[2].encode(),
+            host_of(integration, site, uri.netloc.rpartition("@")[2]).encode(),
             _Target(integration, site, mappings),
             [(target.name.encode(), read) for target, read in mappings if target.place == "header"],
             site,

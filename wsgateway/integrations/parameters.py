@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wsgateway.errors import Problem
 from wsgateway.headers import Backend, target_fault
 from wsgateway.invocation import Invocation
+from wsgateway.model.explain import shown
 from wsgateway.model.uri import VARIABLE
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.messagepack import FORMATS
@@ -35,6 +36,10 @@ SLOT = re.compile(r"\{([A-Za-z0-9._$-]+)\+?\}")
 """`{NAME}` in the path of a URI: what `integration.request.path.NAME` fills."""
 
 HOST = "Host is the URI's; no mapping may set it"
+HOST_OF_URL = "Host is the URI's; 'text' and stageVariables.NAME may set another one, nothing that a client says may"
+
+_host = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?").fullmatch
+"""RFC 9110 §7.2: a host, and perhaps a port."""
 
 
 def slots(uri: str) -> list[str]:
@@ -49,12 +54,47 @@ def check_parameters(integration: Integration, site: Site) -> Iterator[Problem]:
     for key, text in integration.request_parameters.items():
         path = ("requestParameters", key)
         target, fault = _read(key, text, site.request_side, site, aws=aws)
-        if target is not None and target.place == "header" and target.name.lower() == "host":
-            yield Problem(path, HOST)
+        if target is not None and _is_host(target):
+            to_url = integration.integration_type in _TO_URLS
+            host = _fixed(text, site.request_side, site) if to_url else None
+            if host is None:
+                yield Problem(path, HOST_OF_URL if to_url else HOST)
+            elif _host(host) is None:
+                yield Problem(path, f"{shown(host)} is no host, nor host:port")
         if target is not None and target.place == "path" and target.name not in known_slots:
             yield Problem(path, f"the path of integrationUri has no {{{target.name}}}")
         if fault is not None:
             yield Problem(path, fault)
+
+
+_TO_URLS = ("HTTP", "HTTP_PROXY")
+
+
+def _is_host(target: Target) -> bool:
+    return target.place == "header" and target.name.lower() == "host"
+
+
+def _fixed(text: str, side: Side, site: Site) -> str | None:
+    """What a parameter is whatever the event; None where that depends."""
+    try:
+        source = parse_source(text, side)
+    except ExpressionError:
+        return None
+    match source:
+        case Static(static):
+            return static
+        case StageVariable(name):
+            return site.stage_variables.get(name)
+        case _:
+            return None
+
+
+def host_of(integration: Integration, site: Site, usual: str) -> str:
+    """What requests say as `Host`: what a mapping sets, else `usual`. The connection, and SNI, are the URI's anyhow."""
+    for key, text in integration.request_parameters.items():
+        if _is_host(parse_target(key, site.request_side)):
+            return _fixed(text, site.request_side, site) or usual
+    return usual
 
 
 def greedy_slots(integration: Integration, site: Site) -> frozenset[str]:
@@ -96,11 +136,15 @@ def _read(key: str, text: str, side: Side, site: Site, *, aws: bool = False) -> 
 
 
 def compile_parameters(integration: Integration, site: Site) -> list[tuple[Target, Reader]]:
-    """Where each parameter goes, and what reads it. Only for what `check_parameters` found nothing wrong with."""
+    """Where each parameter goes, and what reads it, but for `Host`, which is `host_of`'s to say.
+
+    Only for what `check_parameters` found nothing wrong with.
+    """
     binary, side = FORMATS[site.binary_format], site.request_side
     return [
-        (parse_target(key, side), compile_source(parse_source(text, side), binary))
+        (target, compile_source(parse_source(text, side), binary))
         for key, text in integration.request_parameters.items()
+        if not _is_host(target := parse_target(key, side))
     ]
 
 

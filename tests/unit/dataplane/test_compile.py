@@ -76,7 +76,7 @@ async def test_every_problem_is_told_with_its_line_in_the_files_order() -> None:
         requestParameters:
           integration.request.header.X-A: context.nosuch
           integration.request.header.Content-Length: "'1'"
-          integration.request.header.Host: "'evil'"
+          integration.request.header.Host: route.request.header.Host
           integration.request.path.room: route.request.body.room
           integration.request.querystring.q: request.body.q
           integration.request.cookie.c: context.stage

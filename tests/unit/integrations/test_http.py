@@ -99,6 +99,7 @@ def test_a_handshakes_parameters_may_be_mapped() -> None:
         parameters={
             "header.X-Cookie": "route.request.header.Cookie",
             "header.user-agent": "'ours'",
+            "header.Host": "'rooms.internal'",
             "querystring.token": "route.request.querystring.token",
             "path.stage": "context.stage",
         },
@@ -108,6 +109,7 @@ def test_a_handshakes_parameters_may_be_mapped() -> None:
     assert lines(request)[0] == "POST /dev?fixed=1&token=a%2Fb HTTP/1.1"
     assert header(request, "X-Cookie") == ["a=1"]
     assert header(request, "User-Agent") == ["ours"]
+    assert header(request, "Host") == ["rooms.internal"]
     assert (header(request, "Content-Type"), request.body) == (["application/json"], b"opening")
 
 

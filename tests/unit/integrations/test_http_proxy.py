@@ -16,6 +16,7 @@ from tests.unit.dataplane.values import connecting, disconnecting, message, quot
 from wsgateway.errors import ApiConfigurationError
 from wsgateway.integrations.base import Site
 from wsgateway.integrations.http_proxy import HttpProxy
+from wsgateway.integrations.parameters import check_parameters
 from wsgateway.integrations.resilience import Resilience
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse
@@ -465,6 +466,45 @@ def test_a_uri_is_called_as(uri: str, origin: tuple[str, str, int], target: str,
     assert upstream.asked == origin
     assert lines(request)[0] == f"POST {target} HTTP/1.1"
     assert header(request, "Host") == [host]
+
+
+@pytest.mark.parametrize(
+    ("mapped", "host"),
+    [("'shop.internal'", "shop.internal"), ("stageVariables.where", "other:9000"), ("'[::1]:80'", "[::1]:80")],
+)
+def test_a_mapping_may_set_another_host(mapped: str, host: str) -> None:
+    """The connection is the URI's all the same."""
+    for event in (message(where="other:9000"), connecting("/dev", ("Host", "chat.example"), where="other:9000")):
+        upstream = Sent()
+
+        request = sent(event, parameters={"header.host": mapped, "header.X-A": "'1'"}, upstream=upstream)
+
+        assert upstream.asked == ("http", "backend.example", 8000)
+        assert (header(request, "Host"), header(request, "X-A")) == ([host], ["1"])
+
+
+@pytest.mark.parametrize(
+    ("mapped", "told"),
+    [
+        ("route.request.header.Host", "nothing that a client says may"),
+        ("context.domainName", "nothing that a client says may"),
+        ("'a b'", "no host"),
+        ("'a/b'", "no host"),
+        ("'u@h'", "no host"),
+        ("''", "no host"),
+    ],
+)
+def test_what_can_not_be_a_host(mapped: str, told: str) -> None:
+    integration = Integration.model_validate(
+        {
+            "integrationType": "HTTP_PROXY",
+            "integrationUri": "http://h/",
+            "requestParameters": {"integration.request.header.Host": mapped},
+        }
+    )
+
+    (problem,) = check_parameters(integration, site())
+    assert told in problem.text
 
 
 @pytest.mark.parametrize(
