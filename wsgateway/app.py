@@ -74,12 +74,14 @@ from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
 from wsgateway.registry.memory_tickets import MemoryTickets
 from wsgateway.serving import Serving
 from wsgateway.settings import DEV_TLS_PORT, Settings, installation_secret
+from wsgateway.telemetry.console import renderer_for
 from wsgateway.telemetry.health import Probes
-from wsgateway.telemetry.log import Log, LogWriter
+from wsgateway.telemetry.log import libraries_too, log_to
 from wsgateway.telemetry.metrics import Metrics
 from wsgateway.telemetry.rows import rows_of
 from wsgateway.telemetry.tracing import tracing_of
 from wsgateway.telemetry.unit import UnitProbes
+from wsgateway.telemetry.writer import LogWriter
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.files import share_out_here
 from wsgateway.transport.keyring import Keyring, development_keyring, remarks
@@ -264,10 +266,13 @@ class _App:
         self._secret = installation_secret(settings.installation_secret_file, self._environ)
         self._tickets.seal_with(self._secret)
         loaded = load(settings.file, self._environ, settings.reading)
-        self._log = Log(LogWriter(), **({} if self._worker is None else {"worker": self._worker.index}))
+        render = renderer_for(sys.stderr, self._environ) if settings.dev else None
+        bound = {} if self._worker is None else {"worker": self._worker.index}
+        self._log = log_to(LogWriter(), render, **bound)
         keyring = self._new_keyring()
         try:
-            await self._run(loaded, keyring)
+            with libraries_too(self._log):
+                await self._run(loaded, keyring)
         finally:
             keyring.discard()
         return 0

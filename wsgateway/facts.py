@@ -13,8 +13,8 @@ from wsgateway.deploy import Deployments
 from wsgateway.installation import Installation
 from wsgateway.tally import Tallies
 from wsgateway.telemetry.base import Value, Values
-from wsgateway.telemetry.log import LogWriter
 from wsgateway.telemetry.rows import Rows
+from wsgateway.telemetry.writer import LogWriter
 
 
 def node_values(

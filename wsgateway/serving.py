@@ -20,8 +20,8 @@ from wsgateway.functions import Functions
 from wsgateway.installation import Installation
 from wsgateway.settings import Settings
 from wsgateway.signals import Order, Orders, heard_signals
-from wsgateway.telemetry.log import LogWriter
 from wsgateway.telemetry.rows import Rows
+from wsgateway.telemetry.writer import LogWriter
 from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.watch import watch_code, watch_file
 from wsgateway.workers import Worker

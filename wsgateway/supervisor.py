@@ -25,8 +25,9 @@ from wsgateway.errors import StartError
 from wsgateway.ports import Reserved, reserve
 from wsgateway.settings import Settings
 from wsgateway.signals import Order, Orders, heard_signals
-from wsgateway.telemetry.log import Log, LogWriter
+from wsgateway.telemetry.log import libraries_too, log_to
 from wsgateway.telemetry.merge import Merged, packed, unpacked
+from wsgateway.telemetry.writer import LogWriter
 from wsgateway.workers import (
     VARIABLE,
     Board,
@@ -105,8 +106,9 @@ class Supervisor:
         """Start the workers, say so once all are ready, keep them, and end when all are gone."""
         with ExitStack() as stack:
             self._reserve(stack)
-            self._log = Log(LogWriter())
+            self._log = log_to(LogWriter())
             stack.callback(self._log.writer.close)
+            stack.enter_context(libraries_too(self._log))
             async with heard_signals() as orders, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._pass_on, orders)
                 async with anyio.create_task_group() as keepers:

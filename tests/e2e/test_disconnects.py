@@ -198,6 +198,7 @@ async def test_what_is_given_up_is_a_dead_letter_that_says_it_all(asked: Backend
     del letter["timestamp"]
     assert letter == {
         "event": LETTER,
+        "level": "ERROR",
         "cause": "its time is over",
         "api": "chat",
         "stage": "dev",

@@ -149,7 +149,7 @@ async def test_each_method_has_a_bucket_and_settings_of_its_own(running: Gateway
     assert (refused.status, refused.json()) == (429, {"message": "Too Many Requests"})
     assert refused.header("x-amzn-errortype") == "TooManyRequestsException"
     assert (refused.header("x-why"), refused.header("retry-after")) == ("THROTTLED", None)
-    told = await line(running, event="a limit is reached", stage="v1", level="method")
+    told = await line(running, event="a limit is reached", stage="v1", limit="method")
     assert (told["api"], told["route"], told["source"]) == ("shop", "POST /pets", "127.0.0.1")
     assert "connection_id" not in told
     metrics = await running.metrics()

@@ -103,7 +103,7 @@ async def test_what_is_beyond_a_limit_is_answered_dropped_or_ends_the_connection
         for (stage, level), number in expected.items():
             assert metrics[f'wsgateway_throttled_total{{api="chat",level="{level}",stage="{stage}"}}'] == number
         told = json.loads(await running.logged("a limit is reached"))
-        assert (told["api"], told["stage"], told["level"]) == ("chat", "dev", "route")
+        assert (told["api"], told["stage"], told["limit"]) == ("chat", "dev", "route")
         assert (told["route"], told["connection_id"]) == ("say", connection_id)
         assert told["error"] == "the limit of the route: 0.001 a second, 2 at once"
         assert sum("a limit is reached" in line for line in running.log) == 4

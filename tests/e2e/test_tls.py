@@ -329,7 +329,7 @@ async def test_new_certificates_come_with_sighup_and_no_connection_goes(domains:
         for name, file in (("chat.example", "chat.example"), ("gateway.example", "default")):
             authority.issue_to(name, file=file)
         domains.reload()
-        await domains.logged('"event": "definition deployed"')
+        await domains.logged('"event":"definition deployed"')
 
         after = [await serial_shown(domains, authority, name) for name in ("chat.example", "gateway.example")]
         assert not set(before) & set(after)
@@ -375,7 +375,7 @@ domains:
         (tmp_path / "routes.yaml").write_text(definition(back.port))
         running.reload()
 
-        line = json.loads(await running.logged('"event": "definition '))
+        line = json.loads(await running.logged('"event":"definition '))
         assert line["event"] == "definition refused; the old one stays"
         assert line["problem"].startswith("--tls-port needs a certificate: give --tls-cert and --tls-key")
         assert await serial_shown(running, authority, "chat.example") == before

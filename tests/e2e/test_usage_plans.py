@@ -139,7 +139,7 @@ async def test_a_quota_ends_and_a_throttled_event_uses_none_of_it(running: Gatew
     with pytest.raises(InvalidStatus) as caught:
         await client(running, METERED)
     assert (caught.value.response.status_code, caught.value.response.headers.get("Retry-After")) == (429, None)
-    assert json.loads(await running.logged("the quota of API key metered"))["level"] == "quota"
+    assert json.loads(await running.logged("the quota of API key metered"))["limit"] == "quota"
 
     async with client(running, SLOW) as slow, client(running, SLOW):
         assert await refused(client(running, SLOW)) == (429, "Too Many Requests")

@@ -32,7 +32,7 @@ Some variables have no flag:
 | `WSGATEWAY_INSTALLATION_SECRET` | the [installation's secret](operations.md#many-nodes) itself, in place of a file |
 | `AWS_…` | credentials, region and endpoints of [AWS](operations.md#aws), as SDKs read them |
 | `OTEL_…` | where [traces](operations.md#traces) go, and how many |
-| `NO_COLOR` | `connect` writes without colours |
+| `NO_COLOR` | `connect`, and the [log](operations.md#log) of `dev`, have no colours |
 | `XDG_STATE_HOME` | where `dev` keeps its [development CA](operations.md#tls-in-dev), and `connect` its history |
 
 and those that a definition names as [`${NAME}`](definitions.md#values-from-the-environment).

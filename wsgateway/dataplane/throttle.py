@@ -221,7 +221,7 @@ class Throttling:
         reached = self._reached.get(key)
         if reached is None:
             reached = self._reached[key] = _Reached(now)
-            self._log("a limit is reached", api=api_id, stage=stage, level=level, **first)
+            self._log("a limit is reached", api=api_id, stage=stage, limit=level, **first)
         reached.last = now
         reached.number += 1
 
@@ -235,7 +235,7 @@ class Throttling:
                     "a limit is no longer reached",
                     api=api_id,
                     stage=stage,
-                    level=level,
+                    limit=level,
                     refused=reached.number,
                     after_seconds=round(reached.last - reached.since, 1),
                 )

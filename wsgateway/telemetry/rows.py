@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from wsgateway.errors import StartError
-from wsgateway.telemetry.log import LogWriter, Sink
+from wsgateway.telemetry.writer import LogWriter, Sink
 
 GATHERED_SECONDS: Final = 0.05
 GATHERED: Final = 200

@@ -397,7 +397,7 @@ async def test_reaching_a_limit_is_told_once_and_its_end_too() -> None:
     world.gateway.throttling.sweep(world.loop.now)
     assert [line["event"] for line in world.logged] == ["a limit is reached"]
     first = world.logged[0]
-    assert (first["api"], first["stage"], first["level"]) == ("chat", "dev", "stage")
+    assert (first["api"], first["stage"], first["limit"]) == ("chat", "dev", "stage")
     assert first["connection_id"] == world.connection.client.connection_id
 
     world.loop.move(CALM_SECONDS)
@@ -406,7 +406,7 @@ async def test_reaching_a_limit_is_told_once_and_its_end_too() -> None:
         "event": "a limit is no longer reached",
         "api": "chat",
         "stage": "dev",
-        "level": "stage",
+        "limit": "stage",
         "refused": 101,
         "after_seconds": CALM_SECONDS - 1,
     }
@@ -416,7 +416,7 @@ async def test_reaching_a_limit_is_told_once_and_its_end_too() -> None:
 
 def test_each_limit_is_told_by_itself() -> None:
     logged: list[str] = []
-    throttling = Throttling(lambda: 1.0, lambda event, **facts: logged.append(str(facts["level"])))
+    throttling = Throttling(lambda: 1.0, lambda event, **facts: logged.append(str(facts["limit"])))
     for level in ("stage", "user", "stage"):
         throttling.refuse("chat", "dev", level)
     assert logged == ["stage", "user"]
