@@ -13,8 +13,9 @@ from typing import Protocol
 import msgspec
 
 from wsgateway.errors import Problem, Unauthorized
-from wsgateway.invocation import Invocation
+from wsgateway.invocation import CONTEXT, IDENTITY, Invocation
 from wsgateway.messages import Header
+from wsgateway.method_request import MethodRequest
 from wsgateway.model.authorizer import Authorizer
 
 _SOURCE = re.compile(
@@ -131,7 +132,11 @@ def check_sources(authorizer: Authorizer) -> Iterator[Problem]:
         except ValueError as error:
             yield Problem(("identitySource", number), f"{error}; write {_FORMS[authorizer.root]}")
             continue
-        if authorizer.authorizer_type != "REQUEST" and source.startswith(("stageVariables.", "context.")):
+        name = source.removeprefix("context.")
+        if name != source and not _has_a_value(name, authorizer.root):
+            text = f"{source} has no value when an authorizer is asked, so everybody would be refused; name another"
+            yield Problem(("identitySource", number), text)
+        elif authorizer.authorizer_type != "REQUEST" and source.startswith(("stageVariables.", "context.")):
             text = f"{source} is nothing that a client brings, and {authorizer.authorizer_type} reads its token there"
             yield Problem(
                 ("identitySource", number), f"{text}; write {authorizer.root}.request.header.Authorization, or its like"
@@ -141,6 +146,15 @@ def check_sources(authorizer: Authorizer) -> Iterator[Problem]:
         text = "with authorizerResultTtlInSeconds all clients would get the answer that the first got"
         yield Problem(("identitySource",), f"{text}: name what tells them apart, such as a header")
 
+
+def _has_a_value(name: str, root: str) -> bool:
+    """Whether a request has this context variable before anybody is asked who sends it."""
+    known = MethodRequest.variables if root == "method" else CONTEXT
+    return name in known and name not in _LATER and not name.startswith("error.")
+
+
+_LATER = NOT_AT_CONNECT | {f"identity.{name}" for name in IDENTITY}
+"""What is known once somebody has said who sends it, or an integration is asked."""
 
 _SAME = frozenset(
     {

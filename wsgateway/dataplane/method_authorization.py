@@ -19,6 +19,7 @@ from wsgateway.integrations.base import IntegrationType, Site
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.messages import HttpRequest
 from wsgateway.method_request import MethodRequest
+from wsgateway.model.authorizer import Authorizer
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.integration import Integration
 from wsgateway.model.quotas import Limits, resolve
@@ -40,6 +41,7 @@ def check_method_authorizers(
         common = authorizer.common
         found = [authorizer.renamed(each) for each in authorizers.types[common.authorizer_type].check(common)]
         backend = common.backend
+        found += _unset(api, common)
         for stage_name in api.stages if backend is not None else ():
             assert backend is not None
             for problem in types[backend.integration_type].check(
@@ -50,6 +52,18 @@ def check_method_authorizers(
                 found.append(Problem(at, text))
         for problem in dict.fromkeys(found):
             yield Problem(("authorizers", name, *problem.path), problem.text)
+
+
+def _unset(api: RestApi, authorizer: Authorizer) -> Iterator[Problem]:
+    """Identity sources that nobody could bring; exports of API Gateway leave the variables of stages out."""
+    for source in authorizer.identity_source:
+        place, _, name = source.partition(".")
+        for stage_name, stage in api.stages.items():
+            if place == "stageVariables" and name not in stage.variables:
+                text = (
+                    f"stage {stage_name} has no variable {name}, so everybody would be refused; add it to its variables"
+                )
+                yield Problem(("identitySource",), text)
 
 
 def check_policy(api_id: str, api: RestApi, authorizers: Authorizers) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ import pytest
 from wsgateway.authorizers.sources import check_sources, compile_source, read_all
 from wsgateway.errors import Unauthorized
 from wsgateway.model.authorizer import Authorizer
+from wsgateway.model.rest_authorizer import MethodAuthorizer
 
 
 class Request:
@@ -103,7 +104,24 @@ def test_a_token_that_no_client_brings_would_let_everybody_in(kind: str, more: d
     assert problem.startswith(f"{source} is nothing that a client brings, and {kind} reads its token there")
 
 
-@pytest.mark.parametrize("source", ["context.stage", "context.httpMethod", "context.resourcePath"])
+@pytest.mark.parametrize("source", ["context.none", "context.eventType", "context.authorizer.a", "context.httpMethod"])
+def test_what_nobody_has_before_an_authorizer_is_asked_would_refuse_everybody(source: str) -> None:
+    (problem,) = problems("REQUEST", source, authorizerUri="function:auth")
+
+    assert problem.startswith(f"{source} has no value when an authorizer is asked")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [("context.httpMethod", False), ("context.error.message", True), ("context.identity.apiKey", True)],
+)
+def test_requests_have_other_variables_than_handshakes(source: str, problem: bool) -> None:
+    written = {"authorizerType": "REQUEST", "identitySource": [source], "authorizerUri": "function:auth"}
+
+    assert bool(list(check_sources(MethodAuthorizer.model_validate(written)))) is problem
+
+
+@pytest.mark.parametrize("source", ["context.stage", "context.apiId", "context.domainName"])
 def test_an_answer_for_all_clients_is_not_kept(source: str) -> None:
     (problem,) = problems("REQUEST", "stageVariables.tenant", source, **ASKED)
 

@@ -35,23 +35,31 @@ def api(method: str = "authorizer: users", authorizers: str = "", policy: str = 
 @pytest.mark.parametrize(
     ("authorizer", "problem"),
     [
-        pytest.param("authorizerUri: function:none", "authorizerUri: no function here is named none", id="no function"),
+        pytest.param(
+            "authorizerUri: function:none", "users.authorizerUri: no function here is named none", id="no function"
+        ),
         pytest.param(
             "authorizerUri: 'function:${stageVariables.fn}'",
-            "authorizerUri: the stage has no variable fn; add it to its variables",
+            "users.authorizerUri: the stage has no variable fn; add it to its variables",
             id="no variable",
         ),
         pytest.param(
             "authorizerUri: 'http://a.example', identityValidationExpression: '('",
-            "identityValidation",
+            "users.identityValidation",
             id="no pattern",
+        ),
+        pytest.param(
+            "authorizerUri: 'http://a.example'}, asked: {type: REQUEST, identitySource: stageVariables.fn, "
+            "authorizerResultTtlInSeconds: 0, authorizerUri: 'http://a.example'",
+            "asked.identitySource: stage v2 has no variable fn, so everybody would be refused; add it to its variables",
+            id="a source that a stage has not",
         ),
     ],
 )
 async def test_an_authorizer_that_could_not_ask_is_refused(authorizer: str, problem: str) -> None:
     found = problems(api(authorizers=USERS % authorizer))
 
-    assert any(f"apis.shop.authorizers.users.{problem}" in each for each in found), found
+    assert any(f"apis.shop.authorizers.{problem}" in each for each in found), found
 
 
 async def test_the_kinds_of_sources_are_told_apart() -> None:
