@@ -23,6 +23,7 @@ from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
+from wsgateway.bodies import BodyMemory
 from wsgateway.condition import checks_of
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.authorization import Authorizers
@@ -282,7 +283,8 @@ class _App:
         loop = asyncio.get_running_loop()
         sys.unraisablehook = self._unraisable
         self._egress = egress = Egress()
-        upstream = Upstream(egress=egress)
+        bodies = BodyMemory(settings.body_memory, clock=loop.time, log=self._log)
+        upstream = Upstream(egress=egress, bodies=bodies)
         endpoints = ServiceEndpoints(self._environ, settings.region)
         surroundings = Surroundings(
             serve=self._serve_function,
@@ -312,6 +314,7 @@ class _App:
             callback_url=_no_callback_url,
             show_reasons=settings.dev,
             max_connections=files.clients,
+            bodies=bodies,
             buckets=backends.buckets,
             meters=backends.meters,
             write_row=rows.write,
@@ -330,6 +333,7 @@ class _App:
             limit=files.connections,
             at_limit=self._full,
             admission=gateway.admission,
+            bodies=bodies,
         )
         self._deployments = deployments = Deployments(
             settings.file,
@@ -394,6 +398,7 @@ class _App:
                 counters=self._counters,
                 proxies=proxies,
                 admission=gateway.admission,
+                bodies=bodies,
             )
 
         self._own = own = inside(probes if installation is None else installation.calls(probes))

@@ -24,6 +24,7 @@ GatewayError                        a client sees it, in AWS's words
 ├── AuthorizerFailure               500  AUTHORIZER_FAILURE: the authorizer could not be asked, or broke
 ├── AuthorizerConfigurationError    500  AUTHORIZER_CONFIGURATION_ERROR: its answer is not what it has to be
 ├── ServiceUnavailable              503  a concurrency cap, drain, or doubt
+│   └── NoRoom                      503  the node holds as many bytes of bodies as it may
 └── ApiConfigurationError           500  API_CONFIGURATION_ERROR: the definition failed at run time
 
 DefinitionError                     an operator sees it, at load or deploy; never a client
@@ -264,6 +265,14 @@ class ServiceUnavailable(GatewayError):
     status = 503
     message = "Service Unavailable"
     transient = True
+
+
+class NoRoom(ServiceUnavailable):
+    """The node holds as many bytes of bodies as it may."""
+
+    transient = False
+    again = False
+    """Whether nothing was done yet, so that the same may be sent again."""
 
 
 class ApiConfigurationError(GatewayError):

@@ -59,6 +59,9 @@ def node_values(
         "rest_cache_bytes": backends.cache.store.bytes_held,
         "rest_cache_failures_total": backends.cache.failures,
         "rest_cache_unreadable_total": backends.cache.unreadable,
+        "body_bytes": dict(gateway.bodies.held),
+        "body_bytes_limit": gateway.bodies.limit,
+        "bodies_refused_total": dict(gateway.bodies.refused),
         "message_errors_total": dict(counters.route_errors),
         "integration_failures_total": backends.upstream.failures()
         | {"refused": sum(kind.refused for kind in backends.types.values())},

@@ -8,6 +8,9 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from wsgateway.bodies import Hold
+from wsgateway.errors import NoRoom
+
 Header = tuple[bytes, bytes]
 """A header field as it stands on the wire: name as spelled, value without surrounding blanks."""
 
@@ -73,17 +76,30 @@ class Trailed(ByteStream, Protocol):
 Body = bytes | ByteStream
 
 
-async def collect(body: Body, limit: int) -> bytes | None:
-    """The whole body, or None where it is over `limit` bytes. *Raises* ConnectionResetError where the client left."""
+async def collect(body: Body, limit: int, hold: Hold | None = None) -> bytes | None:
+    """The whole body, or None where it is over `limit` bytes; `hold` counts what is kept of it.
+
+    *Raises* ConnectionResetError where the client left, and NoRoom.
+    """
     if isinstance(body, bytes):
-        return body if len(body) <= limit else None
+        if len(body) > limit:
+            return None
+        if hold is not None:
+            hold.keep(len(body))
+        return body
     parts: list[bytes] = []
     size = 0
-    async for part in body:
-        size += len(part)
-        if size > limit:
-            return None
-        parts.append(part)
+    try:
+        async for part in body:
+            size += len(part)
+            if size > limit:
+                return None
+            if hold is not None:
+                hold.keep(size)
+            parts.append(part)
+    except NoRoom:
+        parts.clear()  # the error refers to them
+        raise
     return b"".join(parts)
 
 

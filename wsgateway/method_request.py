@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import unquote
 
+from wsgateway.bodies import Hold
 from wsgateway.errors import GatewayError
 from wsgateway.headers import REMOVED_ON_ARRIVAL, RESTATED
 from wsgateway.invocation import (
@@ -52,6 +53,7 @@ class MethodRequest(Invocation):
         "deployment_id",
         "failure",
         "granted",
+        "hold",
         "http_method",
         "identified",
         "kept",
@@ -65,6 +67,9 @@ class MethodRequest(Invocation):
     )
 
     variables: ClassVar[Variables]
+
+    hold: Hold
+    """Counts its body; set only where that is done, for most bodies are small."""
 
     def __init__(
         self,

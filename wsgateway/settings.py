@@ -21,6 +21,7 @@ DEV_TLS_PORT = 8443
 MEMORY = "memory://"
 """The registry of a single node."""
 CACHE_MEMORY = 256 << 20
+BODY_MEMORY = 256 << 20
 MIN_SECRET_BYTES = 16
 MAX_SECRET_BYTES = 1024
 
@@ -54,6 +55,8 @@ class Settings:
     account_id: str = "000000000000"
     cache_memory: int = CACHE_MEMORY
     """Bytes of answers of REST APIs that the process keeps in its memory, where they are kept there."""
+    body_memory: int = BODY_MEMORY
+    """Bytes of bodies that the process holds at a time, of requests and of answers; small ones don't count."""
     redis_url: str = MEMORY
     """Where what the nodes share is kept. It may hold a password."""
     redis_prefix: str = "wsgateway"

@@ -21,6 +21,7 @@ from wsgateway.cli.serve import (
     AccessLog,
     AccountId,
     Advertise,
+    BodyMemory,
     CacheMemory,
     CallbackAuth,
     CallbackDomain,
@@ -46,7 +47,7 @@ from wsgateway.cli.serve import (
     settings_of,
 )
 from wsgateway.cli.terminal import one_line
-from wsgateway.settings import CACHE_MEMORY, MEMORY
+from wsgateway.settings import BODY_MEMORY, CACHE_MEMORY, MEMORY
 
 if TYPE_CHECKING:
     from wsgateway.doctor import Finding
@@ -73,6 +74,7 @@ def doctor(
     region: RegionOption = None,
     account_id: AccountId = "000000000000",
     cache_memory: CacheMemory = CACHE_MEMORY,
+    body_memory: BodyMemory = BODY_MEMORY,
     redis_url: RedisUrl = MEMORY,
     redis_prefix: RedisPrefix = "wsgateway",
     lease_ttl: LeaseTtl = 15.0,

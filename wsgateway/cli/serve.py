@@ -20,7 +20,7 @@ from wsgateway.cli.options import (
 )
 from wsgateway.cpus import usable_cpus
 from wsgateway.errors import DefinitionError, StartError, complaint
-from wsgateway.settings import CACHE_MEMORY, MEMORY, Network, Settings, check_authority, parse_networks
+from wsgateway.settings import BODY_MEMORY, CACHE_MEMORY, MEMORY, Network, Settings, check_authority, parse_networks
 from wsgateway.workers import Worker
 
 MOST_WORKERS = 256
@@ -132,6 +132,15 @@ CacheMemory = Annotated[
         min=0,
     ),
 ]
+BodyMemory = Annotated[
+    int,
+    typer.Option(
+        help="Bytes of large bodies, of requests and of backends' answers, that a process holds at a time, of all "
+        "connections together; what finds no room is answered 503. Of each worker.",
+        envvar="WSGATEWAY_BODY_MEMORY",
+        min=1 << 20,
+    ),
+]
 RedisUrl = Annotated[
     str,
     typer.Option(
@@ -206,6 +215,7 @@ def serve(
     region: RegionOption = None,
     account_id: AccountId = "000000000000",
     cache_memory: CacheMemory = CACHE_MEMORY,
+    body_memory: BodyMemory = BODY_MEMORY,
     redis_url: RedisUrl = MEMORY,
     redis_prefix: RedisPrefix = "wsgateway",
     lease_ttl: LeaseTtl = 15.0,
@@ -241,6 +251,7 @@ def dev(
     region: RegionOption = None,
     account_id: AccountId = "000000000000",
     cache_memory: CacheMemory = CACHE_MEMORY,
+    body_memory: BodyMemory = BODY_MEMORY,
     redis_url: RedisUrl = MEMORY,
     redis_prefix: RedisPrefix = "wsgateway",
     lease_ttl: LeaseTtl = 15.0,

@@ -13,6 +13,7 @@ from itertools import count as count_from
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.hub import Sent
+from wsgateway.errors import ServiceUnavailable
 from wsgateway.invocation import iso_time, random_bytes
 from wsgateway.messages import HttpResponse
 
@@ -68,6 +69,12 @@ def too_large(quotas: Quotas) -> HttpResponse:
     if quotas.profile == "aws":
         return _TOO_LARGE
     return problem(413, "PayloadTooLargeException", f"The message is over {quotas.max_message_bytes} bytes")
+
+
+def no_room(reason: str = "") -> HttpResponse:
+    """The node can't hold the body of a push now; AWS's SDKs try again."""
+    again = (b"Retry-After", b"1")
+    return problem(503, "ServiceUnavailableException", ServiceUnavailable.message, reason, again)
 
 
 def page(gateway: Gateway, api_id: str, after: str, size: int) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from wsgateway.errors import RequestTooLarge, UnsupportedMediaType
 from wsgateway.http1 import list_items
 
 if TYPE_CHECKING:
+    from wsgateway.bodies import Hold
     from wsgateway.messages import Header
 
 PIECE: Final = 32_768
@@ -37,19 +38,19 @@ def codings_of(headers: Sequence[Header]) -> list[str]:
     return [name for name in names if name != "identity"]
 
 
-async def decoded(body: bytes, codings: Sequence[str], limit: int) -> bytes:
-    """`body` without its codings.
+async def decoded(body: bytes, codings: Sequence[str], limit: int, hold: Hold | None = None) -> bytes:
+    """`body` without its codings; `hold` has counted the body, and counts what becomes of it.
 
-    *Raises* UnsupportedMediaType, and RequestTooLarge where it would be over `limit` bytes.
+    *Raises* UnsupportedMediaType, RequestTooLarge where it would be over `limit` bytes, and NoRoom.
     """
     if len(codings) > 1 or not WINDOWS.keys() >= set(codings):
         raise UnsupportedMediaType(f"Content-Encoding is {', '.join(codings)[:100]}; gzip or deflate is undone here")
     for coding in codings:
-        body = await _undone(body, coding, limit)
+        body = await _undone(body, coding, limit, hold)
     return body
 
 
-async def _undone(body: bytes, coding: str, limit: int) -> bytes:
+async def _undone(body: bytes, coding: str, limit: int, hold: Hold | None) -> bytes:
     stream = zlib.decompressobj(WINDOWS[coding])
     parts: list[bytes] = []
     size, members = 0, 1
@@ -67,6 +68,8 @@ async def _undone(body: bytes, coding: str, limit: int) -> bytes:
             size += len(part)
             if size > limit:
                 raise RequestTooLarge(f"a body has {limit} bytes at most, and this one more without its {coding}")
+            if hold is not None:
+                hold.keep(len(body) + size)
             parts.append(part)
             rest = stream.unused_data or stream.unconsumed_tail
             more = len(part) == PIECE and not stream.eof

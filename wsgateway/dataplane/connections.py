@@ -14,7 +14,19 @@ from urllib.parse import parse_qs
 from wsgateway.authorizers.signed import Signer
 from wsgateway.authorizers.sigv4 import Claim, claim_of
 from wsgateway.dataplane.allowance import Allowance
-from wsgateway.dataplane.answers import BEYOND, GONE, JSON, delete, dressed, get, pretty, problem, push, too_large
+from wsgateway.dataplane.answers import (
+    BEYOND,
+    GONE,
+    JSON,
+    delete,
+    dressed,
+    get,
+    no_room,
+    pretty,
+    problem,
+    push,
+    too_large,
+)
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.directory import is_token
 from wsgateway.dataplane.event_traces import ConnectionsCall, answered, trace_of, waited_for
@@ -29,6 +41,7 @@ from wsgateway.errors import (
     GatewayError,
     InvalidSignature,
     MissingAuthenticationToken,
+    NoRoom,
     NotAuthorized,
     ServiceUnavailable,
     UnrecognizedClient,
@@ -291,16 +304,19 @@ class ConnectionsApi:
         claim: Claim | None = None,
     ) -> HttpResponse:
         """The call, once its body is here; signed where it has to be."""
-        try:
-            data = await collect(body, quotas.max_message_bytes)
-        except ConnectionResetError:
-            return HttpResponse(400, close=True)  # nobody reads it
-        if claim is not None:
-            answer = self._act_signed(request, claim, place, connection_id, data, quotas)
-        else:
-            connection = self._gateway.hub.get(connection_id)
-            answer = self._push(request, place, connection, connection_id, data, quotas)
-        return answer if isinstance(answer, HttpResponse) else await answer
+        with self._gateway.bodies.hold("push") as hold:
+            try:
+                data = await collect(body, quotas.max_message_bytes, hold)
+            except ConnectionResetError:
+                return HttpResponse(400, close=True)  # nobody reads it
+            except NoRoom as error:
+                return self._counted(request, dressed(no_room(error.reason if self._gateway.show_reasons else "")))
+            if claim is not None:
+                answer = self._act_signed(request, claim, place, connection_id, data, quotas)
+            else:
+                connection = self._gateway.hub.get(connection_id)
+                answer = self._push(request, place, connection, connection_id, data, quotas)
+            return answer if isinstance(answer, HttpResponse) else await answer
 
     def _push(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.allowance import Allowance
-from wsgateway.errors import AccessDenied, ClientFault, GatewayError, Unauthorized
+from wsgateway.errors import AccessDenied, ClientFault, GatewayError, NoRoom, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +71,8 @@ class Faults:
         self._refusals = Allowance(REFUSALS_RATE, REFUSALS_BURST)
 
     def failed(self, key: Key, fault: GatewayError, *, request_id: str, connection_id: str) -> None:
-        """An integration failed. A fault of the client's is none of it."""
-        if isinstance(fault, ClientFault):
+        """An integration failed. A fault of the client's is none of it, nor is want of room, which is told as such."""
+        if isinstance(fault, ClientFault | NoRoom):
             return
         now = self._clock()
         state = self.failing.get(key)

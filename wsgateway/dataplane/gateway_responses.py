@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from wsgateway.errors import GatewayError, MalformedResult, Problem, UnrecognizedClient
+from wsgateway.dataplane.reply import retry_after
+from wsgateway.errors import GatewayError, MalformedResult, NoRoom, Problem, UnrecognizedClient
 from wsgateway.integrations.mapping.media import accepted
 from wsgateway.messages import HttpResponse
 from wsgateway.method_request import told
@@ -96,6 +97,8 @@ class GatewayResponses:
             (b"x-amz-apigw-id", request.extended_request_id.encode()),
             (b"x-amzn-ErrorType", error_type.encode()),
         ]
+        if isinstance(fault, NoRoom) and fault.again:
+            headers.append(retry_after())
         if custom is None:
             return HttpResponse(fault.status, (_TYPE, *headers), _plain(fault, show_reason))
         media, body = custom.body(request) or (JSON, _plain(fault, show_reason))

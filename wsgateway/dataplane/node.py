@@ -96,6 +96,7 @@ class Node:
                 edge.sweep(now)
             gateway.admission.sweep(now)
             gateway.throttling.sweep(now)
+            gateway.bodies.sweep()
             gateway.buckets.sweep()
             gateway.meters.sweep()
 

@@ -7,11 +7,12 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane import batch
-from wsgateway.dataplane.answers import DONE, GONE, JSON, delete, get, page, problem, push
+from wsgateway.dataplane.answers import DONE, GONE, JSON, delete, get, no_room, page, problem, push
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.once import Once
 from wsgateway.dataplane.reply import text_message
 from wsgateway.dataplane.seals import PREFIX, SEAL_HEADER, VERB_AT
+from wsgateway.errors import NoRoom
 from wsgateway.messages import Handler, HttpRequest, HttpResponse, Message, collect
 
 if TYPE_CHECKING:
@@ -94,11 +95,14 @@ class RelayedCalls:
         return self._answer(DONE if done else HttpResponse(200, body=batch.pack(statuses)), read[1])
 
     async def _do_later(self, signed: str, body: Body, seal: bytes) -> HttpResponse:
-        try:
-            data = await collect(body, MAX_BODY)
-        except ConnectionResetError:
-            return HttpResponse(400, close=True)  # nobody reads it
-        return self._sealed(_TOO_LARGE if data is None else self._do(signed, data), seal)
+        with self._gateway.bodies.hold("push") as hold:
+            try:
+                data = await collect(body, MAX_BODY, hold)
+            except ConnectionResetError:
+                return HttpResponse(400, close=True)  # nobody reads it
+            except NoRoom:
+                return self._sealed(no_room(), seal)
+            return self._sealed(_TOO_LARGE if data is None else self._do(signed, data), seal)
 
     def _do(self, signed: str, body: bytes) -> HttpResponse:
         """What one call asks for: `{owner}{verb}{caller}{number}` and what it is about."""

@@ -21,7 +21,7 @@ from wsgateway.dataplane.coding import decoded
 from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
-from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, whole
+from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, hold_of, whole
 from wsgateway.dataplane.rest_client import Heads, client_of, separated
 from wsgateway.dataplane.rest_door import LEFT, Door
 from wsgateway.errors import (
@@ -38,6 +38,7 @@ from wsgateway.method_request import MethodRequest
 from wsgateway.templates.content import listed
 
 if TYPE_CHECKING:
+    from wsgateway.bodies import Hold
     from wsgateway.dataplane.access_log import AccessLog
     from wsgateway.dataplane.admit import Admit
     from wsgateway.dataplane.execution_log import Logging
@@ -92,6 +93,8 @@ class CompiledRestStage:
     max_body_bytes: int
     max_upload_bytes: int
     """The same of bodies that are sent on as they come."""
+    at_once_bytes: int
+    """Bodies up to this that came with their heads are neither too large nor counted."""
     access: AccessLog | None
     """The rows of its requests; None where they have none."""
     finish: Finish | None
@@ -227,10 +230,10 @@ class RestApis:
     def go_on(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, codings: tuple[str, ...]
     ) -> HttpResponse | Awaitable[HttpResponse]:
-        """Run the method, at once if its body is here."""
+        """Run the method, at once if its body is here and small."""
         assert invocation.request is not None  # it is one
         body = invocation.request.body
-        if isinstance(body, bytes) and not codings:
+        if isinstance(body, bytes) and not codings and len(body) <= stage.at_once_bytes:
             invocation.payload = body
             return self._run(stage, method, invocation)
         return self._run_later(stage, method, invocation, invocation.request, codings)
@@ -244,38 +247,53 @@ class RestApis:
         codings: tuple[str, ...],
     ) -> HttpResponse:
         """Go on once the whole body is here, without its codings, or so much of it that it is sent on as it comes."""
+        with hold_of(invocation, self._gateway.bodies) as hold:
+            try:
+                invocation.payload = await self._arrived(stage, method, invocation, request, codings, hold)
+            except ConnectionResetError:
+                self.left(stage, invocation, 400)
+                return HttpResponse(400, close=True)  # nobody reads it
+            except asyncio.CancelledError:
+                self.left(stage, invocation)
+                raise
+            except GatewayError as error:
+                return self.failed(stage, invocation, error)
+            answer = self._run(stage, method, invocation)
+            return answer if isinstance(answer, HttpResponse) else await answer
+
+    async def _arrived(
+        self,
+        stage: CompiledRestStage,
+        method: CompiledMethod,
+        invocation: MethodRequest,
+        request: HttpRequest,
+        codings: tuple[str, ...],
+        hold: Hold,
+    ) -> bytes:
+        """The whole body; empty where it is the request's upload."""
         passes = method.passes and not codings
         most = stage.max_upload_bytes if passes else stage.max_body_bytes
         length = request.header(b"content-length")
         body: bytes | None
-        try:
-            if passes and int(length or 0) <= most:
-                body, rest = await begun(request.body, PASSED_BYTES)
-                if rest is not None:
-                    invocation.upload = Upload(bounded(body, rest, most), None if length is None else int(length))
-                    body = b""
-            else:
-                body = await whole(request, most)
-        except ConnectionResetError:
-            self.left(stage, invocation, 400)
-            return HttpResponse(400, close=True)  # nobody reads it
-        except asyncio.CancelledError:
-            self.left(stage, invocation)
-            raise
-        if body is None:
-            return self.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
+        if passes and int(length or 0) <= most:
+            body, rest = await begun(request, PASSED_BYTES, hold)
+            if rest is not None:
+                arriving = bounded(body, rest, most, hold)
+                invocation.upload = Upload(arriving, None if length is None else int(length))
+                return b""
+        else:
+            body = await whole(request, most, hold)
+        if body is None or len(body) > most:
+            raise RequestTooLarge(f"a body has {most} bytes at most")
         if codings and body:
+            sent = 0
             if method.claimed is not None:
-                invocation.signed = replace(request, body=body)
-            try:
-                body = await decoded(body, codings, stage.max_body_bytes)
-            except GatewayError as error:
-                return self.failed(stage, invocation, error)
+                invocation.signed, sent = replace(request, body=body), len(body)
+            body = await decoded(body, codings, stage.max_body_bytes, hold)
+            hold.count(sent + len(body))
             headers = tuple([header for header in request.headers if header[0].lower() != b"content-encoding"])
             invocation.request = replace(request, headers=headers, body=body)
-        invocation.payload = body
-        answer = self._run(stage, method, invocation)
-        return answer if isinstance(answer, HttpResponse) else await answer
+        return body
 
     def _run(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest
@@ -283,8 +301,6 @@ class RestApis:
         if invocation.trace is not None:
             invocation.trace.note("arrived", invocation.payload)
         try:
-            if len(invocation.payload) > stage.max_body_bytes:
-                raise RequestTooLarge(f"a body has {stage.max_body_bytes} bytes at most")
             for check in method.checks:
                 check(invocation)
             invocation.called = self._gateway.clock()

@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from wsgateway.errors import BadRequest, GatewayError, RequestTooLarge
+from wsgateway.errors import BadRequest, GatewayError, NoRoom, RequestTooLarge
 from wsgateway.messages import collect
 
 if TYPE_CHECKING:
-    from wsgateway.messages import AnswerStream, Body, HttpRequest
+    from wsgateway.bodies import BodyMemory, Hold
+    from wsgateway.messages import AnswerStream, HttpRequest
+    from wsgateway.method_request import MethodRequest
 
 PASSED_BYTES = 1_048_576
 """Larger bodies are sent on as they come, where nobody needs them whole."""
 PASSED_OVER_BYTES = 10_485_760
 """So much of a body is read at most though nobody wants it."""
+PASSED_OVER_SECONDS = 1.0
+"""And for so long where there is no room for it."""
 
 
-async def begun(body: Body, most: int) -> tuple[bytes, AsyncIterator[bytes] | None]:
+def hold_of(invocation: MethodRequest, bodies: BodyMemory) -> Hold:
+    """What counts the request's body: one thing, whoever reads it."""
+    hold: Hold | None = getattr(invocation, "hold", None)
+    if hold is None:
+        hold = invocation.hold = bodies.hold("request")
+    return hold
+
+
+async def begun(request: HttpRequest, most: int, hold: Hold) -> tuple[bytes, AsyncIterator[bytes] | None]:
     """The beginning of a body, and the rest: None where that was all, of `most` bytes at most.
 
-    *Raises* ConnectionResetError where the client left.
+    *Raises* ConnectionResetError where the client left, and NoRoom.
     """
+    body = request.body
     if isinstance(body, bytes):
+        hold.keep(len(body))
         return body, None
     parts: list[bytes] = []
     size = 0
     rest = aiter(body)
-    async for part in rest:
-        parts.append(part)
-        size += len(part)
-        if size > most:
-            return b"".join(parts), rest
+    try:
+        async for part in rest:
+            size += len(part)
+            hold.keep(size)
+            parts.append(part)
+            if size > most:
+                return b"".join(parts), rest
+    except NoRoom:
+        parts.clear()  # the error refers to them
+        await _no_room(request, hold)
+        raise
     return b"".join(parts), None
 
 
-async def bounded(first: bytes, rest: AsyncIterator[bytes], most: int) -> AsyncGenerator[bytes, None]:
-    """A body of `most` bytes at most, in pieces. *Raises* RequestTooLarge, BadRequest where the client broke off."""
+async def bounded(first: bytes, rest: AsyncIterator[bytes], most: int, hold: Hold) -> AsyncGenerator[bytes, None]:
+    """A body of `most` bytes at most, in pieces; `hold` is its beginning's.
+
+    *Raises* RequestTooLarge, BadRequest where the client broke off.
+    """
     size = len(first)
     yield first
+    del first
+    hold.give_back()
     try:
         async for part in rest:
             size += len(part)
@@ -49,12 +76,29 @@ async def bounded(first: bytes, rest: AsyncIterator[bytes], most: int) -> AsyncG
         raise BadRequest("the client broke off in the middle of its body") from error
 
 
-async def whole(request: HttpRequest, most: int) -> bytes | None:
-    """The whole body; None where it has more than `most` bytes. *Raises* ConnectionResetError where the client left."""
-    if int(request.header(b"content-length") or 0) <= most:
-        return await collect(request.body, most)
-    await passed_over(request, min(most, PASSED_OVER_BYTES))
-    return None
+async def whole(request: HttpRequest, most: int, hold: Hold) -> bytes | None:
+    """The whole body; None where it has more than `most` bytes.
+
+    *Raises* ConnectionResetError where the client left, and NoRoom.
+    """
+    length = int(request.header(b"content-length") or 0)
+    if length > most:
+        await passed_over(request, min(most, PASSED_OVER_BYTES))
+        return None
+    try:
+        hold.expect(length)
+        return await collect(request.body, most, hold)
+    except NoRoom:
+        await _no_room(request, hold)
+        raise
+
+
+async def _no_room(request: HttpRequest, hold: Hold) -> None:
+    """What is here of a body goes, and so does the rest that comes at once; who sends slowly hears of it before."""
+    hold.give_back()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PASSED_OVER_SECONDS):
+            await passed_over(request)
 
 
 async def passed_over(request: HttpRequest, most: int = PASSED_OVER_BYTES) -> None:

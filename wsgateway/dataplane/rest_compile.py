@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from wsgateway.bodies import UNCOUNTED_BYTES
 from wsgateway.dataplane.access_log import AccessLog, check_access_log
 from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import Authorizers
@@ -146,6 +147,7 @@ def compile_rest(
         binary_media_types=tuple(api.binary_media_types),
         max_body_bytes=min(api.max_body_bytes, MOST_KEPT_BYTES),
         max_upload_bytes=api.max_body_bytes,
+        at_once_bytes=min(api.max_body_bytes, UNCOUNTED_BYTES),
         access=None
         if stage.access_log_settings is None
         else AccessLog(stage.access_log_settings, MethodRequest.variables),

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from wsgateway.dataplane.allowance import Allowance
-from wsgateway.dataplane.rest_bodies import passed_over, whole
-from wsgateway.errors import AccessDenied, ClientFault, GatewayError, InvalidApiKey, RequestTooLarge, Throttled
+from wsgateway.dataplane.rest_bodies import hold_of, passed_over, whole
+from wsgateway.errors import (
+    AccessDenied,
+    ClientFault,
+    GatewayError,
+    InvalidApiKey,
+    NoRoom,
+    RequestTooLarge,
+    Throttled,
+)
 from wsgateway.messages import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
@@ -95,24 +103,27 @@ class Door:
         request, most = invocation.request, stage.max_body_bytes
         assert request is not None  # it is one
         refusal = _refusal(method, request)
-        try:
-            if refusal is not None:
-                if invocation.trace is not None:
-                    invocation.trace.note("authorizer", method.authorizer)
-                await passed_over(request)
-                return self._kept_out(stage, method, invocation, refusal)
-            body = await whole(request, most)
-        except ConnectionResetError:
-            self._rest.left(stage, invocation, 400)
-            return HttpResponse(400, close=True)  # nobody reads it
-        except asyncio.CancelledError:
-            self._rest.left(stage, invocation)
-            raise
-        if body is None:
-            return self._rest.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
-        invocation.request = replace(request, body=body)
-        answer = self.enter(stage, method, admit, invocation, codings)
-        return answer if isinstance(answer, HttpResponse) else await answer
+        with hold_of(invocation, self._gateway.bodies) as hold:
+            try:
+                if refusal is not None:
+                    if invocation.trace is not None:
+                        invocation.trace.note("authorizer", method.authorizer)
+                    await passed_over(request)
+                    return self._kept_out(stage, method, invocation, refusal)
+                body = await whole(request, most, hold)
+            except ConnectionResetError:
+                self._rest.left(stage, invocation, 400)
+                return HttpResponse(400, close=True)  # nobody reads it
+            except asyncio.CancelledError:
+                self._rest.left(stage, invocation)
+                raise
+            except NoRoom as error:
+                return self._rest.failed(stage, invocation, error)
+            if body is None:
+                return self._rest.failed(stage, invocation, RequestTooLarge(f"a body has {most} bytes at most"))
+            invocation.request = replace(request, body=body)
+            answer = self.enter(stage, method, admit, invocation, codings)
+            return answer if isinstance(answer, HttpResponse) else await answer
 
     async def _enter_later(
         self,

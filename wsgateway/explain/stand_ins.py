@@ -79,7 +79,7 @@ class _Upstream(Upstream):
         self._answer = answer
 
     def _made(self, dialer: Dialer) -> Origin:
-        origin = _Origin(self._loop, dialer, self._deadlines, self._bounds)
+        origin = _Origin(self._loop, dialer, self._deadlines, self._bounds, self._bodies)
         origin.canned = self._answer
         return origin
 

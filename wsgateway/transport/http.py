@@ -19,6 +19,7 @@ from wsgateway.transport.linger import Linger
 from wsgateway.transport.pump import Pump
 from wsgateway.transport.requests import RequestReader
 from wsgateway.transport.tls import TlsTransport, begin
+from wsgateway.transport.unread import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -61,6 +62,7 @@ class HttpConnection(asyncio.Protocol):
         "_server_name",
         "_task",
         "_turn_over",
+        "_unread",
         "_waiting_since",
         "ended",
         "listener",
@@ -88,6 +90,8 @@ class HttpConnection(asyncio.Protocol):
         """Others are to be served before the next answer."""
         self._blocked = False
         """The client does not take our answers."""
+        self._unread: Unread | None = None
+        """What it did not take; made the first time."""
         self.paused = False
         """What the client sends waits in the socket."""
         self.ended = False
@@ -172,6 +176,8 @@ class HttpConnection(asyncio.Protocol):
         reader = self._reader
         reader.stop()
         del reader.parser
+        if self._unread is not None:
+            self._unread.end()
         if self._task is not None:
             if self._pump is not None:
                 self._task.cancel()  # before it writes any more
@@ -183,12 +189,18 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._blocked = True
+        if self._unread is None:
+            self._unread = Unread(self.transport, self.listener.bodies.hold("unread"))
+        self._unread.begin(self.listener.clock())
         if self._pump is not None:
             self._pump.pause(self.listener.clock())
         self._flow()
 
     def resume_writing(self) -> None:
         self._blocked = False
+        if self._unread is not None:
+            self._unread.end()
+        self._waiting_since = self.listener.clock()
         if self._pump is not None:
             self._pump.resume()
         self._next()
@@ -503,6 +515,9 @@ class HttpConnection(asyncio.Protocol):
             stream = reader.incoming.stream
             if stream.too_slow(now, BODY_GRACE_SECONDS, BODY_BYTES_PER_SECOND):
                 stream.abort()
+                self.transport.abort()
+        elif self._blocked and self._unread is not None:
+            if self._unread.stalled(now):
                 self.transport.abort()
         elif self._answering is None:
             patience = self.listener.head_seconds if reader.unparsed or self._is_new else IDLE_SECONDS

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from wsgateway.bodies import BodyMemory
 from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.sources import is_loopback
@@ -84,8 +85,11 @@ class Listener:
         limit: int = sys.maxsize,
         at_limit: AtLimit = _silent,
         admission: Admission | None = None,
+        bodies: BodyMemory | None = None,
     ) -> None:
+        """`bodies` counts answers that clients don't take."""
         self.handler = handler
+        self.bodies = BodyMemory() if bodies is None else bodies
         self.upgrade = upgrade
         self.unexpected = report
         self.counters = counters

@@ -123,6 +123,11 @@ class AnswerReader:
         return EndpointResponse(self._status, tuple(self._headers), b"".join(pieces), length=length)
 
     @property
+    def kept(self) -> int:
+        """Bytes of the body that are here and were not taken."""
+        return self._size if self._pieces else 0
+
+    @property
     def headed(self) -> bool:
         """Whether the head of the final answer is complete."""
         return self._status >= 200

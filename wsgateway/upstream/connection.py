@@ -7,7 +7,8 @@ import select
 import ssl
 from typing import Protocol, cast
 
-from wsgateway.errors import UNSENT, BadGateway, GatewayError, IntegrationFailure
+from wsgateway.bodies import UNCOUNTED_BYTES, BodyMemory, Hold
+from wsgateway.errors import UNSENT, BadGateway, GatewayError, IntegrationFailure, NoRoom
 from wsgateway.http1 import CHUNKED, LAST_CHUNK, chunk
 from wsgateway.messages import EndpointRequest, EndpointResponse, Upload
 from wsgateway.outbox import Outbox
@@ -26,6 +27,7 @@ class Owner(Protocol):
     url: str
     heads: KnownHeads
     outbox: Outbox
+    bodies: BodyMemory
     idle_seconds: float
     bad_answers: int
     unreachable: int
@@ -53,6 +55,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_exchange",
         "_head_only",
+        "_held",
         "_max_body",
         "_next",
         "_owner",
@@ -79,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._max_body = 0
         self._reader: AnswerReader  # made when there is a connection
         self._reading = False  # an answer of which a part is read
+        self._held: Hold | None = None  # counts that part; made with the first answer that does not come at once
         self._sending: asyncio.Task[None] | None = None  # writes a body that is still arriving
         self._room: asyncio.Future[None] | None = None  # the backend takes nothing more for now
         self._socket = select.poll()
@@ -194,6 +198,18 @@ class Connection(asyncio.Protocol):
         elif reader.complete:
             response = self._finish(exchange)
             self._owner.heads.learn(data, reader, response, self.idle_seconds)
+        elif reader.kept > UNCOUNTED_BYTES:
+            self._keep(exchange, reader.kept)
+
+    def _keep(self, exchange: Exchange, size: int) -> None:
+        """An answer of which so many bytes are here, and more is to come."""
+        held = self._held = self._held or self._owner.bodies.hold("answer")
+        try:
+            held.keep(size)
+        except NoRoom as error:
+            self._exchange = None
+            self._owner.drop(self)
+            exchange.fail(error)
 
     def eof_received(self) -> None:
         self._end(None)
@@ -212,6 +228,8 @@ class Connection(asyncio.Protocol):
         self._end(exc)
         self._stop_sending()
         self._reader.close()
+        if self._held is not None:
+            self._held.give_back()
         self._owner.lost(self)
 
     # The ends
@@ -249,6 +267,8 @@ class Connection(asyncio.Protocol):
         """The answer is whole: give it to who asked, and the connection back if it may live on."""
         reader = self._reader
         response = reader.response()
+        if self._held is not None:
+            self._held.give_back()
         self._exchange = None
         self._reading = False
         self.idle_seconds = min(self._owner.idle_seconds, reader.idle_seconds)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from time import monotonic
 
+from wsgateway.bodies import BodyMemory
 from wsgateway.errors import UNSENT, BadGateway, GatewayError, IntegrationFailure, ServiceUnavailable
 from wsgateway.messages import EndpointRequest, EndpointResponse
 from wsgateway.outbox import Outbox
@@ -47,11 +48,19 @@ class Origin:
     longest; of several the last used is taken first. The counters only grow.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, deadlines: Deadlines, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        dialer: Dialer,
+        deadlines: Deadlines,
+        bounds: Bounds,
+        bodies: BodyMemory,
+    ) -> None:
         self.url = dialer.url
         self.host = dialer.host
         self.heads = KnownHeads()
         self.outbox = Outbox(loop)
+        self.bodies = bodies
         self.idle_seconds = bounds.idle_seconds
         self.closing = False
         self.avoided_until = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container, Hashable, Sequence
 
+from wsgateway.bodies import BodyMemory
 from wsgateway.errors import ServiceUnavailable
 from wsgateway.upstream.deadlines import Deadlines
 from wsgateway.upstream.dial import Dialer
@@ -26,8 +27,10 @@ Key = tuple[str, str, int, TlsSettings, str, bool, Hashable, Place | None]
 class Upstream:
     """Every backend this process calls; one per event loop, made inside it. `bounds` hold for each origin."""
 
-    def __init__(self, *, egress: Egress, bounds: Bounds | None = None) -> None:
+    def __init__(self, *, egress: Egress, bounds: Bounds | None = None, bodies: BodyMemory | None = None) -> None:
+        """`bodies` counts what is here of answers that are not whole yet."""
         self.egress = egress
+        self._bodies = BodyMemory() if bodies is None else bodies
         self._bounds = bounds or Bounds()
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop)
@@ -123,7 +126,7 @@ class Upstream:
         return found[0] if len(found) == 1 else self._links.setdefault(origins, Link(origins))
 
     def _made(self, dialer: Dialer) -> Origin:
-        return Origin(self._loop, dialer, self._deadlines, self._bounds)
+        return Origin(self._loop, dialer, self._deadlines, self._bounds, self._bodies)
 
     def look_again(self) -> None:
         """From now on `origin` trusts the certificate authorities that the machine has now."""

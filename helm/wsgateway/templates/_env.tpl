@@ -47,6 +47,7 @@
   "WSGATEWAY_REGION" $v.config.region
   "WSGATEWAY_ACCOUNT_ID" $v.config.accountId
   "WSGATEWAY_CACHE_MEMORY" $v.config.cacheMemory
+  "WSGATEWAY_BODY_MEMORY" $v.config.bodyMemory
   "WSGATEWAY_ACCESS_LOG" $v.config.accessLog
   "WSGATEWAY_OPENAPI_STAGE" $v.openapi.stage
   "WSGATEWAY_OPENAPI_BASE_PATH" $v.openapi.basePath

@@ -43,6 +43,28 @@ PROCESS = Section(
             act="renew it, then SIGHUP ([TLS](operations.md#tls))",
             join=min,
         ),
+        gauge(
+            "body_bytes",
+            "Bytes of bodies over 64 KiB that are held, by kind: request (of a REST API), push (a call of "
+            "`@connections`), answer (a backend's, until it is whole), unread (an answer its client does not take).",
+            "kind",
+            worry="their sum is above 80 % of `body_bytes_limit`",
+            act="[large bodies](operations.md#large-bodies): slow clients or backends, or more of them than there is "
+            "room for",
+        ),
+        gauge(
+            "body_bytes_limit",
+            "Bytes of bodies that may be held at a time (`--body-memory`).",
+            worry="see `body_bytes`",
+            act="the same",
+        ),
+        counter(
+            "bodies_refused_total",
+            "Bodies there was no room for, by the kinds of `body_bytes`; who sent them got 503.",
+            "kind",
+            worry="any",
+            act="the same; the log's `no room for bodies` says what took the room",
+        ),
         histogram(
             "event_loop_lag_seconds",
             "How late the loop came to what was due, seen ten times a second: everybody waits so long.",

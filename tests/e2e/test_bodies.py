@@ -1,0 +1,245 @@
+"""Large bodies of many clients together: they have a bound, small ones go on, and in the end nothing is held."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.harness import PATIENCE, Answer, Backend, Gateway, Request, backend, connection_of, gateway, http
+from tests.wire import Wire, wire
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1 << 20
+ROOM = 12 * MIB
+DEFINITION = """
+defaultApi: chat
+apis:
+  files:
+    protocolType: REST
+    stages: {v1: {variables: {backend: "127.0.0.1:@port@"}}}
+    integrations:
+      stored:
+        type: HTTP
+        httpMethod: POST
+        uri: "http://${stageVariables.backend}/stored"
+        integrationResponses: {"200": {}}
+      given:
+        type: HTTP_PROXY
+        httpMethod: GET
+        uri: "http://${stageVariables.backend}/given"
+    paths:
+      /stored: {POST: {integration: stored}}
+      /given: {GET: {integration: given}}
+  chat:
+    protocolType: WEBSOCKET
+    routeSelectionExpression: $request.body.action
+    limits: {maxMessageBytes: 8388608}
+    stages: {dev: {}}
+    routes:
+      hello: {integration: {integrationType: MOCK, requestTemplates: {$default: '{"statusCode": 200}'}}}
+"""
+
+
+@dataclass
+class Service:
+    """A gateway whose bodies have 12 MiB, and what stands behind it."""
+
+    gateway: Gateway
+    backend: Backend
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def held(self, kind: str, size: float, most: float | None = None) -> None:
+        """Wait until bodies of this kind hold so much."""
+        async with asyncio.timeout(PATIENCE):
+            while not size <= (await self.metric(f'body_bytes{{kind="{kind}"}}')) <= (size if most is None else most):
+                pass
+
+    async def metric(self, name: str) -> float:
+        return (await self.gateway.metrics()).get(f"wsgateway_{name}", 0.0)
+
+    async def refused(self, kind: str) -> float:
+        return await self.metric(f'bodies_refused_total{{kind="{kind}"}}')
+
+    async def post(self, path: str, body: bytes, *headers: tuple[str, str]) -> Answer:
+        return await http(self.gateway.port, "POST", path, body, headers)
+
+    async def given(self) -> Answer:
+        return await http(self.gateway.port, "GET", "/execute-api/files/v1/given")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    async with backend() as behind:
+        definition = DEFINITION.replace("@port@", str(behind.port))
+        flags = ["--body-memory", str(ROOM), "--callback-auth", "none"]
+        async with gateway(definition, tmp_path_factory.mktemp("bodies"), *flags) as front:
+            yield Service(front, behind)
+
+
+@pytest.fixture
+async def service(running: Service) -> AsyncIterator[Service]:
+    """With a backend that counts what it was sent; in the end nothing is held."""
+    running.backend.answers("/stored", lambda request: (200, {}, b"%d" % len(request.body)))
+    running.go.clear()
+    yield running
+    for kind in ("request", "push", "answer", "unread"):
+        await running.held(kind, 0)
+
+
+def upload(size: int, *lines: str, path: str = "/execute-api/files/v1/stored") -> bytes:
+    head = [f"POST {path} HTTP/1.1", "Host: a", "Content-Type: text/plain", f"Content-Length: {size}", *lines, "", ""]
+    return "\r\n".join(head).encode()
+
+
+async def slow_uploads(service: Service, stack: AsyncExitStack, number: int = 3) -> list[Wire]:
+    """Clients that have sent 3 of their 5 MiB, and send no more for now."""
+    clients = [await stack.enter_async_context(wire(service.gateway.port)) for _ in range(number)]
+    for count, client in enumerate(clients, 1):
+        await client.send(upload(5 * MIB) + b"u" * 3 * MIB)
+        await service.held("request", 3 * MIB * count)
+    return clients
+
+
+async def test_slow_uploads_take_what_there_is_and_small_bodies_go_on(service: Service) -> None:
+    before = await service.refused("request")
+    async with AsyncExitStack() as stack, wire(service.gateway.port) as idle:
+        await idle.send(upload(10 * MIB))  # only promised: that takes nothing
+        first, second, third = await slow_uploads(service, stack)
+
+        refused = await service.post("/execute-api/files/v1/stored", b"x" * 5 * MIB)
+        assert (refused.status, refused.json()) == (503, {"message": "Service Unavailable"})
+        assert 1 <= int(refused.header("retry-after") or 0) <= 5
+        assert await service.refused("request") == before + 1
+        line = json.loads(await service.gateway.logged("no room for bodies"))
+        assert (line["kind"], line["limit"], line["request"]) == ("request", ROOM, 9 * MIB)
+        # One whose client sends no more hears of it, too; and one in chunks, as soon as it has grown too large.
+        async with wire(service.gateway.port) as stalled:
+            await stalled.send(upload(5 * MIB) + b"x")
+            assert (await stalled.answer()).status == 503
+        async with wire(service.gateway.port) as chunked:
+            head = upload(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+            await chunked.send(head + b"400000\r\n" + b"x" * 4 * MIB)
+            assert (await chunked.answer()).status == 503
+
+        small = await service.post("/execute-api/files/v1/stored", b"x" * 60_000)
+        assert (small.status, small.body) == (200, b"60000")
+        async with wire(service.gateway.port) as client:
+            await client.send(upload(5))
+            await client.send(b"small")
+            assert (await client.answer()).body == b"5"
+
+        # One ends, one breaks off, one leaves politely: each gives back what it had.
+        await first.send(b"u" * 2 * MIB)
+        assert (await first.answer()).body == b"%d" % (5 * MIB)
+        await service.held("request", 6 * MIB)
+        second.drop()
+        await service.held("request", 3 * MIB)
+        third.end()
+        await service.held("request", 0)
+        assert (await service.post("/execute-api/files/v1/stored", b"x" * 10 * MIB)).body == b"%d" % (10 * MIB)
+
+
+async def test_a_body_is_held_while_its_method_runs_however_that_ends(service: Service) -> None:
+    async def hang(request: Request) -> tuple[int, dict[str, str], bytes] | None:
+        await service.go.wait()
+        return None if request.body.startswith(b"crash") else (200, {}, b"done")
+
+    service.backend.answers("/stored", hang)
+    async with wire(service.gateway.port) as answered, wire(service.gateway.port) as failed:
+        await answered.send(upload(5 * MIB) + b"x" * 5 * MIB)
+        await service.held("request", 5 * MIB)
+        await failed.send(upload(3 * MIB) + b"crash" + b"x" * (3 * MIB - 5))
+        await service.held("request", 8 * MIB)
+        async with wire(service.gateway.port) as leaving:
+            await leaving.send(upload(4 * MIB) + b"x" * 4 * MIB)
+            await service.held("request", 12 * MIB)
+            assert (await service.post("/execute-api/files/v1/stored", b"x" * MIB)).status == 503
+            leaving.drop()
+            await service.held("request", 8 * MIB)
+        service.go.set()
+        assert (await answered.answer()).status == 200
+        assert (await failed.answer()).status == 502
+
+
+async def test_a_compressed_body_takes_what_it_becomes(service: Service) -> None:
+    async def hang(request: Request) -> tuple[int, dict[str, str], bytes]:
+        await service.go.wait()
+        return 200, {}, b"done"
+
+    service.backend.answers("/stored", hang)
+    body = gzip.compress(bytes(7 * MIB))
+    assert len(body) < 10_000
+    async with wire(service.gateway.port) as first:
+        await first.send(upload(len(body), "Content-Encoding: gzip") + body)
+        await service.held("request", 7 * MIB)
+        assert (await service.post("/execute-api/files/v1/stored", body, ("Content-Encoding", "gzip"))).status == 503
+        service.go.set()
+        assert (await first.answer()).status == 200
+
+
+async def test_answers_that_come_slowly_have_the_same_bound(service: Service) -> None:
+    """Their backends were asked already, so nobody is told to come again."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (8 * MIB)
+    service.backend.answers("/given", head + b"g" * 5 * MIB)
+    before = await service.refused("answer")
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(wire(service.gateway.port)) for _ in range(2)]
+        for count, client in enumerate(clients, 1):
+            await client.send(b"GET /execute-api/files/v1/given HTTP/1.1\r\nHost: a\r\n\r\n")
+            await service.held("answer", 5 * MIB * count)
+        refused = await service.given()
+        assert (refused.status, refused.header("retry-after")) == (503, None)
+        assert await service.refused("answer") == before + 1
+        assert not any("integration fails" in line and "/given" in line for line in service.gateway.log)
+        for client in clients:
+            client.drop()
+        await service.held("answer", 0)
+
+    service.backend.answers("/given", (200, {}, b"g" * 9 * MIB))
+    assert len((await service.given()).body) == 9 * MIB
+
+
+async def test_an_answer_that_its_client_does_not_take_is_counted(service: Service) -> None:
+    service.backend.answers("/given", (200, {}, b"g" * 10 * MIB))
+    async with wire(service.gateway.port, receive_buffer=4096) as slow:
+        await slow.send(b"GET /execute-api/files/v1/given HTTP/1.1\r\nHost: a\r\n\r\n")
+        await service.held("unread", 2 * MIB, 10 * MIB)  # the kernel has the rest
+        assert (await service.given()).status == 503
+        assert len((await slow.answer()).body) == 10 * MIB
+    async with wire(service.gateway.port, receive_buffer=4096) as leaving:
+        await leaving.send(b"GET /execute-api/files/v1/given HTTP/1.1\r\nHost: a\r\n\r\n")
+        await service.held("unread", 2 * MIB, 10 * MIB)
+
+
+async def test_pushes_have_the_same_bound_and_sdks_try_them_again(service: Service) -> None:
+    from websockets.asyncio.client import connect
+
+    async with connect(service.gateway.ws(), max_size=None) as client, AsyncExitStack() as stack:
+        callback = service.gateway.callback(await connection_of(client))
+        first, *_ = await slow_uploads(service, stack)
+        async with wire(service.gateway.port) as pushing:
+            await pushing.send(upload(2 * MIB, path=callback) + b"p" * MIB)
+            await service.held("push", MIB)
+            async with wire(service.gateway.port) as large:
+                await large.send(upload(3 * MIB, path=callback) + b"p" * (5 * MIB // 2))
+                refused = await large.answer()
+            assert (refused.status, refused.header("retry-after")) == (503, "1")
+            assert refused.header("x-amzn-errortype") == "ServiceUnavailableException"
+            assert (await service.post(callback, b"small")).status == 200
+            await pushing.send(b"p" * MIB)
+            assert (await pushing.answer()).status == 200
+        assert [len(await client.recv()), len(await client.recv())] == [5, 2 * MIB]
+        assert first is not None

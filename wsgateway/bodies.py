@@ -1,0 +1,121 @@
+"""How many bytes of bodies this process holds, of all connections together, and how many it may.
+
+Each body that has to be whole has a bound of its own; many at once have this one. Bytes are counted as they arrive:
+what is only promised takes nothing, and nothing is kept that does not fit. Small bodies are not counted. What a
+connection has read it holds anyway, so they are served though there is no room for large ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import Literal, Protocol, Self, get_args
+
+from wsgateway.errors import NoRoom
+
+UNCOUNTED_BYTES = 65_536
+"""Larger bodies are counted, with their first bytes."""
+
+CALM_SECONDS = 10.0
+"""Without a refusal for so long, refusing has ended."""
+
+Kind = Literal["request", "push", "answer", "unread"]
+"""What is held: a request to a REST API, a call of `@connections`, a backend's answer that is not whole yet, an answer
+that its client does not take."""
+
+
+class Log(Protocol):
+    """One fact per call."""
+
+    def __call__(self, event: str, **facts: object) -> None: ...
+
+
+def _untold(event: str, **facts: object) -> None: ...
+
+
+class BodyMemory:
+    """What all bodies hold together. `clock` gives seconds."""
+
+    def __init__(self, limit: int = sys.maxsize, *, clock: Callable[[], float] = monotonic, log: Log = _untold) -> None:
+        self.limit = limit
+        self.refused: dict[str, int] = {}
+        """Bodies there was no room for, by kind."""
+        self.held: dict[str, int] = dict.fromkeys(get_args(Kind), 0)
+        """Bytes, by kind."""
+        self.taken = 0
+        """Bytes, of all kinds."""
+        self._clock = clock
+        self._log = log
+        self._since = self._last = 0.0
+        self._refusing = 0
+        """Refusals since it began to refuse; 0 while it does not."""
+
+    def hold(self, kind: Kind) -> Hold:
+        """What a body will hold: nothing yet. Whoever asks for it gives it back."""
+        return Hold(self, kind)
+
+    def refusal(self, kind: Kind) -> NoRoom:
+        """Count a body there is no room for; the first for a while is told to the operator."""
+        self.refused[kind] = self.refused.get(kind, 0) + 1
+        self._last = self._clock()
+        if not self._refusing:
+            self._since = self._last
+            self._log("no room for bodies", kind=kind, limit=self.limit, **self.held)
+        self._refusing += 1
+        error = NoRoom(f"--body-memory is {self.limit} bytes, and there is no room left")
+        error.again = kind != "answer"  # a backend has done what it was asked for, though its answer is lost
+        return error
+
+    def sweep(self) -> None:
+        """Tell if refusing has ended. Called about once a second."""
+        if self._refusing and self._clock() - self._last >= CALM_SECONDS:
+            seconds = round(self._last - self._since, 1)
+            self._log("there is room for bodies again", refused=self._refusing, after_seconds=seconds)
+            self._refusing = 0
+
+
+class Hold:
+    """What one body holds. It is given back when its `with` ends, or before."""
+
+    __slots__ = ("_kind", "_memory", "_size")
+
+    def __init__(self, memory: BodyMemory, kind: Kind) -> None:
+        self._memory = memory
+        self._kind: Kind = kind
+        self._size = 0
+
+    def expect(self, size: int) -> None:
+        """Take nothing yet. *Raises* NoRoom where a body of so many bytes would find no room now."""
+        memory = self._memory
+        if size > UNCOUNTED_BYTES and memory.taken + size - self._size > memory.limit:
+            raise memory.refusal(self._kind)
+
+    def keep(self, size: int) -> None:
+        """Hold `size` bytes in all from now on. *Raises* NoRoom where that is more than there is room for."""
+        if size > self._size:
+            self.expect(size)
+        self.count(size)
+
+    def count(self, size: int) -> None:
+        """The same of what is here already, and can't be refused."""
+        if size <= UNCOUNTED_BYTES:
+            size = 0
+        more = size - self._size
+        if more:
+            self._size = size
+            self._memory.taken += more
+            self._memory.held[self._kind] += more
+
+    def give_back(self) -> None:
+        """Hold nothing any more; it may, later."""
+        self.count(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.count(0)
