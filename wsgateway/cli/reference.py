@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo, ParameterInfo
@@ -69,9 +69,8 @@ def _group(app: typer.Typer, path: str, level: str) -> str:
 
 
 def _verb(call: Callable[..., Any], path: str, level: str) -> str:
-    hints = get_type_hints(call, include_extras=True)
-    given = [each for each in inspect.signature(call).parameters.values() if hints[each.name] is not typer.Context]
-    rows = [_row(each, *get_args(hints[each.name])) for each in given]
+    asked = inspect.signature(call, eval_str=True).parameters.values()
+    rows = [_row(each, *get_args(each.annotation)) for each in asked if each.annotation is not typer.Context]
     usage = [
         path,
         *(["[OPTIONS]"] if any(row.place is None for row in rows) else []),
