@@ -33,6 +33,9 @@ from wsgateway.invocation import (
 from wsgateway.messages import Header, HttpRequest, Upload
 from wsgateway.templates.document import to_json
 
+OF_ANY = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+"""The verbs that ANY stands for."""
+
 
 class MethodRequest(Invocation):
     """One request, routed: `request` is its head, `payload` its whole body.

@@ -19,7 +19,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.harness import Backend, Gateway, Request, backend, gateway, heard
+from tests.harness import Backend, Gateway, Request, backend, gateway, heard, http
 from tests.moto import KEY, SECRET, signed_by
 
 pytestmark = pytest.mark.anyio
@@ -453,3 +453,79 @@ async def test_what_cannot_be_called_is_refused_with_its_line(
     assert process.returncode == 2
     assert problem in errors.decode()
     assert f"{file}:{line}: apis.chat.integrations.app." in errors.decode()
+
+
+# REST APIs
+
+
+REST = rf"""
+apis:
+  files:
+    protocolType: REST
+    stages: {{v1: {{}}}}
+    binaryMediaTypes: [image/png]
+    paths:
+      /{{bucket}}/{{key}}:
+        ANY:
+          integration:
+            type: AWS
+            httpMethod: ANY
+            uri: {US}:s3:path/{{bucket}}/{{key}}
+            requestParameters:
+              integration.request.path.bucket: method.request.path.bucket
+              integration.request.path.key: method.request.path.key
+              integration.request.header.Content-Type: method.request.header.Content-Type
+            integrationResponses:
+              "200":
+                responseParameters:
+                  method.response.header.ETag: integration.response.header.ETag
+                  method.response.header.Content-Type: integration.response.header.Content-Type
+              "404": {{selectionPattern: "404"}}
+      /queue:
+        POST:
+          integration:
+            type: AWS
+            httpMethod: POST
+            uri: {US}:sqs:path/123456789012/queue
+            requestParameters: {{integration.request.header.Content-Type: "'application/x-www-form-urlencoded'"}}
+            requestTemplates: {{application/json: "Action=SendMessage&MessageBody=$util.urlEncode($input.body)"}}
+            integrationResponses:
+              "202": {{responseTemplates: {{application/json: '{{"id":$input.json("$.id")}}'}}}}
+      /events:
+        POST:
+          integration:
+            type: AWS
+            httpMethod: POST
+            uri: function:chat
+            requestParameters: {{integration.request.header.X-Amz-Invocation-Type: "'Event'"}}
+            integrationResponses: {{"200": {{}}}}
+"""
+
+
+async def test_methods_call_services_by_path_action_and_verb(tmp_path: Path) -> None:
+    async with calling(REST, tmp_path) as (running, server):
+        png, etag = b"\xff\x00", '"e"'
+        server.answers("/b/a/c.png", (200, {"Content-Type": "image/png", "ETag": etag}, png))
+        server.answers("/b/none", (404, {"Content-Type": "application/xml"}, b"<Error/>"))
+        server.answers("/123456789012/queue", (200, JSON, b'{"id":"7"}'))
+        server.answers(INVOKE, (202, {}, b""))
+
+        # The client's verb, bytes as they are where both sides say so; slashes stay within the key.
+        found = await http(running.port, "GET", "/v1/b/a%2Fc.png", headers=[("Accept", "image/png")])
+        assert (found.status, found.body, found.header("etag")) == (200, png, etag)
+        assert found.header("content-type") == "image/png"
+        put = await http(running.port, "PUT", "/v1/b/a%2Fc.png", png, [("Content-Type", "image/png")])
+        assert put.status == 200
+        assert (await http(running.port, "GET", "/v1/b/none")).status == 404
+        assert [(request.method, request.target, request.body) for request in server.requests] == [
+            ("GET", "/b/a/c.png", b""), ("PUT", "/b/a/c.png", png), ("GET", "/b/none", b""),
+        ]  # fmt: skip
+        assert all(signed_by(request, region="us-east-1") for request in server.requests)
+
+        sent = await http(running.port, "POST", "/v1/queue", b"a b", [("Content-Type", "application/json")])
+        assert (sent.status, sent.body) == (202, b'{"id":"7"}')
+        assert server.requests[-1].body == b"Action=SendMessage&MessageBody=a+b"
+
+        begun = await http(running.port, "POST", "/v1/events", b"{}")
+        assert (begun.status, begun.body) == (200, b"")
+        assert server.requests[-1].header("x-amz-invocation-type") == "Event"

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
+from wsgateway.method_request import OF_ANY
+
 T = TypeVar("T")
 
 ANY = "ANY"
-OF_ANY = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-"""The verbs that ANY stands for."""
 
 
 @dataclass(slots=True)

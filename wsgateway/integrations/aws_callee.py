@@ -105,6 +105,9 @@ class Service:
 
     def check(self) -> Iterator[Problem]:
         yield from _check_expression(self._integration, "${integration.response.statuscode}", "a service")
+        if self._integration.integration_method == "ANY" and not self._site.rest:
+            yield Problem(("integrationMethod",), "a service is called by one method; write it, such as POST")
+            return
         try:
             fault = self._access.tls_fault(self._plan.endpoint)
         except Unplanned as error:

@@ -7,7 +7,7 @@ gets it, a refusal is a log line; on $disconnect it is tried again where that ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from wsgateway.integrations.mapping import (
     then,
 )
 from wsgateway.invocation import EventType
+from wsgateway.method_request import OF_ANY, MethodRequest
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -76,6 +77,8 @@ class AwsService:
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that renders the request, has it sent, and maps the answer."""
+        if integration.integration_method == "ANY":
+            return self._by_verb(integration, site)
         callee = self._callee(integration, site)
         millis = integration.timeout_in_millis
         seconds = site.quotas.integration_timeout if millis is None else millis / 1000
@@ -99,6 +102,20 @@ class AwsService:
                 invocation.trace.note("endpoint request id", aws_request_id(answer.headers))
             _complain(callee, complaints, invocation, answer, give.heard)
             return give(invocation, answer, callee.text(answer)) if give.heard else answer
+
+        return call
+
+    def _by_verb(self, integration: Integration, site: Site) -> Call:
+        """A Call by the client's own method, which is signed: each that the REST method stands for has its own."""
+        verb = site.route_key.partition(" ")[0]
+        verbs = OF_ANY if verb == "ANY" else (verb,)
+        calls = {
+            verb: self.compile(integration.model_copy(update={"integration_method": verb}), site) for verb in verbs
+        }
+
+        def call(invocation: Invocation) -> EndpointResponse | Awaitable[EndpointResponse]:
+            assert isinstance(invocation, MethodRequest)  # those of REST APIs are
+            return calls[invocation.http_method](invocation)
 
         return call
 

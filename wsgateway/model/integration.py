@@ -174,8 +174,6 @@ def _check_aws(integration: Integration) -> Iterator[Problem]:
     if integration.integration_uri is None:
         what = "the service AWS calls, such as arn:aws:apigateway:us-east-1:dynamodb:action/PutItem, or function:NAME"
         yield Problem(("integrationUri",), f"is required: {what}")
-    if integration.integration_method == "ANY":
-        yield Problem(("integrationMethod",), "a service is called by one method; write it, such as POST")
     yield from without(
         "AWS's endpoints are verified as SDKs do, by AWS_CA_BUNDLE where that is set", tlsConfig=integration.tls_config
     )
