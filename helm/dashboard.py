@@ -258,6 +258,10 @@ ROWS: list[tuple[str, list[tuple[str, str, int, list[tuple[str, str]]]]]] = [
                         "log lines lost",
                     ),
                     (
+                        f"sum(increase(wsgateway_access_log_rows_dropped_total{{{NODES}}}[$__rate_interval]))",
+                        "access log rows lost",
+                    ),
+                    (
                         f"sum(increase(wsgateway_worker_restarts_total{{{NODES}}}[$__rate_interval]))",
                         "workers restarted",
                     ),
