@@ -56,6 +56,11 @@ class BodyMemory:
         """What a body will hold: nothing yet. Whoever asks for it gives it back."""
         return Hold(self, kind)
 
+    @property
+    def scarce(self) -> bool:
+        """Whether more than half is taken."""
+        return self.taken * 2 > self.limit
+
     def refusal(self, kind: Kind) -> NoRoom:
         """Count a body there is no room for; the first for a while is told to the operator."""
         self.refused[kind] = self.refused.get(kind, 0) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ defaultApi: chat
 apis:
   files:
     protocolType: REST
+    minimumCompressionSize: 0
     stages: {v1: {variables: {backend: "127.0.0.1:@port@"}}}
     integrations:
       stored:
@@ -222,6 +224,12 @@ async def test_an_answer_that_its_client_does_not_take_is_counted(service: Servi
     async with wire(service.gateway.port, receive_buffer=4096) as leaving:
         await leaving.send(b"GET /execute-api/files/v1/given HTTP/1.1\r\nHost: a\r\n\r\n")
         await service.held("unread", 2 * MIB, 10 * MIB)
+    await service.held("unread", 0)
+
+    service.backend.answers("/given", (200, {}, os.urandom(10 * MIB)))
+    async with wire(service.gateway.port, receive_buffer=4096) as leaving:  # all of it is kept while it is compressed
+        await leaving.send(b"GET /execute-api/files/v1/given HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+        await service.held("unread", 10 * MIB, 11 * MIB)
 
 
 async def test_pushes_have_the_same_bound_and_sdks_try_them_again(service: Service) -> None:

@@ -117,10 +117,25 @@ def compressible(status: int, lines: bytes) -> bool:
 _LEFT_ALONE: Final = (b"\r\ncontent-encoding:", b"\r\ncontent-range:", b"no-transform")
 
 
-def compressed(body: bytes, coding: str) -> bytes | AsyncGenerator[bytes, None]:
-    """`body` in this coding: at once if that takes no time, else in pieces, as fast as they are taken."""
+class Compressing:
+    """A body in a coding, in pieces, as fast as they are taken. It is read once."""
+
+    def __init__(self, body: bytes, coding: str) -> None:
+        self.held = len(body)
+        """Bytes that are held while it is read."""
+        self._pieces = _pieces(body, coding)
+
+    def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        return self._pieces
+
+    async def aclose(self) -> None:
+        await self._pieces.aclose()
+
+
+def compressed(body: bytes, coding: str) -> bytes | Compressing:
+    """`body` in this coding: at once if that takes no time, else in pieces."""
     if len(body) > PIECE:
-        return _pieces(body, coding)
+        return Compressing(body, coding)
     stream = zlib.compressobj(LEVEL, wbits=WINDOWS[coding])
     return stream.compress(body) + stream.flush()
 

@@ -32,6 +32,7 @@ class BodyStream:
         "closed",
         "failed",
         "full",
+        "size",
         "trailers",
     )
 
@@ -47,6 +48,8 @@ class BodyStream:
         self._waiter: asyncio.Future[None] | None = None
         self.trailers: list[Header] = []
         """What was said behind it and is kept."""
+        self.size = 0
+        """Bytes that have come of it."""
         self.failed = False
         """The rest will not come."""
         self.full = False
@@ -82,6 +85,7 @@ class BodyStream:
         self._chunks.append(data)
         self._size += len(data)
         self._received += len(data)
+        self.size += len(data)
         if self._size > HIGH_WATER and not self.full:
             self.full = True
             self._flow()
@@ -101,14 +105,20 @@ class BodyStream:
         self._chunks.clear()
         self.full = False
 
-    def too_slow(self, now: float, grace: float, rate: int) -> bool:
-        """Whether fewer than `rate` bytes/s came since the body began; time in which we did not read is not counted."""
-        if self.full or self._finished:
-            self._started = now
-            self._received = 0
-            return False
+    def too_slow(self, now: float, window: float, rate: int) -> bool:
+        """Whether fewer than `rate` bytes/s came in the last `window` s; time in which we did not read does not count.
+
+        What came faster before is no credit: a large body that stands still takes the room of others.
+        """
         elapsed = now - self._started
-        return elapsed > grace and self._received < elapsed * rate
+        if not (self.full or self._finished):
+            if elapsed <= window:
+                return False
+            if self._received < elapsed * rate:
+                return True
+        self._started = now
+        self._received = 0
+        return False
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgateway import http1
+from wsgateway.bodies import UNCOUNTED_BYTES
 from wsgateway.errors import GatewayError
 from wsgateway.messages import Answering, Body, HttpRequest, HttpResponse, PromptAnswer
 from wsgateway.transport import upgrade
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 75.0
 """How long a connection may wait for its next request."""
-BODY_GRACE_SECONDS = 10.0
+BODY_SECONDS = 20.0
 BODY_BYTES_PER_SECOND = 500
-"""What a body has to bring, on the whole, once it had so long."""
+"""What a body has to bring on the whole, each time it had so long."""
+PRESSED_BYTES_PER_SECOND = 16_384
+"""The same of large ones while room for them is scarce."""
 
 TURN_ANSWERS = 2
 TURN_BYTES = 65_536
@@ -425,7 +428,9 @@ class HttpConnection(asyncio.Protocol):
 
     async def _stream(self, incoming: Incoming, pump: Pump, body: Answering, close: bool) -> None:
         try:
-            await pump.run(body)
+            with self.listener.bodies.hold("unread") as hold:
+                hold.count(getattr(body, "held", 0))  # of one that is made of something that is here
+                await pump.run(body)
         except Exception as error:
             # The status is said: that the rest is missing can be told by the cut alone.
             if not isinstance(error, GatewayError):  # of one the operator has been told
@@ -513,7 +518,8 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.abort()
         elif reader.incoming is not None and reader.incoming.stream is not None:
             stream = reader.incoming.stream
-            if stream.too_slow(now, BODY_GRACE_SECONDS, BODY_BYTES_PER_SECOND):
+            pressed = stream.size > UNCOUNTED_BYTES and self.listener.bodies.scarce
+            if stream.too_slow(now, BODY_SECONDS, PRESSED_BYTES_PER_SECOND if pressed else BODY_BYTES_PER_SECOND):
                 stream.abort()
                 self.transport.abort()
         elif self._blocked and self._unread is not None:

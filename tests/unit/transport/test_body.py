@@ -82,18 +82,33 @@ async def test_a_closed_body_keeps_nothing() -> None:
     assert changes == []
 
 
-async def test_a_body_slower_than_the_rate_is_too_slow_after_its_grace() -> None:
-    """500 bytes/s after 10 s, say; time in which we did not read does not count."""
+async def test_a_body_has_to_bring_so_much_each_time_it_had_so_long() -> None:
+    """500 bytes/s in 10 s, say; time in which we did not read does not count."""
     body, _ = stream()
     start = asyncio.get_running_loop().time()
     body.feed(b"x" * 4_000)
-    assert not body.too_slow(start + 9, grace=10, rate=500)
-    assert body.too_slow(start + 11, grace=10, rate=500)
+    assert not body.too_slow(start + 9, window=10, rate=500)
+    assert body.too_slow(start + 11, window=10, rate=500)
     body.feed(b"x" * 4_000)
-    assert not body.too_slow(start + 11, grace=10, rate=500)
+    assert not body.too_slow(start + 11, window=10, rate=500)
 
     body.feed(b"x" * HIGH_WATER)
-    assert not body.too_slow(start + 1000, grace=10, rate=500)
+    assert not body.too_slow(start + 1000, window=10, rate=500)
     await anext(aiter(body))
-    assert not body.too_slow(start + 1009, grace=10, rate=500)
-    assert body.too_slow(start + 1011, grace=10, rate=500)
+    assert not body.too_slow(start + 1009, window=10, rate=500)
+    assert body.too_slow(start + 1011, window=10, rate=500)
+    body.finish()
+    assert not body.too_slow(start + 2000, window=10, rate=500)
+
+
+async def test_what_came_fast_is_no_credit_for_what_comes_later() -> None:
+    body, _ = stream()
+    start = asyncio.get_running_loop().time()
+    for _ in range(160):
+        body.feed(b"x" * HIGH_WATER)
+        await anext(aiter(body))
+    assert body.size == 160 * HIGH_WATER
+
+    assert not body.too_slow(start + 11, window=10, rate=500)
+    assert not body.too_slow(start + 21, window=10, rate=500)
+    assert body.too_slow(start + 22, window=10, rate=500)
