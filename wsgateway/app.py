@@ -317,6 +317,7 @@ class _App:
             bodies=bodies,
             buckets=backends.buckets,
             meters=backends.meters,
+            forget_authorizations=backends.forget_authorizations,
             write_row=rows.write,
             tracing=tracing,
         )
@@ -384,7 +385,7 @@ class _App:
                         UsagePage(
                             gateway,
                             guard.refusal,
-                            otherwise=CachePage(gateway, backends.cache, guard.refusal, otherwise=tickets),
+                            otherwise=CachePage(gateway, backends.cache, directory, guard.refusal, otherwise=tickets),
                         ),
                     ),
                 ),

@@ -94,6 +94,10 @@ class Backends:
         """Answers of authorizers that are kept."""
         return sum(kind.kept for kind in self._asking)
 
+    def forget_authorizations(self, api_id: str, stage: str) -> int:
+        """Forget what authorizers said at a stage, of which answers are kept; gives how many."""
+        return sum(kind.forget(api_id, stage) for kind in self._asking)
+
     def callers(self, definitions: Definitions) -> Signers:
         """Whose signatures are good, in definitions whose credentials can be used."""
         account, sessions = self.account, self.sessions.of(definitions.session_lookup)

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
@@ -762,3 +763,21 @@ async def test_a_name_that_cant_be_looked_up_lets_no_other_node_be_called(
 def test_the_limits_keep_the_promise_of_three_seconds() -> None:
     assert HOP_SECONDS == 2
     assert CALL_SECONDS < 3
+
+
+async def test_every_node_forgets_what_authorizers_said_or_is_named(two: list[Relaying]) -> None:
+    a, b = two
+    forgotten: list[tuple[str, str, str]] = []
+
+    def forget(name: str, api_id: str, stage: str) -> int:
+        forgotten.append((name, api_id, stage))
+        return 1
+
+    for name, node in (("a", a), ("b", b)):
+        node.gateway.forget_authorizations = partial(forget, name)
+    assert await a.directory.forget_authorizations("chat", "a/b") == []
+    assert sorted(forgotten) == [("a", "chat", "a/b"), ("b", "chat", "a/b")]
+
+    b.internal.close()
+    assert await a.directory.forget_authorizations("chat", "dev") == [b.node.name]
+    assert forgotten[2:] == [("a", "chat", "dev")]

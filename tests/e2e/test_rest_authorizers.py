@@ -6,19 +6,24 @@ user pools" and "Control access to a REST API with IAM permissions".
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import boto3
 import botocore.auth
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -249,6 +254,27 @@ async def test_a_kept_policy_is_evaluated_for_each_method(shop: Gateway, server:
     override = await get(shop, "/pets/1", token, ("X-HTTP-Method-Override", "DELETE"))
     assert override.status == 403
     assert server.count("/token") == 1
+
+
+async def test_an_operator_has_what_was_said_forgotten(shop: Gateway, server: Backend) -> None:
+    client = boto3.client(
+        "apigateway", endpoint_url=shop.internal, region_name=REGION, aws_access_key_id="any",
+        aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
+    )  # fmt: skip
+    token = ("Authorization", "revoked")
+    allow(server, "/token", GET_pets="Allow")
+    assert (await get(shop, "/pets/1", token)).status == 200
+    server.answers("/token", (401, {}, b""))
+    assert (await get(shop, "/pets/1", token)).status == 200, "it is kept"
+    flush = partial(client.flush_stage_authorizers_cache, restApiId="shop")
+    answer = await asyncio.to_thread(flush, stageName="v1")
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
+    assert (await get(shop, "/pets/1", token)).status == 401
+    with pytest.raises(ClientError, match="Invalid Stage identifier specified"):
+        await asyncio.to_thread(flush, stageName="v9")
+    path = "/restapis/shop/stages/v1/cache/authorizers"
+    assert (await http(shop.internal_port, "GET", path)).status == 405
+    assert (await http(shop.port, "DELETE", path)).status == 403  # clients have no such thing
 
 
 async def test_without_a_token_nobody_is_asked(shop: Gateway, server: Backend) -> None:

@@ -304,6 +304,7 @@ async def test_an_operator_flushes_a_stage(shop: Shop) -> None:
     await shop.kept("/all/flushed")
     for flags, code, said in (
         (("shop", "v1"), 0, "shop/v1 keeps no answer that was made before\n"),
+        (("shop", "v1", "--authorizers"), 0, "shop/v1 keeps no answer of an authorizer that was made before\n"),
         (("shop", "v9"), 1, "Invalid Stage identifier specified"),
     ):
         command = (*flags, "--endpoint", shop.gateway.internal)

@@ -50,6 +50,7 @@ class Answers(Generic[T]):
         self._kept: dict[bytes, _Kept[T]] = {}  # the oldest first: all are kept for the same time
         self._bytes = 0
         self._asking: dict[bytes, Task[T]] = {}
+        self._forgotten = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -58,6 +59,15 @@ class Answers(Generic[T]):
         """The answer that still holds."""
         kept = self._kept.get(key)
         return None if kept is None or self._clock() >= kept.expires else kept.value
+
+    def forget(self) -> int:
+        """Drop all, and keep nothing of what is being asked now; gives how many were kept."""
+        count = len(self._kept)
+        self._kept.clear()
+        self._asking.clear()  # whoever comes now asks anew
+        self._bytes = 0
+        self._forgotten += 1
+        return count
 
     async def ask(self, key: bytes, ask: Callable[[], Awaitable[tuple[T, int]]]) -> T:
         """What `ask` gives, with its size in bytes; one call for all who wait. *Raises* what it raises."""
@@ -68,12 +78,15 @@ class Answers(Generic[T]):
         return await asyncio.shield(task)  # whoever began it may have gone, and others wait
 
     async def _fresh(self, key: bytes, ask: Callable[[], Awaitable[tuple[T, int]]]) -> T:
+        forgotten = self._forgotten
         value, size = await ask()
-        self._keep(key, value, size + OVERHEAD)
+        if forgotten == self._forgotten:
+            self._keep(key, value, size + OVERHEAD)
         return value
 
     def _asked(self, key: bytes, task: Task[T]) -> None:
-        del self._asking[key]
+        if self._asking.get(key) is task:
+            del self._asking[key]
         if not task.cancelled():
             task.exception()  # whoever waited has been told; perhaps nobody did
 

@@ -127,6 +127,10 @@ class LambdaAuthorizers:
         for place in self._answers.keys() - kept:
             del self._answers[place]  # who waits for one still gets it
 
+    def forget(self, api_id: str, stage: str) -> int:
+        """Forget every answer that is kept at a stage: all who come now are asked about anew; gives how many."""
+        return sum(answers.forget() for place, (_, answers) in self._answers.items() if place[:2] == (api_id, stage))
+
     @property
     def kept(self) -> int:
         """Answers kept now."""

@@ -22,10 +22,16 @@ def cache() -> None:
 def flush(
     api: Annotated[str, typer.Argument(help="The API's id.")],
     stage: Annotated[str, typer.Argument(help="The stage.")],
+    authorizers: Annotated[
+        bool,
+        typer.Option("--authorizers", help="Forget what authorizers said, and nothing else."),
+    ] = False,
     endpoint: Endpoint = DEFAULT_ENDPOINT,
     installation_secret_file: SecretFile = None,
 ) -> None:
     """Forget all answers that a stage keeps: on every node where they meet in Redis, else on the one that is asked."""
-    path = f"/restapis/{quote(api, safe='')}/stages/{quote(stage, safe='')}/cache/data"
+    what = "authorizers" if authorizers else "data"
+    path = f"/restapis/{quote(api, safe='')}/stages/{quote(stage, safe='')}/cache/{what}"
     call(endpoint, "DELETE", path, headers=authorization(installation_secret_file))
-    print(f"{api}/{stage} keeps no answer that was made before")
+    whose = "answer of an authorizer" if authorizers else "answer"
+    print(f"{api}/{stage} keeps no {whose} that was made before")

@@ -1,14 +1,16 @@
 """`DELETE /restapis/{api}/stages/{stage}/cache/data` of the internal listener: a stage forgets the answers it keeps.
 
 API Gateway API reference (v1), FlushStageCache: 202 and nothing else, so that SDKs' flush_stage_cache works with the
-internal listener's URL. With Redis it holds for all nodes; else it is this node's memory that is cleared.
+internal listener's URL. With Redis it holds for all nodes; else it is this node's memory that is cleared. So it is with
+`cache/authorizers` (FlushStageAuthorizersCache) and what authorizers said: every node is asked to forget it, and where
+one does not say that it did the answer is 503. Stages of WebSocket APIs have it, too (ours).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -18,11 +20,12 @@ from wsgateway.errors import RegistryAway
 from wsgateway.messages import Handler, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
+    from wsgateway.dataplane.directory import Directory
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.response_cache import ResponseCache
     from wsgateway.registry.answers import Stage
 
-_path = re.compile(r"/restapis/([^/]+)/stages/([^/]+)/cache/data").fullmatch
+_path = re.compile(r"/restapis/([^/]+)/stages/([^/]+)/cache/(data|authorizers)").fullmatch
 
 
 class CachePage:
@@ -32,12 +35,14 @@ class CachePage:
         self,
         gateway: Gateway,
         cache: ResponseCache,
+        directory: Directory,
         refusal: Callable[[HttpRequest], HttpResponse | None],
         *,
         otherwise: Handler,
     ) -> None:
         self._gateway = gateway
         self._cache = cache
+        self._directory = directory
         self._refusal = refusal
         self._otherwise = otherwise
 
@@ -47,18 +52,39 @@ class CachePage:
             return self._otherwise(request)
         if request.method != "DELETE":
             return HttpResponse(405, (JSON, (b"Allow", b"DELETE")), b'{"message":"use DELETE"}')
-        return self._refusal(request) or self._flush((unquote(found[1]), unquote(found[2])))
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        stage = unquote(found[1]), unquote(found[2])
+        if found[3] == "data":
+            return self._unknown(stage, self._gateway.rest) or self._flush(stage)
+        stages = {*self._gateway.rest, *self._gateway.stages}
+        return self._unknown(stage, stages) or self._forget(*stage)
+
+    def _unknown(self, stage: Stage, stages: Collection[Stage]) -> HttpResponse | None:
+        if stage in stages:
+            return None
+        there = any(api_id == stage[0] for api_id, _ in stages)
+        return _fault(404, b"NotFoundException", f"Invalid {'Stage' if there else 'API'} identifier specified")
+
+    async def _forget(self, api_id: str, stage: str) -> HttpResponse:
+        """What authorizers said."""
+        silent = await self._directory.forget_authorizations(api_id, stage)
+        if silent:
+            return self._later(f"no answer from {', '.join(silent)}; try again")
+        self._gateway.log("kept answers of authorizers forgotten", api=api_id, stage=stage)
+        return HttpResponse(202)
+
+    def _later(self, why: str) -> HttpResponse:
+        answer = _fault(503, b"ServiceUnavailableException", why)
+        return HttpResponse(503, (*answer.headers, retry_after()), answer.body)
 
     async def _flush(self, stage: Stage) -> HttpResponse:
-        if stage not in self._gateway.rest:
-            there = any(api_id == stage[0] for api_id, _ in self._gateway.rest)
-            return _fault(404, b"NotFoundException", f"Invalid {'Stage' if there else 'API'} identifier specified")
         try:
             for cache in self._gateway.rest[stage].caches | {stage}:
                 await self._cache.store.flush(cache)
         except RegistryAway:
-            answer = _fault(503, b"ServiceUnavailableException", "the registry is away; try again")
-            return HttpResponse(503, (*answer.headers, retry_after()), answer.body)
+            return self._later("the registry is away; try again")
         self._gateway.log("kept answers forgotten", api=stage[0], stage=stage[1])
         return HttpResponse(202)
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from wsgateway.dataplane.answers import JSON, page, pretty
 from wsgateway.dataplane.identity import slot_text
@@ -73,6 +74,17 @@ class Directory:
             told += await asyncio.gather(*map(self._node, some))
         registry = "memory" if self._peers is None else "away" if self._peers.away else "present"
         return {"registry": registry, "nodes": told}
+
+    async def forget_authorizations(self, api_id: str, stage: str) -> list[str]:
+        """Have every node forget what authorizers said at a stage; gives the names of those that don't say they did."""
+        silent: list[str] = []
+        path = f"/{quote(api_id, safe='')}/{quote(stage, safe='')}"
+        me = self._gateway.ids.slot
+        for some in _batched([entry for entry in self._known() if entry.slot != me and self._holds(entry)]):
+            answers = await asyncio.gather(*(self._ask(entry, Verb.FORGET, path) for entry in some))
+            silent += [entry.name for entry, answer in zip(some, answers, strict=True) if not answer]
+        self._gateway.forget_authorizations(api_id, stage)
+        return silent
 
     def living(self) -> list[NodeEntry]:
         """What each node whose lease runs tells of itself, this one included."""

@@ -106,6 +106,8 @@ class Gateway:
     private_endpoints: Endpoints = field(default_factory=lambda: Endpoints({}, None))
     """Of PRIVATE ones, to which the internal listener alone leads."""
     vpc_endpoints: VpcEndpoints = field(default_factory=lambda: VpcEndpoints({}))
+    forget_authorizations: Callable[[str, str], int] = lambda api_id, stage: 0
+    """Forgets what authorizers said at a stage of an API, of which answers are kept; gives how many."""
     relay: Relay | None = None
     """Calls the nodes that hold the connections that are not here; None where there is no other node."""
     bodies: BodyMemory = field(default_factory=BodyMemory)

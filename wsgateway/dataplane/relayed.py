@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from wsgateway.dataplane import batch
 from wsgateway.dataplane.answers import DONE, GONE, JSON, delete, get, no_room, page, problem, push
@@ -119,6 +120,8 @@ class RelayedCalls:
                 return _json({"items": page(self._gateway, api_id, after, int(size))})
             case "s", []:
                 return _json({"connections": len(self._gateway.hub)})
+            case "f", [api_id, stage]:
+                return _json({"forgotten": self._gateway.forget_authorizations(unquote(api_id), unquote(stage))})
             case _:
                 return _BAD
 

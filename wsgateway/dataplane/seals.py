@@ -42,6 +42,8 @@ class Verb(Enum):
     """A page of the API's connections: behind the apiId stand the page's size and the id it begins behind."""
     STATE = b"s"
     """How many connections there are; no apiId follows."""
+    FORGET = b"f"
+    """Forget what authorizers said at a stage; apiId and stage follow, percent-encoded."""
     MANY = b"m"
     """The pushes that the body holds; nothing follows."""
 

@@ -161,3 +161,19 @@ def test_no_two_lists_of_values_have_one_key(one: list[str], other: list[str]) -
 )
 def test_values_that_look_alike_have_keys_of_their_own(one: list[str], other: list[str]) -> None:
     assert key_of(one) != key_of(other)
+
+
+async def test_what_is_forgotten_is_asked_anew_and_what_was_being_asked_is_not_kept(clock: Clock) -> None:
+    answers: Answers[str] = Answers(60.0, clock)
+    await answers.ask(b"ann", Backend())
+    slow = Backend()
+    slow.may_answer.clear()
+    before = asyncio.ensure_future(answers.ask(b"bob", slow))
+    await asyncio.sleep(0)
+
+    assert answers.forget() == 1
+    later = asyncio.ensure_future(answers.ask(b"bob", slow))
+    await asyncio.sleep(0)
+    slow.may_answer.set()
+    assert await before == await later == "yes"
+    assert (answers.get(b"ann"), answers.get(b"bob"), slow.asked) == (None, "yes", 2)
