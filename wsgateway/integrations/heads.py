@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 from wsgateway.http1 import UnsafeHeader, field
 from wsgateway.integrations.parameters import SLOT, one
@@ -47,10 +47,11 @@ class RequestTarget:
         self._greedy = greedy
         self._mapped = frozenset(mapped)
         self._query = self._unmapped(query, self._mapped)
+        self._slotted = "{" in self._query or "}" in self._query
 
     def plain(self) -> bytes:
         """The target of a request into which nothing is mapped."""
-        return self._join(self._path, self._query)
+        return self._join(self._path, _unbraced(self._query))
 
     def render(
         self,
@@ -74,6 +75,8 @@ class RequestTarget:
         if not mapped.issuperset(over):
             mapped = mapped.union(over)
             own = self._unmapped(own, mapped)
+        if self._slotted:
+            own = _unbraced(SLOT.sub(lambda slot: _fill_query(slot, path, self._greedy), own) if path else own)
         parts = [part for part in (own, self._unmapped(client_query, mapped)) if part]
         parts += [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query]
         return self._join(text, "&".join(parts))
@@ -87,9 +90,13 @@ class RequestTarget:
 
     @staticmethod
     def _join(path: str, query: str) -> bytes:
-        # Braces that stay (a slot nobody maps) are not URI characters: RFC 3986 §2.
-        path = path.replace("{", "%7B").replace("}", "%7D")
+        path = _unbraced(path)
         return (f"{path}?{query}" if query else path).encode("ascii")
+
+
+def _unbraced(text: str) -> str:
+    """Braces that stay (a slot nobody maps) are not URI characters: RFC 3986 §2."""
+    return text.replace("{", "%7B").replace("}", "%7D")
 
 
 def _fill(slot: re.Match[str], values: Mapping[str, Value], greedy: Collection[str]) -> str:
@@ -100,6 +107,15 @@ def _fill(slot: re.Match[str], values: Mapping[str, Value], greedy: Collection[s
     if _leaves(text) is not None:
         raise UnsafeHeader(f"the value of path parameter {name} holds a dot segment, a backslash or NUL")
     return quote(text, safe=_AS_SENT if name in greedy else "")
+
+
+def _fill_query(slot: re.Match[str], values: Mapping[str, Value], greedy: Collection[str]) -> str:
+    """A value can't leave its parameter. What a `{name+}` took is as it came, encoded; it is encoded here again."""
+    name: str = slot[1]
+    if name not in values:
+        return slot[0]
+    text = one(values[name])
+    return quote(unquote_to_bytes(text) if name in greedy else text, safe="")
 
 
 def default_headers(site: Site) -> list[Header]:

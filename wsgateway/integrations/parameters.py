@@ -33,7 +33,7 @@ Reader = Callable[[Invocation], "Value"]
 AnswerReader = Callable[["Values"], "Value"]
 
 SLOT = re.compile(r"\{([A-Za-z0-9._$-]+)\+?\}")
-"""`{NAME}` in the path of a URI: what `integration.request.path.NAME` fills."""
+"""`{NAME}` in the path or the query of a URI: what `integration.request.path.NAME` fills."""
 
 HOST = "Host is the URI's; no mapping may set it"
 HOST_OF_URL = "Host is the URI's; 'text' and stageVariables.NAME may set another one, nothing that a client says may"
@@ -43,8 +43,8 @@ _host = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.
 
 
 def slots(uri: str) -> list[str]:
-    """The names of the slots in the path of `uri`."""
-    return SLOT.findall(VARIABLE.sub("", uri).partition("?")[0])
+    """The names of the slots in `uri`."""
+    return SLOT.findall(VARIABLE.sub("", uri))
 
 
 def check_parameters(integration: Integration, site: Site) -> Iterator[Problem]:
@@ -62,7 +62,7 @@ def check_parameters(integration: Integration, site: Site) -> Iterator[Problem]:
             elif _host(host) is None:
                 yield Problem(path, f"{shown(host)} is no host, nor host:port")
         if target is not None and target.place == "path" and target.name not in known_slots:
-            yield Problem(path, f"the path of integrationUri has no {{{target.name}}}")
+            yield Problem(path, f"integrationUri has no {{{target.name}}} in its path or query")
         if fault is not None:
             yield Problem(path, fault)
 

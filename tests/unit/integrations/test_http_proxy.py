@@ -468,6 +468,12 @@ def test_a_uri_is_called_as(uri: str, origin: tuple[str, str, int], target: str,
     assert header(request, "Host") == [host]
 
 
+def test_path_parameters_fill_the_query_too() -> None:
+    request = sent(message(), "http://h/p/{a}?q={a}&r={nobody}&s=1", parameters={"path.a": "'x&y/ä'"})
+
+    assert lines(request)[0] == "POST /p/x%26y%2F%C3%A4?q=x%26y%2F%C3%A4&r=%7Bnobody%7D&s=1 HTTP/1.1"
+
+
 @pytest.mark.parametrize(
     ("mapped", "host"),
     [("'shop.internal'", "shop.internal"), ("stageVariables.where", "other:9000"), ("'[::1]:80'", "[::1]:80")],
