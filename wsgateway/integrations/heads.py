@@ -101,9 +101,10 @@ def _unbraced(text: str) -> str:
 
 def _fill(slot: re.Match[str], values: Mapping[str, Value], greedy: Collection[str]) -> str:
     name: str = slot[1]
-    if name not in values:
+    value = values.get(name)
+    if value is None:
         return slot[0]
-    text = one(values[name])
+    text = one(value)
     if _leaves(text) is not None:
         raise UnsafeHeader(f"the value of path parameter {name} holds a dot segment, a backslash or NUL")
     return quote(text, safe=_AS_SENT if name in greedy else "")
@@ -112,9 +113,10 @@ def _fill(slot: re.Match[str], values: Mapping[str, Value], greedy: Collection[s
 def _fill_query(slot: re.Match[str], values: Mapping[str, Value], greedy: Collection[str]) -> str:
     """A value can't leave its parameter. What a `{name+}` took is as it came, encoded; it is encoded here again."""
     name: str = slot[1]
-    if name not in values:
+    value = values.get(name)
+    if value is None:
         return slot[0]
-    text = one(values[name])
+    text = one(value)
     return quote(unquote_to_bytes(text) if name in greedy else text, safe="")
 
 

@@ -92,6 +92,12 @@ def test_of_the_client_nothing_is_sent_that_is_not_mapped(event: Invocation) -> 
     assert request.body == b""
 
 
+def test_what_has_no_value_fills_nothing() -> None:
+    request = asked(message("{}"), "http://h/pets/{id}", parameters={"path.id": "route.request.body.id"})
+
+    assert lines(request)[0] == "POST /pets/%7Bid%7D HTTP/1.1"
+
+
 def test_a_handshakes_parameters_may_be_mapped() -> None:
     request = asked(
         connecting("/dev?token=a%2Fb", ("Cookie", "a=1")),

@@ -474,6 +474,13 @@ def test_path_parameters_fill_the_query_too() -> None:
     assert lines(request)[0] == "POST /p/x%26y%2F%C3%A4?q=x%26y%2F%C3%A4&r=%7Bnobody%7D&s=1 HTTP/1.1"
 
 
+def test_what_has_no_value_fills_nothing() -> None:
+    """As on AWS; an empty segment would be another resource, perhaps all of them."""
+    request = sent(message("{}"), "http://h/pets/{id}?q={id}", parameters={"path.id": "route.request.body.id"})
+
+    assert lines(request)[0] == "POST /pets/%7Bid%7D?q=%7Bid%7D HTTP/1.1"
+
+
 @pytest.mark.parametrize(
     ("mapped", "host"),
     [("'shop.internal'", "shop.internal"), ("stageVariables.where", "other:9000"), ("'[::1]:80'", "[::1]:80")],

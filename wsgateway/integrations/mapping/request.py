@@ -105,7 +105,7 @@ class RequestMapping:
             body,
             headers,
             _pairs(self._query, invocation)[0] if self._query else [],
-            {name: one(read(invocation)) for name, read in self._path} if self._path else {},
+            {name: one(value) for name, read in self._path if (value := read(invocation)) is not None},
             binary,
             once,
         )
