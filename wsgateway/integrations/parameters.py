@@ -142,10 +142,22 @@ def compile_parameters(integration: Integration, site: Site) -> list[tuple[Targe
     """
     binary, side = FORMATS[site.binary_format], site.request_side
     return [
-        (target, compile_source(parse_source(text, side), binary))
+        (target, _unsigned(target, compile_source(parse_source(text, side), binary)))
         for key, text in integration.request_parameters.items()
         if not _is_host(target := parse_target(key, side))
     ]
+
+
+def _unsigned(target: Target, read: Reader) -> Reader:
+    """`read`, but for a signature in `Authorization`: that is for this gateway, and good for whoever gets it."""
+    if target.place != "header" or target.name.lower() != "authorization":
+        return read
+
+    def without(invocation: Invocation) -> Value:
+        value = read(invocation)
+        return None if isinstance(value, str) and value.startswith("AWS4-HMAC-SHA256") else value
+
+    return without
 
 
 def compile_response_parameters(parameters: Mapping[str, str]) -> list[tuple[str, AnswerReader]]:

@@ -92,6 +92,14 @@ def test_of_the_client_nothing_is_sent_that_is_not_mapped(event: Invocation) -> 
     assert request.body == b""
 
 
+@pytest.mark.parametrize(("said", "sent"), [("Bearer a", ["Bearer a"]), ("AWS4-HMAC-SHA256 Credential=…", [])])
+def test_signatures_are_not_handed_on(said: str, sent: list[str]) -> None:
+    event = connecting("/dev", ("Authorization", said.replace("…", "x")))
+    request = asked(event, parameters={"header.Authorization": "route.request.header.Authorization"})
+
+    assert header(request, "Authorization") == sent
+
+
 def test_what_has_no_value_fills_nothing() -> None:
     request = asked(message("{}"), "http://h/pets/{id}", parameters={"path.id": "route.request.body.id"})
 
