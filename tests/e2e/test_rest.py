@@ -208,12 +208,14 @@ async def test_lambda_functions_get_events_of_format_1_0(tmp_path: Path) -> None
     runtime = f"python3.{sys.version_info.minor}"
     async with gateway(LAMBDA.replace("@runtime@", runtime), tmp_path) as running:
         path = "/dev/files/a%20b/c%2Fd//e/?x=1;x=2&y"  # a semicolon ends a parameter, too
-        answer = await ask(running, "POST", path, b'{"k":1}', X_Who="me", Content_Type="application/json")
+        answer = await ask(running, "POST", path, b'{"k":1}', X_Who="me", Content_Type="application/json",
+                           authorization="Bearer a", USER_agent="b")  # fmt: skip
 
         assert answer.status == 200
         assert [value for name, value in answer.headers if name == "set-cookie"] == ["a=1", "b=2"]
         assert answer.header("x-one") == "1"
         event = answer.json()
+        assert (event["headers"]["Authorization"], event["headers"]["User-Agent"]) == ("Bearer a", "b")  # as AWS spells
         assert list(event) == [
             "resource",
             "path",

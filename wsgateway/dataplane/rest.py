@@ -184,6 +184,8 @@ class RestApis:
         if canary is not None and self._draw() * 100 < canary.percent:
             stage = canary.stage
         head = self._heads.of(request.headers)
+        if head.respelled is not None:
+            request = replace(request, headers=head.respelled)
         verb = head.verb or request.method
         found = stage.resources.find(verb, tail if tail and tail[0] and tail[-1] else _segments(tail))
         method, parameters = (None, {}) if found is None else found

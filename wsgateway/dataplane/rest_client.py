@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ OVERRIDE = b"x-http-method-override"
 ALWAYS_NEW = frozenset({b"authorization", b"x-amzn-trace-id"})
 
 
+SPELLED: Mapping[bytes, bytes] = {b"authorization": b"Authorization", b"user-agent": b"User-Agent"}
+"""Names that clients may spell as they like: AWS has been seen to write them so, and all others as they came. Many
+clients (httpx, the fetch of Node) send names in lower case, whom no mapping of `Authorization` would find."""
+
+
 class Head(msgspec.Struct, frozen=True, gc=False):
     """What a request's headers say."""
 
@@ -36,6 +42,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     trace: bytes
     codings: tuple[str, ...]
     """Of the body."""
+    respelled: tuple[Header, ...] | None
+    """All of them, with names as mappings know them; None where the client spells them so."""
 
 
 class Heads:
@@ -53,8 +61,11 @@ class Heads:
     def _learn(self, headers: tuple[Header, ...]) -> Head:
         last: dict[bytes, bytes] = {}
         chain = ""
+        respelled = False
         for name, value in headers:
             key = name.lower()
+            if key in SPELLED and name != SPELLED[key]:
+                respelled = True
             if key == b"x-forwarded-for":
                 chain += value.decode("latin-1") + ", "
             last[key] = value
@@ -66,6 +77,7 @@ class Heads:
             last.get(b"content-type", b"").decode("latin-1"),
             last.get(b"x-amzn-trace-id", b""),
             tuple(codings_of(headers)),
+            tuple([(SPELLED.get(name.lower(), name), value) for name, value in headers]) if respelled else None,
         )
         if not ALWAYS_NEW.intersection(last) and len(headers) <= KEPT_HEADERS:
             if len(self._known) >= KEPT:
