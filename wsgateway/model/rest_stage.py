@@ -46,11 +46,13 @@ class RestStage(Definition):
         {
             "clientCertificateId",
             "deploymentId",
-            "documentationVersion",
             "tags",
-            "tracingEnabled",
         }
     )
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "documentationVersion": "there are no documentation parts",
+        "tracingEnabled": "traces are of all stages, by OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT says so",
+    }
 
     def check(self) -> Iterator[Problem]:
         for problem in check_limits(self.method_settings):

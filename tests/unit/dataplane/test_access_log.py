@@ -158,6 +158,41 @@ def test_what_aws_calls_a_call_is_told() -> None:
     assert row_of(text, event, *steps, ("frame", None)).startswith("8 8 ")
 
 
+IDENTITY = "$context.identity.sourceIp $context.identity.caller $context.identity.user"
+CLF = (
+    f'{IDENTITY} [$context.requestTime] "$context.httpMethod $context.resourcePath $context.protocol" '
+    "$context.status $context.responseLength $context.requestId"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(CLF, '203.0.113.7 - - [TIME] "GET /pets HTTP/1.1" 403 0 ID', id="CLF"),
+        pytest.param(
+            f"{IDENTITY.replace(' ', ',')},$context.httpMethod,$context.status,$context.requestId",
+            "203.0.113.7,-,-,GET,403,ID",
+            id="CSV",
+        ),
+        pytest.param(
+            '<request id="$context.requestId"> <ip>$context.identity.sourceIp</ip> <status>$context.status</status>'
+            "</request>",
+            '<request id="ID"> <ip>203.0.113.7</ip> <status>403</status></request>',
+            id="XML",
+        ),
+    ],
+)
+def test_the_formats_of_awss_console(text: str, expected: str) -> None:
+    rows: list[str] = []
+    request = method_request()
+    access = AccessLog(settings(text), MethodRequest.variables)
+    Row(access, rows.append, request).note("response", HttpResponse(403))
+    known = {"ID": request.request_id, "TIME": str(request.context("requestTime"))}
+    for name, value in known.items():
+        expected = expected.replace(name, value)
+    assert rows == [expected]
+
+
 def test_a_format_of_awss_is_taken_whole() -> None:
     """What AWS has and nothing here gives is `-`."""
     absent = "$context.waf.status $context.identity.clientCert.validity.notAfter $context.webaclArn"

@@ -166,6 +166,7 @@ def test_what_is_legal(lines: str) -> None:
                     "{accessLogSettings: {destinationArn: a, format: $context.requestId}}",
                     "accessLogSettings.destinationArn: has no effect here: rows go to stdout, or to the file of",
                 ),
+                ("{tracingEnabled: true}", "tracingEnabled: has no effect here: traces are of all stages, by Open"),
             )
         ],
         *[
