@@ -126,6 +126,11 @@ apis:
            Condition: {StringLike: {"aws:UserAgent": "curl/*"}}}
         - {Effect: Allow, Principal: {AWS: "arn:aws:iam::210987654321:user/eve"}, Action: "execute-api:Invoke",
            Resource: "execute-api:/v1/POST/signed"}
+        - {Effect: Allow, Principal: {AWS: "210987654321"}, Action: "execute-api:Invoke",
+           Resource: "execute-api:/v1/PUT/home/${aws:username}",
+           Condition: {StringEquals: {"aws:PrincipalOrgID": o-a1b2c3d4e5}}}
+        - {Effect: Deny, NotPrincipal: {AWS: ["123456789012", "arn:aws:iam::123456789012:user/ann", "210987654321",
+           "arn:aws:iam::210987654321:user/eve"]}, Action: "execute-api:*", Resource: "execute-api:/v1/*/home/*"}
     authorizers:
       users:
         type: TOKEN
@@ -143,6 +148,7 @@ apis:
       /custom: {ANY: {integration: ok, authorizer: users}}
       /token: {ANY: {integration: ok, authorizer: pool}}
       /signed: {ANY: {integration: ok, authorizationType: AWS_IAM}}
+      /home/{user}: {ANY: {integration: ok, authorizationType: AWS_IAM}}
 defaultApi: shop
 functions:
   auth: {runtime: @runtime@, codeUri: ., handler: app.decide, timeout: 5}
@@ -151,6 +157,7 @@ credentials:
   - accessKeyId: AKIAEVE0000000000001
     secretAccessKey: eve-secret
     principalArn: arn:aws:iam::210987654321:user/eve
+    principalOrgId: o-a1b2c3d4e5
     policy:
       Version: "2012-10-17"
       Statement: [{Effect: Allow, Action: "execute-api:Invoke", Resource: "*"}]
@@ -529,10 +536,17 @@ CURL = ("User-Agent", "curl/8")
 
 
 async def closed(
-    shop: Gateway, method: str, path: str, *headers: tuple[str, str], key: tuple[str, str] | None = None
+    shop: Gateway,
+    method: str,
+    path: str,
+    *headers: tuple[str, str],
+    key: tuple[str, str] | None = None,
+    token: str | None = None,
 ) -> tuple[int, str]:
     """What a request of the API with a policy gets: the status, and what it is told."""
-    sent = list(headers) if key is None else signed(method, path, key=key, stage=CLOSED)[1] + list(headers)
+    sent = (
+        list(headers) if key is None else signed(method, path, key=key, session=token, stage=CLOSED)[1] + list(headers)
+    )
     answer = await http(shop.port, method, f"{CLOSED}{path}", b"", sent)
     return answer.status, answer.json()["Message"] if answer.status == 403 else ""
 
@@ -569,6 +583,16 @@ async def test_a_resource_policy_and_who_calls_decide_together(shop: Gateway, se
     assert await closed(shop, "POST", "/signed", key=EVE) == (200, "")
     assert (await closed(shop, "PUT", "/signed", key=EVE))[1].startswith(eve)
     assert (await closed(shop, "GET", "/signed", CURL, key=ANN))[1].endswith("/GET/signed with an explicit deny")
+
+    # Of another account, who is allowed what is their own, and of no organization but this.
+    assert await closed(shop, "PUT", "/home/eve", key=EVE) == (200, "")
+    assert (await closed(shop, "PUT", "/home/ann", key=EVE))[1].startswith(eve)
+    assert (await closed(shop, "PUT", "/home/eve", key=ANN))[1].startswith(ann)
+    # All but those whom it names are denied what our own account allows, a session of a role too.
+    session(server, expires=9e9)
+    bob = await closed(shop, "GET", "/home/bob", key=SESSION, token="t+3")
+    assert bob[1].endswith("/GET/home/bob with an explicit deny")
+    assert await closed(shop, "GET", "/home/ann", key=ANN) == (200, "")
 
     # Browsers ask before they may show who they are.
     origin = ("Origin", "https://shop.example")

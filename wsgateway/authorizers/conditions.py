@@ -9,86 +9,91 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from operator import eq, ge, gt, le, lt
 
-from wsgateway.authorizers.wildcards import any_of
+from wsgateway.authorizers.condition_keys import MANY_VALUED, Keys, checked
+from wsgateway.authorizers.policy_elements import PolicyError
+from wsgateway.authorizers.variables import NoValue, Scope, Test, parse
 
-Condition = Callable[[Mapping[str, Sequence[str]]], bool]
-"""Whether a request, given by its keys in lower case with their values, is one the statement is about."""
-Test = Callable[[str], bool]
-
-_KEY = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9_./:@=+-]+")
-
-
-class ConditionError(ValueError):
-    """A condition can't be evaluated."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = path
-        self.problem = problem
+Condition = Callable[[Keys], bool]
+"""Whether a request, given by its keys, is one the statement is about."""
+Make = Callable[[str, Scope], Test]
+"""What asks of one value of the request whether it is as one value of the policy says. *Raises* ValueError, in words,
+for what the policy can't say; what a request brings that can't be read does not match."""
 
 
-def compile_conditions(block: object, known: Collection[str] | None = None) -> Iterator[Condition]:
-    """Each operator and key of a Condition element. *Raises* ConditionError, also for keys other than the `known`."""
+def compile_conditions(block: object, scope: Scope, *, allows: bool) -> Iterator[Condition]:
+    """Each operator and key of a Condition element; `allows`: of a statement that does.
+
+    *Raises* PolicyError, also for keys that no request has.
+    """
     if not isinstance(block, dict):
-        raise ConditionError("", "is an object: an operator, and below it keys with their values")
+        raise PolicyError("", "is an object: an operator, and below it keys with their values")
     for operator, keys in block.items():
         if not isinstance(keys, dict):
-            raise ConditionError(str(operator), "is an object: keys with their values")
+            raise PolicyError(str(operator), "is an object: keys with their values")
         for key, written in keys.items():
             path = f"{operator}.{key}"
-            if not isinstance(key, str) or _KEY.fullmatch(key) is None:
-                raise ConditionError(path, "is no condition key, such as aws:SourceIp")
-            if known is not None and not any_of([name.lower() for name in known])(key.lower()):
-                # No request would ever have it: a Deny that asks for it would deny nothing.
-                raise ConditionError(path, f"is no key that requests have here; they have {', '.join(known)}")
-            yield _condition(str(operator), key.lower(), [*_values(written, path)], path)
+            try:
+                lower = checked(key, scope.known)
+                yield _condition(str(operator), lower, [*_values(written)], scope, allows)
+            except ValueError as error:
+                raise PolicyError(path, str(error)) from error
 
 
-def _condition(written: str, key: str, values: list[str], path: str) -> Condition:
+def _condition(written: str, key: str, values: list[str], scope: Scope, allows: bool) -> Condition:
     quantifier, _, name = written.rpartition(":")
     if quantifier not in ("", "ForAnyValue", "ForAllValues"):
-        raise ConditionError(path, f"{quantifier} is none of ForAnyValue and ForAllValues")
-    if name == "Null":
-        return _null(key, values, path)
+        raise ValueError(f"{quantifier} is none of ForAnyValue and ForAllValues")
+    if name == "Null" and not quantifier:
+        return _null(key, values)
     operator = name.removesuffix("IfExists")
     if_absent = operator != name
     make = OPERATORS.get(operator)
     if make is None:
-        raise ConditionError(path, f"{operator} is no condition operator")
+        raise ValueError(f"{written} is no condition operator")
+    if key in MANY_VALUED and not quantifier:
+        raise ValueError(f"the key has several values: write ForAnyValue:{name} or ForAllValues:{name}")
     negated = operator in NEGATED
-    try:
-        tests = [make(value) for value in values]
-    except ValueError as error:
-        raise ConditionError(path, str(error)) from error
+    tests = [make(value, scope) for value in values]
 
-    def holds(value: str) -> bool:
-        return not any(test(value) for test in tests) if negated else any(test(value) for test in tests)
+    def holds(value: str, keys: Keys) -> bool:
+        for test in tests:
+            try:
+                if test(value, keys):
+                    return not negated
+            except NoValue:
+                # It is like nothing. And who may be unlike it is not let in, nor kept from being denied.
+                if negated and allows:
+                    return False
+        return negated
 
-    def condition(keys: Mapping[str, Sequence[str]]) -> bool:
+    def condition(keys: Keys) -> bool:
         found = keys.get(key, ())
         if quantifier == "ForAllValues":
-            return all(map(holds, found))
+            return all(holds(value, keys) for value in found)
         if not found:
             return if_absent or (negated and not quantifier)
-        return any(map(holds, found))
+        return any(holds(value, keys) for value in found)
 
     return condition
 
 
-def _null(key: str, values: list[str], path: str) -> Condition:
+def _null(key: str, values: list[str]) -> Condition:
     if [value.lower() for value in values] not in (["true"], ["false"]):
-        raise ConditionError(path, "Null takes true or false")
+        raise ValueError("Null takes true or false")
     absent = values[0].lower() == "true"
     return lambda keys: bool(keys.get(key)) is not absent
 
 
-def _values(written: object, path: str) -> Iterator[str]:
-    for value in written if isinstance(written, list) else [written]:
+def _values(written: object) -> Iterator[str]:
+    values = written if isinstance(written, list) else [written]
+    if not values:
+        raise ValueError("has no value to compare with")
+    for value in values:
         match value:
             case bool():
                 yield str(value).lower()
@@ -97,78 +102,76 @@ def _values(written: object, path: str) -> Iterator[str]:
             case int() | float():
                 yield str(value)
             case _:
-                raise ConditionError(path, "values are texts, numbers or true and false")
+                raise ValueError("values are texts, numbers or true and false")
 
 
-# Tests: each made of one value of the policy, and asked with one value of the request. Those that can't read what the
-# policy says raise ValueError, in words; what a request brings that can't be read does not match.
+def _equals(wanted: str, scope: Scope) -> Test:
+    return parse(wanted, scope).equal()
 
 
-def _equals(wanted: str) -> Test:
-    return lambda value: value == wanted
+def _equals_ignoring_case(wanted: str, scope: Scope) -> Test:
+    return parse(wanted, scope).equal(str.casefold)
 
 
-def _equals_ignoring_case(wanted: str) -> Test:
-    folded = wanted.casefold()
-    return lambda value: value.casefold() == folded
+def _like(wanted: str, scope: Scope) -> Test:
+    return parse(wanted, scope).like()
 
 
-def _like(pattern: str) -> Test:
-    return any_of([pattern])
-
-
-def _arn(pattern: str) -> Test:
+def _arn(wanted: str, scope: Scope) -> Test:
     """Each of the six parts by itself, so that a star in one does not reach into the next."""
-    parts = pattern.split(":", 5)
-    if len(parts) != 6 or parts[0] != "arn":
-        raise ValueError(f"{pattern} is no ARN")
-    tests = [any_of([part]) for part in parts]
+    parts = parse(wanted, scope).split(":", 5)
+    if len(parts) != 6 or parts[0].parts != ["arn"]:
+        raise ValueError(f"{wanted} is no ARN")
+    tests = [part.like() for part in parts]
 
-    def matches(value: str) -> bool:
+    def matches(value: str, keys: Keys) -> bool:
         found = value.split(":", 5)
-        return len(found) == 6 and all(test(part) for test, part in zip(tests, found, strict=True))
+        return len(found) == 6 and all(test(part, keys) for test, part in zip(tests, found, strict=True))
 
     return matches
 
 
-def _number(compare: Callable[[float, float], bool]) -> Callable[[str], Test]:
-    def make(wanted: str) -> Test:
+def _number(compare: Callable[[float, float], bool]) -> Make:
+    def make(wanted: str, scope: Scope) -> Test:
         limit = _as_number(wanted)
         if limit is None:
             raise ValueError(f"{wanted} is no number")
-        return lambda value: (number := _as_number(value)) is not None and compare(number, limit)
+        return lambda value, keys: (number := _as_number(value)) is not None and compare(number, limit)
 
     return make
 
 
-def _date(compare: Callable[[float, float], bool]) -> Callable[[str], Test]:
-    def make(wanted: str) -> Test:
+def _date(compare: Callable[[float, float], bool]) -> Make:
+    def make(wanted: str, scope: Scope) -> Test:
         limit = _as_time(wanted)
         if limit is None:
             raise ValueError(f"{wanted} is neither an ISO 8601 time nor seconds since 1970")
-        return lambda value: (moment := _as_time(value)) is not None and compare(moment, limit)
+        return lambda value, keys: (moment := _as_time(value)) is not None and compare(moment, limit)
 
     return make
 
 
-def _bool(wanted: str) -> Test:
+def _bool(wanted: str, scope: Scope) -> Test:
     if wanted.lower() not in ("true", "false"):
         raise ValueError(f"{wanted} is neither true nor false")
-    return lambda value: value.lower() == wanted.lower()
+    return lambda value, keys: value.lower() == wanted.lower()
 
 
-def _binary(wanted: str) -> Test:
-    b64decode(wanted, validate=True)
-    return lambda value: value == wanted
+def _binary(wanted: str, scope: Scope) -> Test:
+    try:
+        b64decode(wanted, validate=True)
+    except ValueError as error:
+        raise ValueError(f"{wanted} is no Base64") from error
+    return lambda value, keys: value == wanted
 
 
-def _address(wanted: str) -> Test:
+def _address(wanted: str, scope: Scope) -> Test:
     try:
         network = ip_network(wanted, strict=False)
     except ValueError as error:
         raise ValueError(f"{wanted} is no address or CIDR block") from error
 
-    def matches(value: str) -> bool:
+    def matches(value: str, keys: Keys) -> bool:
         try:
             address = ip_address(value)
         except ValueError:
@@ -198,7 +201,7 @@ def _as_time(text: str) -> float | None:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
-OPERATORS: Mapping[str, Callable[[str], Test]] = {
+OPERATORS: Mapping[str, Make] = {
     "StringEquals": _equals,
     "StringNotEquals": _equals,
     "StringEqualsIgnoreCase": _equals_ignoring_case,

@@ -18,11 +18,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wsgateway.authorizers import arns
+from wsgateway.authorizers import arns, principal
 from wsgateway.authorizers.base import Authorize, Identity
 from wsgateway.authorizers.policy import Decision
 from wsgateway.authorizers.resource_policy import ResourcePolicy
-from wsgateway.authorizers.signed import INVOKE, Signer, Signers
+from wsgateway.authorizers.signed import INVOKE, OfRequest, Signer, Signers
 from wsgateway.authorizers.sigv4 import Claim, claim_of, without_signature
 from wsgateway.errors import InvalidSignature
 from wsgateway.invocation import Invocation
@@ -67,8 +67,9 @@ def compile_iam(
         _check_chosen(invocation, request, claim)
         if isinstance(invocation, MethodRequest):
             path = arns.of_method(invocation)
-            signers.let_call(signer, path, request, at, said(signer, invocation, path))
-            invocation.permits = partial(permits, signer, invocation, path, request, at)
+            keys = partial(principal.of_request, request, at, signers.region, invocation.client.identity)
+            signers.let_call(signer, path, keys, said(signer, invocation, path))
+            invocation.permits = partial(permits, signer, invocation, path, keys)
         else:
             signers.let_invoke(signer, api_id, stage, request, at)
         headers = tuple(header for header in request.headers if header[0].lower() != b"authorization")
@@ -77,10 +78,8 @@ def compile_iam(
         claims: dict[str, Any] = {**signer.identity, "principalTags": dict(signer.tags)}
         return Identity({}, claims, signer.expires if closing else None, identity=signer.identity)
 
-    def permits(
-        signer: Signer, invocation: MethodRequest, path: str, request: HttpRequest, at: float, action: str
-    ) -> bool:
-        return signers.permits(signer, action, path, request, at, said(signer, invocation, path, action))
+    def permits(signer: Signer, invocation: MethodRequest, path: str, keys: OfRequest, action: str) -> bool:
+        return signers.permits(signer, action, path, keys, said(signer, invocation, path, action))
 
     def said(signer: Signer, invocation: MethodRequest, path: str, action: str = INVOKE) -> Decision:
         """What the API's own policy says; it says nothing where it has none."""

@@ -20,8 +20,8 @@ import msgspec
 from wsgateway.authorizers import arns, principal
 from wsgateway.authorizers.base import Ask, Authorize, Identity, Read, Site, Use
 from wsgateway.authorizers.cache import Answers, key_of
+from wsgateway.authorizers.condition_keys import Keys
 from wsgateway.authorizers.lambda_output import OF_METHODS, OF_ROUTES, Output, failure_of, parse_output
-from wsgateway.authorizers.principal import Keys
 from wsgateway.authorizers.sources import SUBPROTOCOL, check_sources, compile_source, read_all, take_bearer
 from wsgateway.errors import (
     AccessDenied,
@@ -110,7 +110,8 @@ class LambdaAuthorizers:
 
     def _decider(self, authorizer: Authorizer, site: Site, ask: Ask | None) -> _Decider:
         assert ask is not None  # those of this type have a backend
-        return _Decider(authorizer, site, ask, self._event, self._answers_of(authorizer, site), self.lookups)
+        answers = self._answers_of(authorizer, site)
+        return _Decider(authorizer, site, ask, self._event, answers, self.lookups, self._region)
 
     def _arn(self, site: Site) -> str:
         return arns.execute_api(self._region, self._account, f"{site.api_id}/{site.stage}/{site.route_key}")
@@ -164,7 +165,9 @@ class _Decider:
         event: Event,
         answers: Answers[Output] | None,
         lookups: Counter[tuple[str, str, str]],
+        region: str,
     ) -> None:
+        self._region = region
         self._name = site.name
         self._lookups = lookups
         self._hit, self._miss = ((site.api_id, site.name, result) for result in ("hit", "miss"))
@@ -230,7 +233,7 @@ class _Decider:
         keys: Keys = {}
         if output.policy.conditional:
             request = invocation.request or _handshake_of(invocation.client)
-            keys = principal.of_request(request, invocation.epoch / 1000)
+            keys = principal.of_request(request, invocation.epoch / 1000, self._region, invocation.client.identity)
         invocation.authorizer_millis = millis
         granted = isinstance(invocation, MethodRequest) and invocation.granted
         if isinstance(invocation, MethodRequest):

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import msgspec
 
-from wsgateway.authorizers.policy import Decision, Policy, PolicyError, compile_policy
-from wsgateway.authorizers.principal import OF_REQUESTS
+from wsgateway.authorizers.condition_keys import OF_REQUESTS, Keys
+from wsgateway.authorizers.policy import Decision, Policy, compile_policy
+from wsgateway.authorizers.policy_elements import PolicyError
 from wsgateway.authorizers.signed import INVOKE
 from wsgateway.errors import AccessDenied, AuthorizerConfigurationError, AuthorizerFailure, Unauthorized
 
@@ -56,7 +57,7 @@ class Output:
     def admit(
         self,
         resource: str,
-        keys: Mapping[str, Sequence[str]],
+        keys: Keys,
         refusals: Refusals = OF_ROUTES,
         *,
         granted: bool = False,
@@ -76,7 +77,7 @@ class Output:
             case Decision.IMPLICIT_DENY:
                 raise AccessDenied(f"the authorizer's policy says nothing of {resource}", detail=refusals[1])
 
-    def permits(self, resource: str, keys: Mapping[str, Sequence[str]], action: str) -> bool | None:
+    def permits(self, resource: str, keys: Keys, action: str) -> bool | None:
         """Whether the policy allows another action on `resource`; None where it says nothing of it."""
         decision = self.policy.decide(action, resource, keys)
         return None if decision is Decision.IMPLICIT_DENY else decision is Decision.ALLOW

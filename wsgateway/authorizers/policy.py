@@ -8,12 +8,16 @@ an error, never a statement that doesn't count.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from wsgateway.authorizers.conditions import Condition, ConditionError, compile_conditions
-from wsgateway.authorizers.wildcards import Matcher, any_of
+from wsgateway.authorizers.condition_keys import Keys
+from wsgateway.authorizers.conditions import Condition, compile_conditions
+from wsgateway.authorizers.policy_elements import PolicyError, texts_of
+from wsgateway.authorizers.principals import Callers, Principals, principals_of
+from wsgateway.authorizers.variables import NoValue, Scope, Template, Test, parse
+from wsgateway.authorizers.wildcards import Matcher, any_of, one_of
 
 MAX_RESOURCE = 512
 """Characters of a statement's resource (API Gateway quotas)."""
@@ -22,23 +26,9 @@ MAX_STATEMENTS = 1_000
 _KEYS = frozenset(
     {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition", "Principal", "NotPrincipal"}
 )
-_ACCOUNT = re.compile(r"[0-9]{12}")
-_PRINCIPAL = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::[0-9]{12}:[^*?\s]{1,512}")
+_ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
+_OWN = re.compile(r"\*|execute-api:.*", re.IGNORECASE)
 _VERSIONS = ("2012-10-17", "2008-10-17")
-
-
-class PolicyError(ValueError):
-    """A policy can't be evaluated; `path` says where (`Statement.0.Effect`), the text what is wrong there."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}" if path else problem)
-        self.path = path
-        self.problem = problem
-
-    @property
-    def steps(self) -> tuple[str | int, ...]:
-        """`path` as Problems have it."""
-        return tuple(int(part) if part.isdigit() else part for part in self.path.split(".") if part)
 
 
 class Decision(Enum):
@@ -53,23 +43,20 @@ class Decision(Enum):
 class _Statement:
     allows: bool
     action: Matcher
-    resource: Matcher
+    resource: Test
     conditions: tuple[Condition, ...]
-    principals: frozenset[str] | None
-    """The ARNs of whom it is about; None for everyone."""
+    principals: Principals | None
+    """Whom it is about; None for everyone."""
+    conditional: bool
+    """Whether it depends on the keys of a request."""
 
-    def covers(
-        self, action: str, resource: str, keys: Mapping[str, Sequence[str]], callers: Mapping[str, bool]
-    ) -> bool:
+    def covers(self, action: str, resource: str, keys: Keys, callers: Callers) -> bool:
         return (
-            (self.principals is None or self._is_about(self.principals, callers))
+            (self.principals is None or self.principals.about(callers))
             and self.action(action.lower())
-            and self.resource(resource)
+            and self.resource(resource, keys)
             and all(condition(keys) for condition in self.conditions)
         )
-
-    def _is_about(self, principals: frozenset[str], callers: Mapping[str, bool]) -> bool:
-        return any(name in principals and (allowed or not self.allows) for name, allowed in callers.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +68,19 @@ class Policy:
     @property
     def conditional(self) -> bool:
         """Whether any verdict depends on the keys of a request."""
-        return any(statement.conditions for statement in self.statements)
+        return any(statement.conditional for statement in self.statements)
 
     def decide(
         self,
         action: str,
         resource: str,
-        keys: Mapping[str, Sequence[str]] | None = None,
-        callers: Mapping[str, bool] | None = None,
+        keys: Keys | None = None,
+        callers: Callers | None = None,
     ) -> Decision:
         """The verdict on `action` (such as `execute-api:Invoke`) and a resource's ARN.
 
-        `keys` are the condition keys of the request, lower case, each with its values; `callers` the ARNs by which
-        principals may name who calls, and whether what is allowed to those is allowed to them. Never raises; linear in
-        the statements.
+        `keys` are those of the request, `callers` the names by which principals may know who calls. Never raises;
+        linear in the statements.
         """
         decision = Decision.IMPLICIT_DENY
         for statement in self.statements:
@@ -108,8 +94,8 @@ class Policy:
 def compile_policy(document: object, *, principals: bool = False, keys: Collection[str] | None = None) -> Policy:
     """The policy in a decoded JSON document. *Raises* PolicyError with the first thing that can't be evaluated.
 
-    With `principals` statements have the Principal element, which only a resource's policy has. `keys` are all that
-    requests have, where that is known: conditions of others are refused.
+    With `principals` statements have the Principal element, which only a resource's policy has, here an API's. `keys`
+    are all that requests have, where that is known: conditions and variables of others are refused.
     """
     if not isinstance(document, dict):
         raise PolicyError("", "a policy is an object with Version and Statement")
@@ -118,32 +104,35 @@ def compile_policy(document: object, *, principals: bool = False, keys: Collecti
             raise PolicyError(str(key), "is no element of a policy; there are Version, Id and Statement")
     if document.get("Version", _VERSIONS[0]) not in _VERSIONS:
         raise PolicyError("Version", f'write "{_VERSIONS[0]}"')
-    if document.get("Version") != _VERSIONS[1]:
+    if "Version" not in document:
         _refuse_variables(document)
+    scope = Scope(keys, variables=document.get("Version") == _VERSIONS[0])
     written = document.get("Statement")
     statements = written if isinstance(written, list) else [written]
     if len(statements) > MAX_STATEMENTS:
         raise PolicyError("Statement", f"has more than {MAX_STATEMENTS} statements")
     return Policy(
-        tuple(_statement(statement, f"Statement.{n}", principals, keys) for n, statement in enumerate(statements))
+        tuple(_statement(statement, f"Statement.{n}", principals, scope) for n, statement in enumerate(statements))
     )
 
 
 def _refuse_variables(document: object) -> None:
-    """`${aws:username}` and its like stand for values of the request, from version 2012-10-17 on.
+    """A policy that says no version is of 2008-10-17, where `${aws:username}` is a text that nothing is ever like.
 
-    They are not filled in here, and as they are written they would match nothing: a Deny with one would deny nothing.
+    Whoever writes one means the variable: a Deny with it would deny nothing.
     """
     pending = [("", document)]
     while pending:
         path, value = pending.pop()
         if isinstance(value, str) and "${" in value:
-            raise PolicyError(path, "policy variables (${…}) are not filled in; write a condition in their place")
+            raise PolicyError(
+                path, f'has a policy variable (${{…}}): write Version: "{_VERSIONS[0]}", where there are such'
+            )
         items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         pending += [(f"{path}.{key}".lstrip("."), item) for key, item in items]
 
 
-def _statement(written: object, path: str, principals: bool, keys: Collection[str] | None) -> _Statement:
+def _statement(written: object, path: str, of_resource: bool, scope: Scope) -> _Statement:
     if not isinstance(written, dict):
         raise PolicyError(path, "a statement is an object with Effect, Action and Resource")
     for key in written:
@@ -152,69 +141,102 @@ def _statement(written: object, path: str, principals: bool, keys: Collection[st
     effect = written.get("Effect")
     if effect not in ("Allow", "Deny"):
         raise PolicyError(f"{path}.Effect", "is Allow or Deny")
-    about = _principals(written, path, principals)
+    allows = effect == "Allow"
+    principals = _principals(written, path, of_resource, allows)
     try:
-        conditions = tuple(compile_conditions(written.get("Condition", {}), keys))
-    except ConditionError as error:
-        raise PolicyError(f"{path}.Condition.{error.path}".rstrip("."), error.problem) from error
+        conditions = tuple(compile_conditions(written.get("Condition", {}), scope, allows=allows))
+    except PolicyError as error:
+        raise error.below(f"{path}.Condition") from error
+    resources = _resources(written, path, scope)
     return _Statement(
-        allows=effect == "Allow",
-        action=_element(written, "Action", path),
-        resource=_element(written, "Resource", path),
+        allows=allows,
+        action=_action(written, path, of_resource),
+        resource=_resource(resources, negated="NotResource" in written, allows=allows),
         conditions=conditions,
-        principals=about,
+        principals=principals,
+        conditional=bool(conditions) or any(template.fixed is None for template in resources),
     )
 
 
-def _principals(written: Mapping[object, object], path: str, of_resource: bool) -> frozenset[str] | None:
-    """The ARNs of whom a statement is about; None for everyone, as where it is of an identity's policy."""
-    if not of_resource:
-        for key in ("Principal", "NotPrincipal"):
-            if key in written:
-                raise PolicyError(f"{path}.{key}", "only the policy of a resource has principals; remove it")
-        return None
-    if "NotPrincipal" in written:
-        text = "is not evaluated: an Allow of it would be one for everybody else; name a Principal, and add conditions"
-        raise PolicyError(f"{path}.NotPrincipal", text)
-    value, at = written.get("Principal"), f"{path}.Principal"
-    if value == "*":
-        return None
-    if not isinstance(value, dict) or set(value) != {"AWS"}:
-        raise PolicyError(at, 'is "*", for everyone, or {"AWS": …} with accounts, and ARNs of users and roles')
-    names = list(_texts(value["AWS"], f"{at}.AWS"))
-    if "*" in names:
-        return None
-    return frozenset(_principal(name, f"{at}.AWS") for name in names)
+def _principals(written: Mapping[object, object], path: str, of_resource: bool, allows: bool) -> Principals | None:
+    """Whom a statement is about; None for everyone, as where it is of an identity's policy."""
+    if of_resource:
+        try:
+            return principals_of(written, allows=allows)
+        except PolicyError as error:
+            raise error.below(path) from error
+    for key in ("Principal", "NotPrincipal"):
+        if key in written:
+            raise PolicyError(f"{path}.{key}", "only the policy of a resource has principals; remove it")
+    return None
 
 
-def _principal(name: str, path: str) -> str:
-    if _ACCOUNT.fullmatch(name):
-        return f"arn:aws:iam::{name}:root"
-    if _PRINCIPAL.fullmatch(name) is None:
-        text = f"{name} is no account, and no ARN of a user, a role or a session; it has no wildcards but a single *"
-        raise PolicyError(path, text)
-    return name
-
-
-def _element(written: Mapping[object, object], name: str, path: str) -> Matcher:
-    """What matches Action (in lower case) or Resource, or its Not… form; one of the two must be there."""
+def _one_of(written: Mapping[object, object], name: str, path: str) -> tuple[str, list[str]]:
+    """The element, or its Not… form, and where it stands; one of the two must be there."""
     negated = f"Not{name}"
     if (name in written) == (negated in written):
         raise PolicyError(f"{path}.{name}", f"write {name} or {negated}, and not both")
     key = name if name in written else negated
-    patterns = list(_texts(written[key], f"{path}.{key}"))
-    for pattern in patterns:
-        if name == "Resource" and len(pattern) > MAX_RESOURCE:
-            raise PolicyError(f"{path}.{key}", f"a resource has at most {MAX_RESOURCE} characters")
-    matches = any_of([pattern.lower() for pattern in patterns] if name == "Action" else patterns)
-    return matches if key == name else lambda text: not matches(text)
+    return f"{path}.{key}", list(texts_of(written[key], f"{path}.{key}"))
 
 
-def _texts(value: object, path: str) -> Iterator[str]:
-    values = value if isinstance(value, list) else [value]
-    if not values:
-        raise PolicyError(path, "names nothing")
-    for item in values:
-        if not isinstance(item, str) or not item:
-            raise PolicyError(path, "is a text, or a list of texts")
-        yield item
+def _action(written: Mapping[object, object], path: str, of_resource: bool) -> Matcher:
+    """What matches an action in lower case."""
+    place, actions = _one_of(written, "Action", path)
+    for action in actions:
+        if _ACTION.fullmatch(action) is None:
+            raise PolicyError(place, f"{action} is no action, such as execute-api:Invoke")
+        if of_resource and _OWN.fullmatch(action) is None:
+            raise PolicyError(place, f"{action} is nothing that is done to an API; there is execute-api:Invoke")
+    matches = any_of([action.lower() for action in actions])
+    return (lambda action: not matches(action)) if "NotAction" in written else matches
+
+
+def _resources(written: Mapping[object, object], path: str, scope: Scope) -> list[Template]:
+    place, resources = _one_of(written, "Resource", path)
+    found = []
+    for resource in resources:
+        if len(resource) > MAX_RESOURCE:
+            raise PolicyError(place, f"a resource has at most {MAX_RESOURCE} characters")
+        if not resource.startswith(("arn:", "*", "?")):
+            raise PolicyError(place, f'{resource} is neither an ARN nor "*"')
+        try:
+            found.append(_behind_account(parse(_completed(resource), scope)))
+        except ValueError as error:
+            raise PolicyError(place, str(error)) from error
+    return found
+
+
+def _completed(resource: str) -> str:
+    """An ARN that ends too soon is about all that begins with it: `arn:aws:execute-api`."""
+    return resource if "*" in resource else resource + ":*" * (5 - resource.count(":"))
+
+
+def _behind_account(template: Template) -> Template:
+    """*Raises* ValueError for a variable in place of a service, a region or an account."""
+    if template.fixed is None and any(part.fixed is None for part in template.split(":", 5)[:5]):
+        raise ValueError("policy variables stand behind the fifth colon of an ARN")
+    return template
+
+
+def _resource(templates: list[Template], *, negated: bool, allows: bool) -> Test:
+    """Whether a statement is about a resource."""
+    known = one_of([template.fixed for template in templates if template.fixed is not None])
+    tests = [template.like() for template in templates if template.fixed is None]
+    if not tests:
+        return (lambda resource, keys: not known(resource)) if negated else (lambda resource, keys: known(resource))
+
+    def covered(resource: str, keys: Keys) -> bool:
+        if known(resource):
+            return not negated
+        for test in tests:
+            try:
+                if test(resource, keys):
+                    return not negated
+            except NoValue:
+                # It is like nothing. And who may be unlike it is not let in, nor kept from being denied.
+                if negated and allows:
+                    return False
+        return negated
+
+    return covered

@@ -1,7 +1,7 @@
 """Who has signed a request, as policies, events and templates know them.
 
-IAM user guide, "AWS global condition context keys"; API Gateway developer guide, "AWS condition keys that can be used
-in API Gateway resource policies" and "WebSocket API mapping template reference" (`$context.identity`).
+IAM user guide, "AWS global condition context keys"; API Gateway developer guide, "WebSocket API mapping template
+reference" (`$context.identity`).
 """
 
 from __future__ import annotations
@@ -11,38 +11,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from wsgateway.messages import Header
-
-OF_REQUESTS = (
-    "aws:CurrentTime",
-    "aws:EpochTime",
-    "aws:Referer",
-    "aws:SecureTransport",
-    "aws:SourceIp",
-    "aws:UserAgent",
-)
-"""The condition keys that every request has; `aws:Referer` and `aws:UserAgent` where their headers are there."""
-
-OF_PRINCIPALS = (
-    "aws:PrincipalAccount",
-    "aws:PrincipalArn",
-    "aws:PrincipalType",
-    "aws:userid",
-    "aws:username",
-)
-"""Those that whoever signs has besides; `aws:username` is a user's alone."""
-
-OF_SESSIONS = (
-    "aws:MultiFactorAuthAge",
-    "aws:MultiFactorAuthPresent",
-    "aws:PrincipalOrgID",
-    "aws:PrincipalOrgPaths",
-    "aws:PrincipalTag/*",
-    "aws:TokenIssueTime",
-)
-"""Those that a session has where what is known of it says so."""
-
-Keys = Mapping[str, Sequence[str]]
-"""Condition keys in lower case, each with its values."""
 
 
 class Request(Protocol):
@@ -56,14 +24,22 @@ class Request(Protocol):
     def scheme(self) -> str: ...
 
 
-def of_request(request: Request, now: float) -> dict[str, Sequence[str]]:
-    """The keys of OF_REQUESTS; `now` is Unix time."""
+def of_request(request: Request, now: float, region: str, endpoint: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    """The keys of OF_REQUESTS; `now` is Unix time, `region` ours, `endpoint` what `$context.identity` has of the VPC
+    endpoint it came by, if any."""
     keys: dict[str, Sequence[str]] = {
         "aws:currenttime": [datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")],
         "aws:epochtime": [str(int(now))],
+        "aws:requestedregion": [region],
         "aws:securetransport": ["true" if request.scheme == "https" else "false"],
-        "aws:sourceip": [request.source],
+        "aws:viaawsservice": ["false"],
     }
+    if "vpceId" in endpoint:
+        keys["aws:sourcevpce"], keys["aws:vpcsourceip"] = [endpoint["vpceId"]], [request.source]
+        if "vpcId" in endpoint:
+            keys["aws:sourcevpc"] = [endpoint["vpcId"]]
+    else:
+        keys["aws:sourceip"] = [request.source]
     for name, key in ((b"referer", "aws:referer"), (b"user-agent", "aws:useragent")):
         found = [value.decode("latin-1") for header, value in request.headers if header.lower() == name]
         if len(found) == 1:
@@ -76,25 +52,38 @@ def account_of(arn: str) -> str:
     return arn.split(":", 5)[4]
 
 
-def of_principal(arn: str, user_id: str | None = None) -> dict[str, Sequence[str]]:
+def of_principal(
+    arn: str,
+    user_id: str | None = None,
+    *,
+    org_id: str | None = None,
+    org_paths: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+) -> dict[str, Sequence[str]]:
     """The keys of OF_PRINCIPALS."""
     account, resource = arn.split(":", 5)[4:]
     kind, _, name = resource.partition("/")
     keys: dict[str, Sequence[str]] = {
         "aws:principalaccount": [account],
         "aws:principalarn": [_role_of(arn)],
+        "aws:principalisawsservice": ["false"],
         "aws:principaltype": [_TYPES.get(kind, "Account")],
         "aws:userid": [user_id or _id_in(arn)],
     }
     if kind == "user":
         keys["aws:username"] = [name.rpartition("/")[2]]
-    return keys
+    if org_id is not None:
+        keys["aws:principalorgid"] = [org_id]
+    if org_paths:
+        keys["aws:principalorgpaths"] = org_paths
+    return keys | {f"aws:principaltag/{tag.lower()}": [value] for tag, value in (tags or {}).items()}
 
 
-def identity_of(access_key: str, arn: str, user_id: str | None = None) -> dict[str, str]:
+def identity_of(access_key: str, arn: str, user_id: str | None = None, org_id: str | None = None) -> dict[str, str]:
     """What `$context.identity` has of them. Without a unique id of IAM's, what the ARN calls them stands for it."""
     caller = user_id or _id_in(arn)
-    return {
+    organization = {} if org_id is None else {"principalOrgId": org_id}
+    return organization | {
         "accessKey": access_key,
         "accountId": arn.split(":")[4],
         "caller": caller,

@@ -6,11 +6,13 @@ resource policies affect authorization workflow".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wsgateway.authorizers import arns, principal
+from wsgateway.authorizers.condition_keys import OF_SIGNED, Keys
 from wsgateway.authorizers.policy import Decision, compile_policy
+from wsgateway.authorizers.principals import Callers
 from wsgateway.authorizers.signed import INVOKE, Signer, Signers
 from wsgateway.authorizers.wildcards import any_of
 from wsgateway.method_request import MethodRequest
@@ -19,10 +21,6 @@ ANONYMOUS = "anonymous"
 SHORT = "execute-api:/"
 """How a resource of the API itself begins: `execute-api:/{stage}/{VERB}/{path}`."""
 
-OF_PRIVATE = ("aws:SourceVpc", "aws:SourceVpce", "aws:VpcSourceIp")
-"""Condition keys of requests that came by a VPC endpoint; these have no `aws:SourceIp`."""
-KEYS = (*principal.OF_REQUESTS, *principal.OF_PRINCIPALS, *principal.OF_SESSIONS, *OF_PRIVATE)
-
 
 class ResourcePolicy:
     """The compiled policy of one API. *Raises* PolicyError where it can't be evaluated."""
@@ -30,14 +28,21 @@ class ResourcePolicy:
     def __init__(self, document: Mapping[str, Any], api_id: str, signers: Signers) -> None:
         self._signers = signers
         api = arns.execute_api(signers.region, signers.account, api_id)
-        self._policy = compile_policy(_expanded(document, api), principals=True, keys=KEYS)
+        self._policy = compile_policy(_expanded(document, api), principals=True, keys=OF_SIGNED)
 
     def decide(self, request: MethodRequest, path: str, signer: Signer | None = None, action: str = INVOKE) -> Decision:
         """What it says to a request for `path`, as `arns.of_method` has it; of a signed one to its signer."""
-        keys = _keys(request, signer) if self._policy.conditional else {}
+        keys = self._keys(request, signer) if self._policy.conditional else {}
         callers = {} if signer is None else _names(signer, self._signers.account)
         resource = arns.execute_api(self._signers.region, self._signers.account, path)
         return self._policy.decide(action, resource, keys, callers)
+
+    def _keys(self, request: MethodRequest, signer: Signer | None) -> Keys:
+        assert request.request is not None  # it is one
+        keys = principal.of_request(
+            request.request, request.epoch / 1000, self._signers.region, request.client.identity
+        )
+        return keys if signer is None else {**keys, **signer.keys}
 
     def grants(self, request: MethodRequest) -> bool:
         """Whether it allows a request that nobody has signed. *Raises* NotAuthorized where it denies it."""
@@ -68,31 +73,20 @@ def foreign(document: Mapping[str, Any], api_id: str) -> Iterator[tuple[tuple[st
         for key in {"Resource", "NotResource"} & statement.keys():
             for text in statement[key] if isinstance(statement[key], list) else [statement[key]]:
                 resource = text.split(":", 5)[5:]
-                if resource and not any_of([resource[0].partition("/")[0]])(api_id):
+                named = resource[0].partition("/")[0] if resource else "*"
+                if "${" not in named and not any_of([named])(api_id):
                     yield ("Statement", number, key), text
 
 
-def _keys(request: MethodRequest, signer: Signer | None) -> dict[str, Sequence[str]]:
-    assert request.request is not None  # it is one
-    keys = principal.of_request(request.request, request.epoch / 1000)
-    identity = request.client.identity
-    if "vpceId" in identity:
-        keys["aws:sourcevpce"] = [identity["vpceId"]]
-        keys["aws:vpcsourceip"] = keys.pop("aws:sourceip")
-        if "vpcId" in identity:
-            keys["aws:sourcevpc"] = [identity["vpcId"]]
-    return keys if signer is None else {**keys, **signer.keys}
-
-
-def _names(signer: Signer, account: str) -> dict[str, bool]:
-    """What a policy may call a signer, and whether an Allow of that name is one for them.
+def _names(signer: Signer, account: str) -> Callers:
+    """What a policy may call a signer.
 
     Who allows our own account leaves it to the policies of its users and roles (IAM user guide, "AWS JSON policy
     elements: Principal").
     """
+    theirs = principal.account_of(signer.principal)
     known = [signer.principal, *signer.keys.get("aws:principalarn", ())]
-    partition, theirs = signer.principal.split(":")[1], signer.principal.split(":")[4]
-    return dict.fromkeys(known, True) | {f"arn:{partition}:iam::{theirs}:root": theirs != account}
+    return dict.fromkeys(known, True) | {theirs: theirs != account or signer.principal.endswith(":root")}
 
 
 def _expanded(document: Mapping[str, Any], api: str) -> dict[str, Any]:

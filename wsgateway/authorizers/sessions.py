@@ -10,7 +10,7 @@ import asyncio
 import json
 from asyncio import Task
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -19,8 +19,10 @@ from typing import Annotated, Any, NamedTuple, Protocol
 import msgspec
 
 from wsgateway.authorizers import principal
-from wsgateway.authorizers.policy import PolicyError, compile_policy
-from wsgateway.authorizers.signed import KEYS, Signer
+from wsgateway.authorizers.condition_keys import OF_SIGNED
+from wsgateway.authorizers.policy import compile_policy
+from wsgateway.authorizers.policy_elements import PolicyError
+from wsgateway.authorizers.signed import Signer
 from wsgateway.authorizers.sigv4 import Claim
 from wsgateway.errors import AuthorizerFailure, ServiceUnavailable, UnrecognizedClient
 from wsgateway.model.credential import PRINCIPAL
@@ -32,9 +34,6 @@ UNKNOWN_SECONDS = 5.0
 """For so long a token that belongs to no session is not asked about again."""
 MAX_RUNNING = 100
 """Questions at a time; beyond, clients are told to come back."""
-
-SESSION_KEYS = (*KEYS, *principal.OF_SESSIONS)
-"""The condition keys that a request signed in a session may have."""
 
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _Time = float | Annotated[datetime, msgspec.Meta(tz=True)]
@@ -198,35 +197,31 @@ def read_session(access_key: str, body: bytes) -> Signer:
     """The signer in a look-up's answer. *Raises* ValueError, in words that hold nothing of a secret."""
     try:
         session = _decoder.decode(body)
-        policy = compile_policy(session.policy, keys=SESSION_KEYS)
+        policy = compile_policy(session.policy, keys=OF_SIGNED)
     except PolicyError as error:
         raise ValueError(f"the session's policy: {error}") from error
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"the answer is no session: {error}") from error
-    arn, user_id = session.principal_arn, session.user_id
+    arn, user_id, org_id = session.principal_arn, session.user_id, session.principal_org_id
+    org_paths, tags = session.principal_org_paths, session.tags
     return Signer(
         access_key,
         session.secret_access_key,
         arn,
         policy,
-        {**principal.of_principal(arn, user_id), **_keys(session)},
-        {**principal.identity_of(access_key, arn, user_id), **_identity(session)},
-        session.tags,
+        principal.of_principal(arn, user_id, org_id=org_id, org_paths=org_paths, tags=tags) | _keys(session),
+        principal.identity_of(access_key, arn, user_id, org_id) | _identity(session),
+        tags,
         _seconds(session.expiration),
     )
 
 
-def _keys(session: Session) -> dict[str, list[str]]:
+def _keys(session: Session) -> dict[str, Sequence[str]]:
     """The keys of OF_SESSIONS."""
-    keys = {f"aws:principaltag/{name.lower()}": [value] for name, value in session.tags.items()}
     age, issued = session.multi_factor_auth_age, session.issued_at
-    keys["aws:multifactorauthpresent"] = ["false" if age is None else "true"]
+    keys: dict[str, Sequence[str]] = {"aws:multifactorauthpresent": ["false" if age is None else "true"]}
     if age is not None:
         keys["aws:multifactorauthage"] = [str(int(age))]
-    if session.principal_org_id is not None:
-        keys["aws:principalorgid"] = [session.principal_org_id]
-    if session.principal_org_paths:
-        keys["aws:principalorgpaths"] = session.principal_org_paths
     if issued is not None:
         keys["aws:tokenissuetime"] = [str(int(_seconds(issued)))]
     return keys
@@ -238,7 +233,6 @@ def _identity(session: Session) -> dict[str, str]:
         "cognitoAuthenticationType": session.cognito_authentication_type,
         "cognitoIdentityId": session.cognito_identity_id,
         "cognitoIdentityPoolId": session.cognito_identity_pool_id,
-        "principalOrgId": session.principal_org_id,
     }
     return {name: value for name, value in values.items() if value is not None}
 

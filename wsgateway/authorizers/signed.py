@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from wsgateway.authorizers import arns, principal, sigv4
-from wsgateway.authorizers.policy import Decision, Policy, PolicyError, compile_policy
-from wsgateway.authorizers.principal import Keys, account_of
+from wsgateway.authorizers.condition_keys import OF_SIGNED, Keys
+from wsgateway.authorizers.policy import Decision, Policy, compile_policy
+from wsgateway.authorizers.policy_elements import PolicyError
+from wsgateway.authorizers.principal import account_of
 from wsgateway.authorizers.sigv4 import Claim
 from wsgateway.errors import ExpiredToken, NotAuthorized, Problem, UnrecognizedClient
 from wsgateway.model.credential import Credential
 
 INVOKE = "execute-api:Invoke"
 MANAGE = "execute-api:ManageConnections"
-KEYS = (*principal.OF_PRINCIPALS, *principal.OF_REQUESTS)
-"""The condition keys that a request signed with a credential has."""
 
 
 class Request(sigv4.Request, principal.Request, Protocol):
@@ -46,6 +47,8 @@ class Signer:
     """Unix time at which the session ends; None where it is no session's key."""
 
 
+OfRequest = Callable[[], Keys]
+"""The keys that a request has, whoever signs it, for the policies that ask for any."""
 Sessions = Callable[[Claim, float], Signer | Awaitable[Signer]]
 """Whose session a claim's token belongs to, at once where nothing has to be waited for; given Unix time. *Raises*
 UnrecognizedClient where it belongs to none, AuthorizerFailure and ServiceUnavailable where that can't be found out."""
@@ -55,7 +58,7 @@ def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
     """Policies that can't be evaluated; paths begin at the list of credentials."""
     for number, credential in enumerate(credentials):
         try:
-            compile_policy(credential.policy, keys=KEYS)
+            compile_policy(credential.policy, keys=OF_SIGNED)
         except PolicyError as error:
             yield Problem((number, "policy", *error.steps), error.problem)
 
@@ -129,27 +132,27 @@ class Signers:
         resource = f"{api_id}/{stage}/$connect"
         self._let(signer, INVOKE, resource, "identity-based policy", "an identity-based policy", request, now)
 
-    def let_call(self, signer: Signer, path: str, request: Request, now: float, theirs: Decision) -> None:
+    def let_call(self, signer: Signer, path: str, of_request: OfRequest, theirs: Decision) -> None:
         """Let a signer call a method, `shop/v1/GET/pets`; `theirs` is what the API's own policy says, if it has one.
 
         *Raises* NotAuthorized.
         """
-        said = self._said(signer, INVOKE, path, request, now, theirs)
+        said = self._said(signer, INVOKE, path, of_request, theirs)
         if said is not Decision.ALLOW:
             denied = said is Decision.EXPLICIT_DENY
             raise self.no_call(signer.principal, path, denied, "" if denied else self._stranger(signer))
 
-    def permits(self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision) -> bool:
+    def permits(self, signer: Signer, action: str, path: str, of_request: OfRequest, theirs: Decision) -> bool:
         """Whether a signer may do something else to a method, by both policies."""
-        return self._said(signer, action, path, request, now, theirs) is Decision.ALLOW
+        return self._said(signer, action, path, of_request, theirs) is Decision.ALLOW
 
-    def _said(self, signer: Signer, action: str, path: str, request: Request, now: float, theirs: Decision) -> Decision:
+    def _said(self, signer: Signer, action: str, path: str, of_request: OfRequest, theirs: Decision) -> Decision:
         """What both policies say together; IMPLICIT_DENY stands for one that isn't there.
 
         API Gateway developer guide, "How API Gateway resource policies affect authorization workflow": of our own
         account one of the two policies has to allow it, of others both.
         """
-        said = (self._decision(signer, action, path, request, now), theirs)
+        said = (self._decision(signer, action, path, of_request), theirs)
         if Decision.EXPLICIT_DENY in said:
             return Decision.EXPLICIT_DENY
         enough = any if account_of(signer.principal) == self.account else all
@@ -171,7 +174,8 @@ class Signers:
     def _let(
         self, signer: Signer, action: str, path: str, policy: str, a_policy: str, request: Request, now: float
     ) -> None:
-        decision, stranger = self._decision(signer, action, path, request, now), self._stranger(signer)
+        of_request = partial(principal.of_request, request, now, self.region, {})
+        decision, stranger = self._decision(signer, action, path, of_request), self._stranger(signer)
         if decision is Decision.EXPLICIT_DENY:
             because, stranger = f"with an explicit deny in {a_policy}", ""
         elif decision is Decision.IMPLICIT_DENY:
@@ -192,9 +196,9 @@ class Signers:
         account = account_of(signer.principal)
         return "" if account == self.account else _of_another(account, self.account)
 
-    def _decision(self, signer: Signer, action: str, path: str, request: Request, now: float) -> Decision:
+    def _decision(self, signer: Signer, action: str, path: str, of_request: OfRequest) -> Decision:
         """What the signer's own policy says."""
-        keys = {**principal.of_request(request, now), **signer.keys} if signer.policy.conditional else {}
+        keys = {**of_request(), **signer.keys} if signer.policy.conditional else {}
         return signer.policy.decide(action, arns.execute_api(self.region, self.account, path), keys)
 
     def _masked(self, path: str) -> str:
@@ -207,13 +211,15 @@ NOBODY_SIGNS = Signers("", "", {})
 
 def _signer(credential: Credential) -> Signer:
     key, arn, user_id = credential.access_key_id, credential.principal_arn, credential.user_id
+    org_id, org_paths, tags = credential.principal_org_id, credential.principal_org_paths, credential.tags
     return Signer(
         key,
         credential.secret_access_key.text,
         arn,
-        compile_policy(credential.policy, keys=KEYS),
-        principal.of_principal(arn, user_id),
-        principal.identity_of(key, arn, user_id),
+        compile_policy(credential.policy, keys=OF_SIGNED),
+        principal.of_principal(arn, user_id, org_id=org_id, org_paths=org_paths, tags=tags),
+        principal.identity_of(key, arn, user_id, org_id),
+        tags,
     )
 
 

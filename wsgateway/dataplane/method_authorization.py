@@ -9,7 +9,7 @@ from functools import partial
 from wsgateway.authorizers.base import Authorize, Identity, Use
 from wsgateway.authorizers.base import Site as Place
 from wsgateway.authorizers.iam_authorizer import compile_iam
-from wsgateway.authorizers.policy import PolicyError
+from wsgateway.authorizers.policy_elements import PolicyError
 from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign
 from wsgateway.authorizers.sigv4 import claim_of
 from wsgateway.dataplane.admit import Admit, in_turn

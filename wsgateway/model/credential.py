@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from annotated_types import MaxLen
+from pydantic import Field
 
+from wsgateway.errors import Problem
 from wsgateway.model.base import Definition, Matches
 from wsgateway.model.secret import Secret
 
@@ -19,6 +21,15 @@ PrincipalArn = Annotated[
         PRINCIPAL,
         "write the ARN of a user or a role, such as arn:aws:iam::123456789012:user/backend",
     ),
+]
+
+
+TagKey = Annotated[
+    str, Matches(r"[A-Za-z0-9 _.:/=+@-]{1,128}", "a tag's key is 1 to 128 letters, digits, blanks and _.:/=+@-")
+]
+OrgId = Annotated[str, Matches(r"o-[a-z0-9]{10,32}", "an organization's id is as o-a1b2c3d4e5")]
+OrgPath = Annotated[
+    str, Matches(r"o-[a-z0-9]{10,32}/r-[a-z0-9-/]{4,512}/", "a path is as o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/")
 ]
 
 
@@ -35,5 +46,20 @@ class Credential(Definition):
     """What its owner may do: an IAM policy, such as one that allows execute-api:ManageConnections on an API's ARN."""
     user_id: Annotated[str, Matches(r"[!-~]{1,256}", "an id is 1 to 256 visible characters of ASCII")] | None = None
     """The owner's unique id, `$context.identity.user` and aws:userid; what their ARN calls them."""
+    tags: Mapping[TagKey, Annotated[str, MaxLen(256)]] = Field(default_factory=dict)
+    """The owner's tags: aws:PrincipalTag/NAME in policies, principalTags in rules."""
+    principal_org_id: OrgId | None = None
+    """The organization that the owner's account is in: aws:PrincipalOrgID, `$context.identity.principalOrgId`."""
+    principal_org_paths: list[OrgPath] = Field(default_factory=list)
+    """Where in the organization it is: aws:PrincipalOrgPaths."""
     description: Annotated[str, MaxLen(1024)] | None = None
     """What the key is for."""
+
+    def check(self) -> Iterator[Problem]:
+        known: dict[str, str] = {}
+        for tag in self.tags:
+            other = known.setdefault(tag.lower(), tag)
+            if other != tag:
+                yield Problem(
+                    ("tags", tag), f"is {other} to IAM, where the case of a tag's key means nothing; remove one"
+                )

@@ -57,6 +57,22 @@ def test_an_api_key() -> None:
     )
 
 
+def test_a_policy_with_variables_and_conditions_of_the_request() -> None:
+    own = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{CONNECT}/${{aws:SourceVpce}}"}
+    found = parse_output(output(policyDocument={"Version": "2012-10-17", "Statement": [own]}))
+
+    found.admit(f"{CONNECT}/vpce-1", {"aws:sourcevpce": ["vpce-1"]})
+    for keys in ({"aws:sourcevpce": ["vpce-2"]}, {}):
+        with pytest.raises(AccessDenied):
+            found.admit(f"{CONNECT}/vpce-1", keys)
+
+
+def test_nobody_has_signed_who_an_authorizer_is_asked_about() -> None:
+    own = {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": f"{CONNECT}/${{aws:username}}"}
+    with pytest.raises(AuthorizerConfigurationError, match="the variable aws:username is no key that requests have"):
+        parse_output(output(policyDocument={"Version": "2012-10-17", "Statement": [own]}))
+
+
 def test_a_no() -> None:
     with pytest.raises(AccessDenied) as caught:
         parse_output(output("Deny")).admit(CONNECT, {})

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tests.unit.requests import method_request
 from wsgateway.authorizers import arns, principal
-from wsgateway.authorizers.policy import Decision, PolicyError, compile_policy
+from wsgateway.authorizers.policy import Decision, compile_policy
+from wsgateway.authorizers.policy_elements import PolicyError
 from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign
 from wsgateway.authorizers.signed import Signer, Signers
 from wsgateway.errors import NotAuthorized
-from wsgateway.messages import HttpRequest
 
 OURS, OTHER = "123456789012", "210987654321"
 SIGNERS = Signers("eu-west-1", OURS, {})
@@ -64,6 +64,12 @@ def test_resources_may_be_written_as_those_of_the_api(resource: object, decision
         pytest.param({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}, ALLOW, id="not by that endpoint"),
         pytest.param({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, ALLOW, id="a time"),
         pytest.param({"StringLike": {"aws:PrincipalArn": "*"}}, NONE, id="nobody has signed"),
+        pytest.param({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}, NONE, id="no service calls for a resource"),
+        pytest.param({"ArnNotLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}, ALLOW, id="nor for another"),
+        pytest.param({"ArnLikeIfExists": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}, ALLOW, id="if one does"),
+        pytest.param({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, ALLOW, id="our region"),
+        pytest.param({"Bool": {"aws:ViaAWSService": "true"}}, NONE, id="through a service"),
+        pytest.param({"StringEquals": {"aws:UserAgent": "curl/${aws:Referer, '8'}"}}, ALLOW, id="a variable"),
     ],
 )
 def test_conditions_ask_of_the_request(condition: dict[str, object], decision: Decision) -> None:
@@ -89,13 +95,17 @@ def test_conditions_ask_of_the_endpoint_it_came_by(condition: dict[str, object],
 
 
 def test_what_requests_never_have_is_refused() -> None:
-    with pytest.raises(PolicyError, match="aws:SourceArn: is no key"):
-        policy(statement(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}))
+    with pytest.raises(PolicyError, match="aws:ResourceTag/team: is no key"):
+        policy(statement(Condition={"StringEquals": {"aws:ResourceTag/team": "a"}}))
+    with pytest.raises(PolicyError, match="Resource: the variable aws:ResourceTag/team is no key"):
+        policy(statement(resource="execute-api:/v1/GET/${aws:ResourceTag/team}"))
 
 
 def test_resources_of_other_apis_are_told() -> None:
     known = ["execute-api:/*", f"{API}/*", "arn:aws:execute-api:*:*:sh?p/v1/*", "*", "arn:aws:execute-api:*"]
     other = f"arn:aws:execute-api:eu-west-1:{OURS}:a1b2c3/*"
+
+    known += [f"{API}/v1/GET/${{aws:username}}", "arn:aws:execute-api:*:*:${aws:PrincipalTag/api}/*"]
 
     found = foreign({"Statement": [statement(resource=known), statement(resource=[*known, other])]}, "shop")
 
@@ -146,7 +156,7 @@ def test_the_words_of_a_refusal() -> None:
 
 STATEMENTS: dict[Decision, list[Any]] = {
     ALLOW: [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
-    NONE: [{"Effect": "Allow", "Action": "*", "Resource": "x"}],
+    NONE: [{"Effect": "Allow", "Action": "*", "Resource": "arn:x"}],
     DENY: [{"Effect": "Deny", "Action": "*", "Resource": "*"}],
 }
 
@@ -171,11 +181,10 @@ def test_what_two_policies_say_together(
 ) -> None:
     arn = f"arn:aws:iam::{account}:user/ann"
     signer = Signer("A", "s", arn, compile_policy({"Statement": STATEMENTS[identity]}), principal.of_principal(arn), {})
-    sent = HttpRequest("GET", "/v1/pets", "shop.example")
     expected = does_not_raise() if (same if account == OURS else cross) else pytest.raises(NotAuthorized)
 
     with expected as caught:
-        SIGNERS.let_call(signer, "shop/v1/GET/pets", sent, 0, resource)
+        SIGNERS.let_call(signer, "shop/v1/GET/pets", dict, resource)
     if caught is not None:
         assert caught.value.detail.endswith(" with an explicit deny") is (DENY in (identity, resource))
 
@@ -201,6 +210,39 @@ def test_a_policy_names_who_signs(named: str, account: str, decision: Decision) 
     assert about.decide(request, arns.of_method(request)) is NONE
 
 
+@pytest.mark.parametrize(
+    ("resource", "decision"),
+    [
+        pytest.param("execute-api:/v1/GET/users/${aws:username}/*", ALLOW, id="one's own"),
+        pytest.param("execute-api:/v1/GET/users/${aws:PrincipalTag/team}/*", NONE, id="the team's"),
+        pytest.param("execute-api:/v1/GET/users/${aws:PrincipalTag/Team, 'ann'}/*", ALLOW, id="without a team"),
+    ],
+)
+def test_resources_of_whoever_signs(resource: str, decision: Decision) -> None:
+    arn = f"arn:aws:iam::{OURS}:user/ann"
+    signer = Signer("A", "s", arn, compile_policy({"Statement": []}), principal.of_principal(arn), {})
+    request = method_request("/users/{name}/pets", {"name": "ann"})
+    about = policy(statement(resource=resource))
+
+    assert about.decide(request, arns.of_method(request), signer) is decision
+    # Nobody who has not signed has a name, even where a path says there is one.
+    nobody = method_request("/users/{name}/pets", {"name": "${aws:username}"})
+    assert policy(statement(resource=resource.replace(", 'ann'", ""))).decide(nobody, arns.of_method(nobody)) is NONE
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn"])
+@pytest.mark.parametrize(("signs", "decision"), [("root", ALLOW), ("user/ann", NONE)])
+def test_an_account_is_its_root_and_leaves_the_rest_to_policies(partition: str, signs: str, decision: Decision) -> None:
+    arn = f"arn:{partition}:iam::{OURS}:{signs}"
+    signer = Signer("A", "s", arn, compile_policy({"Statement": []}), principal.of_principal(arn), {})
+    request = method_request()
+
+    for named in (OURS, f"arn:{partition}:iam::{OURS}:root"):
+        allowed, denied = (policy(statement(effect, Principal={"AWS": named})) for effect in ("Allow", "Deny"))
+        assert allowed.decide(request, arns.of_method(request), signer) is decision
+        assert denied.decide(request, arns.of_method(request), signer) is DENY
+
+
 INVALIDATE = "execute-api:InvalidateCache"
 
 
@@ -224,10 +266,9 @@ def test_both_policies_say_what_else_a_signer_may_do(
     signer = Signer("A", "s", arn, compile_policy({"Statement": of(identity)}), principal.of_principal(arn), {})
     about = policy(*(statement(effect, Action=INVALIDATE) for effect in (resource,) if effect is not None))
     request, path = method_request(), "shop/v1/GET/pets"
-    assert request.request is not None
     theirs = about.decide(request, path, signer, INVALIDATE)
 
-    assert SIGNERS.permits(signer, INVALIDATE, path, request.request, 0, theirs) is expected
+    assert SIGNERS.permits(signer, INVALIDATE, path, dict, theirs) is expected
     assert about.decide(request, path, signer) is NONE
 
 

@@ -180,12 +180,12 @@ def test_a_policy_that_can_not_be_evaluated_is_told_with_its_place() -> None:
 
 def test_a_condition_that_no_request_could_meet_is_no_policy() -> None:
     """A Deny behind such a key would deny nothing."""
-    tag = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:PrincipalTag/vip": "false"}}}
+    tag = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:ResourceTag/vip": "false"}}}
     source = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"AWS:sourceip": "::1"}}}
 
     (problem,) = check([credential({"Statement": [source, tag]})])
 
-    assert problem.path == (0, "policy", "Statement", 1, "Condition", "Bool", "aws:PrincipalTag/vip")
+    assert problem.path == (0, "policy", "Statement", 1, "Condition", "Bool", "aws:ResourceTag/vip")
     assert problem.text.startswith("is no key that requests have here; they have aws:PrincipalAccount, aws:")
 
 
@@ -226,15 +226,39 @@ def test_conditions_ask_of_a_request(condition: dict[str, Any], meets: HttpReque
         pytest.param({"DateGreaterThan": {"aws:CurrentTime": "2001-09-09T01:46:39Z"}}, id="after a time"),
         pytest.param({"DateLessThan": {"aws:CurrentTime": "2001-09-09T01:46:41Z"}}, id="before a time"),
         pytest.param({"NumericEquals": {"aws:EpochTime": "1000000000"}}, id="at a time"),
+        pytest.param({"StringEquals": {"aws:PrincipalTag/TEAM": "a"}}, id="a tag"),
+        pytest.param({"StringEquals": {"aws:PrincipalTag/cost center": "7"}}, id="a tag with a blank"),
+        pytest.param({"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}, id="the organization"),
+        pytest.param({"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/r-ab12/*"}}, id="its unit"),
+        pytest.param({"Bool": {"aws:PrincipalIsAWSService": "false"}}, id="no service"),
+        pytest.param({"StringEquals": {"aws:RequestedRegion": REGION}}, id="the region"),
+        pytest.param({"StringEquals": {"aws:username": "${aws:PrincipalTag/name, 'ann'}"}}, id="a variable"),
+        pytest.param({"BoolIfExists": {"aws:MultiFactorAuthPresent": "true"}}, id="keys that last say nothing of MFA"),
+        pytest.param({"Null": {"aws:TokenIssueTime": "true"}}, id="nor when they were issued"),
     ],
 )
 def test_conditions_ask_of_whoever_signs(condition: dict[str, Any]) -> None:
     assert invokes(condition, asking())
 
 
+MEMBER = {
+    "tags": {"Team": "a", "cost center": "7"},
+    "principal_org_id": "o-a1b2c3d4e5",
+    "principal_org_paths": ["o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/"],
+}
+
+
+def test_what_is_known_of_a_member_of_an_organization() -> None:
+    signer = Signers.of([credential({"Statement": []}).model_copy(update=MEMBER)], region=REGION, account=ACCOUNT)
+
+    assert signer.by_key[KEY].identity["principalOrgId"] == "o-a1b2c3d4e5"
+    assert signer.by_key[KEY].tags == MEMBER["tags"]
+
+
 def invokes(condition: dict[str, Any], request: HttpRequest) -> bool:
     statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*", "Condition": condition}
-    policy = credential({"Statement": [statement]}).model_copy(update={"user_id": "AIDAEXAMPLE"})
+    written = credential({"Version": "2012-10-17", "Statement": [statement]})
+    policy = written.model_copy(update={"user_id": "AIDAEXAMPLE"} | MEMBER)
     found = Signers.of([policy], region=REGION, account=ACCOUNT)
     try:
         found.let_invoke(found.by_key[KEY], "chat", "prod", request, 1e9)

@@ -88,3 +88,21 @@ def test_a_slip_is_refused(connect: str, say: str, more: str, problem: str) -> N
 
     assert len(found) == 1
     assert problem in found[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        pytest.param('tags: {Team: a, "cost center": ""}, principalOrgId: o-a1b2c3d4e5', None, id="a member"),
+        pytest.param('principalOrgPaths: ["o-a1b2c3d4e5/r-ab12/", "o-a1b2c3d4e5/r-ab12/ou-ab12-1/"]', None, id="paths"),
+        pytest.param("tags: {Team: a, team: b}", "tags.team: is Team to IAM", id="one tag twice"),
+        pytest.param('tags: {"a,b": c}', "a tag's key is 1 to 128", id="no tag"),
+        pytest.param("principalOrgId: shop", "is as o-a1b2c3d4e5", id="no organization"),
+        pytest.param("principalOrgPaths: [o-a1b2c3d4e5]", "a path is as", id="no path"),
+    ],
+)
+def test_what_is_known_of_a_key_s_owner(more: str, problem: str | None) -> None:
+    found = problems(more=ANN.replace("policy: {}}", f"policy: {{}}, {more}}}"))
+
+    assert len(found) == (problem is not None)
+    assert problem is None or problem in found[0]
