@@ -152,10 +152,15 @@ class Row(Trace):
             del self.invocation  # they name each other: so both go now, and no collector has to look for them
 
 
+def is_variable(name: str, variables: Variables) -> bool:
+    """Whether AWS or this gateway has a `$context.NAME`, for events with these variables or for their rows."""
+    return name in OF_ROWS or name in ABSENT or variables.has(name) or name.startswith(ABSENT_GROUPS)
+
+
 def check_access_log(settings: AccessLogSettings | None, variables: Variables) -> Iterator[Problem]:
     """Variables that there are not; paths start at the stage."""
     for name in dict.fromkeys(() if settings is None else names_in(settings.format)):
-        if not (name in OF_ROWS or name in ABSENT or variables.has(name) or name.startswith(ABSENT_GROUPS)):
+        if not is_variable(name, variables):
             yield Problem(
                 ("accessLogSettings", "format"), f"there is no variable $context.{name} for the rows of this API"
             )

@@ -12,20 +12,21 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from wsgateway.dataplane.access_log import is_variable
 from wsgateway.dataplane.reply import retry_after
 from wsgateway.errors import GatewayError, MalformedResult, NoRoom, Problem, UnrecognizedClient
 from wsgateway.integrations.mapping.media import accepted
 from wsgateway.messages import HttpResponse
-from wsgateway.method_request import told
+from wsgateway.method_request import MethodRequest, told
 from wsgateway.model.gateway_response import GatewayResponse, ResponseType
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.parameters import GATEWAY_RESPONSE, compile_source, parse_source, parse_target
+from wsgateway.templates.sources import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wsgateway.messages import Header
-    from wsgateway.method_request import MethodRequest
     from wsgateway.templates.sources import Value, Values
 
 JSON: Final = "application/json"
@@ -65,11 +66,27 @@ def check_gateway_responses(defined: Mapping[ResponseType, GatewayResponse]) -> 
     """What can't be read of them; paths start at the API."""
     for kind, response in defined.items():
         for key, text in response.response_parameters.items():
+            at = ("gatewayResponses", kind, "responseParameters", key)
             try:
                 parse_target(key, GATEWAY_RESPONSE)
-                parse_source(text, GATEWAY_RESPONSE)
+                source = parse_source(text, GATEWAY_RESPONSE)
             except ExpressionError as error:
-                yield Problem(("gatewayResponses", kind, "responseParameters", key), str(error))
+                yield Problem(at, str(error))
+                continue
+            if isinstance(source, Context) and not is_variable(source.name, MethodRequest.variables):
+                yield Problem(at, f"there is no $context.{source.name}")
+        for media, template in response.response_templates.items():
+            for name in dict.fromkeys(_context_in(template)):
+                if not is_variable(name, MethodRequest.variables):
+                    at = ("gatewayResponses", kind, "responseTemplates", media)
+                    yield Problem(at, f"there is no $context.{name}")
+
+
+def _context_in(template: str) -> Iterator[str]:
+    for found in _VARIABLE.finditer(template):
+        root, _, name = (found["braced"] or found["plain"]).partition(".")
+        if root == "context":
+            yield name
 
 
 class GatewayResponses:

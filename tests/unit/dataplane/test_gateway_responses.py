@@ -137,12 +137,37 @@ def test_headers_are_mapped_or_left_out() -> None:
     assert [value for name, value in response.headers if name.lower() == b"content-type"] == [b"text/html"]
 
 
-def test_what_cannot_be_read_is_told() -> None:
-    defined = GatewayResponse.model_validate({"responseParameters": {"gatewayresponse.header.X": "nonsense"}})
+@pytest.mark.parametrize(
+    ("written", "path", "text"),
+    [
+        pytest.param(
+            {"responseParameters": {"gatewayresponse.header.X": "nonsense"}},
+            ("responseParameters", "gatewayresponse.header.X"), "expected 'text' in single quotes", id="no expression",
+        ),
+        pytest.param(
+            {"responseParameters": {"gatewayresponse.header.X": "context.error.mesage"}},
+            ("responseParameters", "gatewayresponse.header.X"), "there is no $context.error.mesage", id="no variable",
+        ),
+        pytest.param(
+            {"responseTemplates": {"text/plain": "$context.stage $context.requestID."}},
+            ("responseTemplates", "text/plain"), "there is no $context.requestID", id="no variable of a template's",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_told(written: dict[str, object], path: tuple[str, str], text: str) -> None:
+    (problem,) = check_gateway_responses({"DEFAULT_4XX": GatewayResponse.model_validate(written)})
 
-    (problem,) = check_gateway_responses({"DEFAULT_4XX": defined})
-    assert problem.path == ("gatewayResponses", "DEFAULT_4XX", "responseParameters", "gatewayresponse.header.X")
-    assert problem.text.startswith("expected 'text' in single quotes")
+    assert problem.path == ("gatewayResponses", "DEFAULT_4XX", *path)
+    assert problem.text.startswith(text)
+
+
+def test_what_aws_knows_is_taken_whether_or_not_it_has_a_value() -> None:
+    template = (
+        "$context.authorizer.reason $context.integrationErrorMessage $context.wafResponseCode $context.waf.status"
+    )
+    defined = GatewayResponse.model_validate({"responseTemplates": {"application/json": template}})
+
+    assert not list(check_gateway_responses({"DEFAULT_5XX": defined}))
 
 
 def test_every_type_of_a_client_fault_has_an_error_type() -> None:
