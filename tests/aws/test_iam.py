@@ -36,6 +36,7 @@ pytestmark = pytest.mark.anyio
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 ANN, BOB = ("AKIAANN0000000000001", "ann+secret/"), ("AKIABOB0000000000001", "bob-secret")
+EVE = ("AKIAEVE0000000000001", "eve-secret")
 TOKEN = "session+token/="
 API = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:chat"
 MASKED = f"arn:aws:execute-api:{REGION}:********9012:chat"
@@ -79,6 +80,10 @@ credentials:
         - {Effect: Allow, Action: "*", Resource: "*"}
         - {Effect: Deny, Action: "execute-api:Invoke", Resource: "API/prod/*"}
         - {Effect: Deny, Action: "*", Resource: "*", Condition: {StringLike: {"aws:UserAgent": "curl/*"}}}
+  - accessKeyId: AKIAEVE0000000000001
+    secretAccessKey: eve-secret
+    principalArn: arn:aws:iam::210987654321:user/eve
+    policy: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "execute-api:*", Resource: "*"}]}
 sessionLookup: {url: "http://127.0.0.1:PORT/sessions", authorization: Bearer gateway, closeOnExpiry: true}
 """
 
@@ -259,6 +264,9 @@ async def test_a_url_that_is_too_old(running: Gateway, monkeypatch: pytest.Monke
         pytest.param(
             ANN, "/prod", {}, "because no identity-based policy allows the execute-api:Invoke action", id="not allowed"
         ),
+        pytest.param(
+            EVE, "/dev", {}, "because no resource-based policy allows the execute-api:Invoke action", id="a stranger"
+        ),
         pytest.param(BOB, "/prod", {}, "with an explicit deny in an identity-based policy", id="denied"),
         pytest.param(
             BOB, "/dev", {"User-Agent": "curl/8"}, "with an explicit deny in an identity-based policy", id="a condition"
@@ -268,14 +276,14 @@ async def test_a_url_that_is_too_old(running: Gateway, monkeypatch: pytest.Monke
 async def test_a_policy_that_says_no(
     running: Gateway, key: tuple[str, str], path: str, headers: dict[str, str], because: str
 ) -> None:
-    name = "ann" if key is ANN else "bob"
+    who = {ANN: f"{ACCOUNT}:user/ann", BOB: f"{ACCOUNT}:user/bob", EVE: "210987654321:user/eve"}[key]
 
     url, signed = sign(running, key, path)
     status, said = await refused(url, signed | headers)
 
     assert status == 403
     assert said == (
-        f"User: arn:aws:iam::{ACCOUNT}:user/{name} is not authorized to perform: execute-api:Invoke on resource: "
+        f"User: arn:aws:iam::{who} is not authorized to perform: execute-api:Invoke on resource: "
         f"{MASKED}{path}/$connect {because}"
     )
 

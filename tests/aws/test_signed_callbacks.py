@@ -26,6 +26,7 @@ pytestmark = pytest.mark.anyio
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 BACKEND, READER = ("AKIABACKEND000000001", "backend+secret/"), ("AKIAREADER0000000001", "reader-secret")
+STRANGER = ("AKIASTRANGER00000001", "stranger-secret")
 API = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:chat"
 DEFINITION = f"""
 apis:
@@ -50,6 +51,10 @@ credentials:
       Statement:
         - {{Effect: Allow, Action: "execute-api:*", Resource: "{API}/dev/GET/@connections/*"}}
         - {{Effect: Deny, Action: "*", Resource: "{API}/dev/DELETE/*"}}
+  - accessKeyId: {STRANGER[0]}
+    secretAccessKey: stranger-secret
+    principalArn: arn:aws:iam::210987654321:user/stranger
+    policy: {{Version: "2012-10-17", Statement: [{{Effect: Allow, Action: "execute-api:*", Resource: "*"}}]}}
 """
 
 
@@ -132,6 +137,18 @@ async def test_a_policy_that_does_not_allow_it(running: Gateway, operation: str,
         f"resource: arn:aws:execute-api:{REGION}:********9012:chat/dev/"
     )
     assert because in error["Message"]
+
+
+async def test_a_key_of_another_account_is_let_in_by_nothing(running: Gateway) -> None:
+    async with connect(running.ws()) as client:
+        connection_id = await connection_of(client)
+        error = await refusal(management(running, STRANGER), "get_connection", ConnectionId=connection_id)
+
+    assert error["Code"] == "AccessDeniedException"
+    assert error["Message"].startswith("User: arn:aws:iam::210987654321:user/stranger is not authorized to perform: ")
+    assert error["Message"].endswith("because no resource-based policy allows the execute-api:ManageConnections action")
+    care = await running.logged("definition needs care")
+    assert "credentials.2.principalArn: is of account 210987654321, and the gateway of 123456789012" in care
 
 
 async def test_the_reader_reads(running: Gateway) -> None:

@@ -118,7 +118,7 @@ TrustedProxies = Annotated[
 AccountId = Annotated[
     str,
     typer.Option(
-        help="The AWS account local functions believe to be in.",
+        help="The AWS account local functions believe to be in, and whose callers AWS_IAM takes for ours.",
         envvar="WSGATEWAY_ACCOUNT_ID",
         callback=_account_id,
     ),
