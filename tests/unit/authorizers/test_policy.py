@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsgateway.authorizers.conditions import OPERATORS
 from wsgateway.authorizers.policy import Decision, compile_policy
 from wsgateway.authorizers.policy_elements import PolicyError
 
@@ -367,3 +368,49 @@ def test_any_document_is_a_policy_or_says_why_not(document: object) -> None:
     except PolicyError:
         return
     assert policy.decide(INVOKE, CONNECT, {"aws:sourceip": ["1.2.3.4"]}) in Decision
+
+
+_texts = st.sampled_from(
+    ["*", CONNECT, "arn:aws:execute-api:*:*:${aws:userid}", "${aws:userid, 'x'}", "1.2.3.4", "true"]
+)
+_conditions = st.dictionaries(
+    st.sampled_from([*OPERATORS, "Null"]).flatmap(
+        lambda name: st.sampled_from([name, f"{name}IfExists", f"ForAnyValue:{name}", f"ForAllValues:{name}"])
+    ),
+    st.dictionaries(st.sampled_from(["aws:userid", "aws:SourceIp", "aws:PrincipalOrgPaths"]), _texts | _scalars),
+    max_size=2,
+)
+_principals = st.sampled_from(["*", {"AWS": ANN}, {"AWS": [ROLE, ACCOUNT]}, {"Service": "s3.amazonaws.com"}, {}])
+_statements = st.fixed_dictionaries(
+    {"Effect": st.sampled_from(["Allow", "Deny"])},
+    optional={
+        "Action": st.sampled_from([INVOKE, "execute-api:*", "*", "s3:*"]),
+        "NotAction": st.just("execute-api:M*"),
+        "Resource": _texts | st.lists(_texts),
+        "NotResource": _texts,
+        "Condition": _conditions,
+        "Principal": _principals,
+        "NotPrincipal": _principals,
+    },
+)
+
+
+@given(st.lists(_statements, max_size=3), st.sampled_from(["2012-10-17", "2008-10-17"]), st.booleans())
+def test_any_policy_decides_and_a_deny_only_takes_away(
+    statements: list[dict[str, Any]], version: str, principals: bool
+) -> None:
+    good = []
+    for each in statements:
+        try:
+            compile_policy({"Version": version, "Statement": each}, principals=principals)
+        except PolicyError:
+            continue
+        good.append(each)
+    policy = compile_policy({"Version": version, "Statement": good}, principals=principals)
+    allows = [each for each in good if each["Effect"] == "Allow"]
+    allowing = compile_policy({"Version": version, "Statement": allows}, principals=principals)
+
+    for keys in ({}, {"aws:userid": ["x"], "aws:sourceip": ["1.2.3.4"], "aws:principalorgpaths": ["a", "b"]}):
+        for callers in SIGNED.values():
+            said = policy.decide(INVOKE, CONNECT, keys, callers)
+            assert said is DENY or said is allowing.decide(INVOKE, CONNECT, keys, callers)
