@@ -216,9 +216,9 @@ class _Decider:
         try:
             answer = await self._ask(invocation, event)
         except GatewayError as error:
-            raise AuthorizerFailure(
-                f"authorizer {self._name}: {error.reason or error.message}", transient=error.transient
-            ) from error
+            kind = AuthorizerConfigurationError if error.failure in NOT_INVOKED else AuthorizerFailure
+            reason = f"authorizer {self._name}: {error.reason or error.message}"
+            raise kind(reason, transient=error.transient) from error
         if invocation.trace is not None:
             invocation.trace.note("authorizer request id", aws_request_id(answer.headers))
         try:
@@ -262,6 +262,8 @@ class _Decider:
         raise AuthorizerFailure(said)
 
 
+NOT_INVOKED = frozenset({403, 404})
+"""Lambda's refusals where a permission, or the function, is missing."""
 SHORTEST_TOKEN = 8
 """A shorter text is no token, and could be a word of any sentence."""
 

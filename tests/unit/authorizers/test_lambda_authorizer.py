@@ -19,6 +19,7 @@ from wsgateway.errors import (
     AccessDenied,
     AuthorizerConfigurationError,
     AuthorizerFailure,
+    BadGateway,
     GatewayError,
     IntegrationFailure,
     IntegrationTimeout,
@@ -173,6 +174,9 @@ FAILED = ((b"X-Amz-Function-Error", b"Unhandled"),)
         pytest.param(IntegrationTimeout("10 s"), AuthorizerFailure, id="no answer in time"),
         pytest.param(IntegrationFailure("refused"), AuthorizerFailure, id="nobody there"),
         pytest.param(ServiceUnavailable("full"), AuthorizerFailure, id="no room"),
+        pytest.param(IntegrationFailure("no", failure=403), AuthorizerConfigurationError, id="no permission to ask"),
+        pytest.param(IntegrationFailure("no", failure=404), AuthorizerConfigurationError, id="no such function"),
+        pytest.param(BadGateway("no", failure=429), AuthorizerFailure, id="too many calls"),
     ],
 )
 async def test_whatever_is_no_yes_is_a_no(answer: EndpointResponse | GatewayError, kind: type[GatewayError]) -> None:
