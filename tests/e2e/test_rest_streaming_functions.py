@@ -205,7 +205,7 @@ async def _large_ones_wait_for_the_client(running: Gateway) -> None:
 async def _what_fails_is_told_while_it_can_be(running: Gateway, door: Door) -> None:
     for what in ("early", "bare", "unknown"):
         answer = await http(running.port, "GET", f"/v1/node/{what}")
-        assert (answer.status, answer.body) == (502, b'{"message":"Internal server error"}'), what
+        assert (answer.status, answer.body) == (502, b'{"message": "Internal server error"}'), what
     assert (await http(running.port, "GET", "/v1/plain")).status == 502
     door.open.clear()
     assert (await http(running.port, "GET", "/v1/node/endless")).status == 502  # before the function is through
