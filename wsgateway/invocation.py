@@ -428,11 +428,14 @@ class Invocation:
     def query(self) -> dict[str, list[str]]:
         """All query parameters of the handshake, decoded, each with its values in order."""
         if self._query is None:
-            _, _, text = ("", "", "") if self.request is None else self.request.target.partition("?")
             self._query = {}
-            for key, value in parse_qsl(text, keep_blank_values=True):
+            for key, value in parse_qsl(self._query_text(), keep_blank_values=True):
                 self._query.setdefault(key, []).append(value)
         return self._query
+
+    def _query_text(self) -> str:
+        """What stands behind the `?`, with `&` between parameters."""
+        return "" if self.request is None else self.request.target.partition("?")[2]
 
 
 def _of_identity(name: str) -> Callable[[Invocation], str | None]:

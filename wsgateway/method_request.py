@@ -188,6 +188,10 @@ class MethodRequest(Invocation):
         lines = (line.partition(b": ") for line in self.client.forwarded.splitlines())
         return [(b"X-Amzn-Trace-Id", self.trace_id), *((name, value) for name, _, value in lines)]
 
+    def _query_text(self) -> str:
+        assert self.request is not None  # it is one
+        return separated(self.request.target.partition("?")[2])
+
     def all_path_parameters(self) -> dict[str, str]:
         return {name: self.path_parameter(name) or "" for name in self.path_parameters}
 
@@ -195,6 +199,11 @@ class MethodRequest(Invocation):
         """What the variable took of the path: decoded, but of `{name+}` as it came."""
         taken = self.path_parameters.get(name)
         return taken if taken is None or f"{{{name}+}}" in self.resource else unquote(taken)
+
+
+def separated(query: str) -> str:
+    """A query with `&` for every `;`, which ends a parameter of REST APIs, too (developer guide, "Important notes")."""
+    return query.replace(";", "&")
 
 
 _NOT_THE_CLIENTS = REMOVED_ON_ARRIVAL | RESTATED

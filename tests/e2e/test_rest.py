@@ -149,7 +149,7 @@ async def test_methods_of_resources(tmp_path: Path) -> None:
 
         # HTTP_PROXY: everything as it came, below a greedy variable.
         passed = await ask(
-            running, "PATCH", "/v1/a/b%2Fc//d?x=1&x=2", b"\xff\x00", X_Who="me", Content_Type="image/png"
+            running, "PATCH", "/v1/a/b%2Fc//d?x=1;x=2", b"\xff\x00", X_Who="me", Content_Type="image/png"
         )
         assert (passed.status, passed.body) == (200, b"\xff\x00")
         seen = await other.saw("/all/a/b%2Fc//d")

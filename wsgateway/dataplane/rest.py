@@ -22,7 +22,7 @@ from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, hold_of, whole
-from wsgateway.dataplane.rest_client import Heads, client_of, separated
+from wsgateway.dataplane.rest_client import Heads, client_of
 from wsgateway.dataplane.rest_door import LEFT, Door
 from wsgateway.errors import (
     AccessDenied,
@@ -166,8 +166,6 @@ class RestApis:
         path = target.partition("?")[0]
         if "/@" in path and any(name in path for name in OURS):
             return self._otherwise(request)
-        if ";" in target:
-            request = separated(request)
         try:
             if "|" in target:
                 raise BadRequest("the URL holds a vertical bar; write %7C")

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
 from wsgateway.dataplane.coding import codings_of
 from wsgateway.invocation import Client, header_text
@@ -84,15 +83,6 @@ class Heads:
                 self._known.clear()
             self._known[headers] = head
         return head
-
-
-def separated(request: HttpRequest) -> HttpRequest:
-    """The request with `&` for every `;` of its query, which ends a parameter, too.
-
-    API Gateway developer guide, "Important notes": so all read the same parameters, whoever is asked about them.
-    """
-    path, mark, query = request.target.partition("?")
-    return replace(request, target=f"{path}{mark}{query.replace(';', '&')}")
 
 
 def client_of(request: HttpRequest, head: Head, place: Place) -> Client:

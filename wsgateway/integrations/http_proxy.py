@@ -16,7 +16,7 @@ from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_he
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots, host_of
 from wsgateway.invocation import EventType, Invocation, new_trace_id
-from wsgateway.method_request import MethodRequest
+from wsgateway.method_request import MethodRequest, separated
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -189,6 +189,7 @@ def _client_head(
     clients = _forwarded(names)
     static = target.static
     first = None if static is None or method == "ANY" else request_line(method.encode(), static)
+    rest = site.rest
     known: dict[tuple[Header, ...], bytes] = {}
 
     def learn(headers: tuple[Header, ...]) -> bytes:
@@ -207,6 +208,8 @@ def _client_head(
         request = invocation.request
         assert request is not None  # a CONNECT event is a request
         query = request.target.partition("?")[2]
+        if ";" in query and rest:
+            query = separated(query)
         if first is not None and not query:
             line = first
         else:
