@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Awaitable
+from typing import NamedTuple, TypeVar
 
 from wsgateway.messages import EndpointRequest, EndpointResponse, Message
+
+Awaited = TypeVar("Awaited")
 
 
 class Mark(NamedTuple):
@@ -15,6 +18,11 @@ class Mark(NamedTuple):
     """W3C Trace Context, "Traceparent Header"."""
     amzn: bytes
     """`X-Amzn-Trace-Id`."""
+
+    @property
+    def lines(self) -> bytes:
+        """Both header fields."""
+        return b"traceparent: %b\r\nX-Amzn-Trace-Id: %b\r\n" % self
 
 
 class Trace(ABC):
@@ -45,6 +53,24 @@ class Trace(ABC):
     @abstractmethod
     def note(self, step: str, value: object) -> None:
         """`value` is what the step called `step` gave; it is not kept alive longer than the trace."""
+
+
+def mark_of(trace: Trace | None) -> Mark | None:
+    """What whoever is called now is told; None where nobody follows the event."""
+    return trace.mark if trace is not None and trace.marks else None
+
+
+def waited_for(trace: Trace | None, what: str, waited: Awaitable[Awaited]) -> Awaitable[Awaited]:
+    """`waited`, of whose beginning and end a trace hears."""
+    return waited if trace is None else _waited_for(trace, what, waited)
+
+
+async def _waited_for(trace: Trace, what: str, waited: Awaitable[Awaited]) -> Awaited:
+    trace.note("waits", what)
+    try:
+        return await waited
+    finally:
+        trace.note("waited", what)
 
 
 class Traces(Trace):

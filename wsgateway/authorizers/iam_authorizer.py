@@ -28,6 +28,7 @@ from wsgateway.errors import InvalidSignature
 from wsgateway.invocation import Invocation
 from wsgateway.messages import HttpRequest
 from wsgateway.method_request import MethodRequest
+from wsgateway.trace import mark_of
 
 OVERRIDE = "x-http-method-override"
 API_ID = "x-apigw-api-id"
@@ -53,7 +54,7 @@ def compile_iam(
         assert request is not None  # a CONNECT event is a request
         (sent, body), at = _sent(invocation, request), now()
         claim = claim_of(sent)
-        signer = signers.signer_of(claim, sent, body, at)
+        signer = signers.signer_of(claim, sent, body, at, mark_of(invocation.trace))
         if isinstance(signer, Signer):
             return admit(signer, claim, invocation, request, at)
         return later(signer, claim, invocation, request, at)

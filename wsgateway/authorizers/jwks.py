@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from wsgateway.authorizers.jwt import SigningKey, Unverified, parse_keys
 from wsgateway.errors import AuthorizerFailure
+from wsgateway.trace import Mark
 
 FRESH_SECONDS = 300.0
 """After that they are renewed, by whoever asks next, who does not wait for it."""
@@ -32,8 +33,9 @@ class Log(Protocol):
     def __call__(self, event: str, **facts: object) -> None: ...
 
 
-Fetch = Callable[[str, bool], Awaitable[bytes]]
-"""The body of a 200 answer to a GET, given a URL and whether an operator wrote its host. Bounded in time and size.
+Fetch = Callable[[str, bool, Mark | None], Awaitable[bytes]]
+"""The body of a 200 answer to a GET, given a URL, whether an operator wrote its host, and the trace it is asked for in,
+if anybody follows one. Bounded in time and size.
 *Raises* OSError or ValueError, in words, where there is none."""
 
 
@@ -64,12 +66,15 @@ class IssuerKeys:
             self._renew()
         return self._keys
 
-    async def find(self, token: Unverified) -> tuple[SigningKey, ...]:
-        """The issuer's keys, fetched where none of those known fits. *Raises* AuthorizerFailure where they can't be."""
+    async def find(self, token: Unverified, mark: Mark | None = None) -> tuple[SigningKey, ...]:
+        """The issuer's keys, fetched where none of those known fits; `mark` is of whoever waits.
+
+        *Raises* AuthorizerFailure where they can't be.
+        """
         keys = self.at_once(token)
         if keys is not None:
             return keys
-        renewal = self._renew()
+        renewal = self._renew(mark)
         if renewal is not None:
             await asyncio.wait([renewal])  # whoever leaves ends it for nobody else, and its own end is no error here
             if not renewal.cancelled():
@@ -78,9 +83,9 @@ class IssuerKeys:
             raise AuthorizerFailure(f"the keys of {self.issuer} can't be had: {self._fault}")
         return self._keys
 
-    async def fetch(self) -> tuple[SigningKey, ...]:
+    async def fetch(self, mark: Mark | None = None) -> tuple[SigningKey, ...]:
         """The keys as they are published now, which are not kept. *Raises* OSError or ValueError, in words."""
-        return parse_keys(await self._fetch(*await self._where()))
+        return parse_keys(await self._fetch(*await self._where(mark), mark))
 
     def close(self) -> None:
         """End the fetch under way; who waits for it is told that there are no keys."""
@@ -88,17 +93,17 @@ class IssuerKeys:
             self._fault = "no authorizer names it any more"
             self._renewal.cancel()
 
-    def _renew(self) -> Task[None] | None:
+    def _renew(self, mark: Mark | None = None) -> Task[None] | None:
         """The fetch under way, or one that begins now; None so soon after the last one."""
         if self._renewal is None and self._clock() - self._tried_at >= PAUSE_SECONDS:
             self._tried_at = self._clock()
-            self._renewal = asyncio.create_task(self._renewed())
+            self._renewal = asyncio.create_task(self._renewed(mark))
         return self._renewal
 
-    async def _renewed(self) -> None:
+    async def _renewed(self, mark: Mark | None) -> None:
         self.fetches += 1
         try:
-            keys = await self.fetch()
+            keys = await self.fetch(mark)
         except (OSError, ValueError) as error:
             self.failures += 1
             if str(error) != self._fault:
@@ -112,12 +117,12 @@ class IssuerKeys:
         finally:
             self._renewal = None
 
-    async def _where(self) -> tuple[str, bool]:
+    async def _where(self, mark: Mark | None) -> tuple[str, bool]:
         """The URL of the keys, and whether an operator wrote its host."""
         if self._uri is not None:
             return self._uri, True
         # Not kept: an issuer may move them.
-        uri = jwks_uri_in(await self._fetch(self.issuer.rstrip("/") + WELL_KNOWN, True), self.issuer)
+        uri = jwks_uri_in(await self._fetch(self.issuer.rstrip("/") + WELL_KNOWN, True, mark), self.issuer)
         return uri, urlsplit(uri).netloc == urlsplit(self.issuer).netloc
 
 

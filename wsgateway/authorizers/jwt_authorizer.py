@@ -20,12 +20,13 @@ from wsgateway.errors import Problem, Unauthorized
 from wsgateway.invocation import Invocation
 from wsgateway.model.authorizer import Authorizer, ClaimRule, Issuer
 from wsgateway.templates import pattern
+from wsgateway.trace import mark_of
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.jwks import Fetch, IssuerKeys, Log
     from wsgateway.authorizers.jwt import Claims, Expected, Unverified
 
-Decide = Callable[[str, str], Identity | Awaitable[Identity]]
+Decide = Callable[[str, str, Invocation], Identity | Awaitable[Identity]]
 """Whose a token is; the second text is the subprotocol that was offered with it. *Raises* as Authorize does."""
 
 
@@ -68,13 +69,13 @@ class JwtAuthorizers:
 
         def authorize(invocation: Invocation) -> Identity | Awaitable[Identity]:
             (text,) = read_all(reader, invocation)
-            return decide(text, take_bearer(invocation) if offered else "")
+            return decide(text, take_bearer(invocation) if offered else "", invocation)
 
         return authorize
 
     def renew(self, authorizer: Authorizer, site: Site, ask: Ask | None, token: Read) -> Authorize:
         decide = self._decider(authorizer, site.scopes)
-        return lambda invocation: decide(token(invocation), "")
+        return lambda invocation: decide(token(invocation), "", invocation)
 
     def _decider(self, authorizer: Authorizer, scopes: Sequence[str]) -> Decide:
         from wsgateway.authorizers.jwt import read, verify  # what checks signatures takes 0.1 s to import
@@ -83,7 +84,7 @@ class JwtAuthorizers:
         only = next(iter(believed.values())) if len(believed) == 1 else None
         wanted, closing = frozenset(scopes), authorizer.close_on_expiry
 
-        def decide(text: str, subprotocol: str) -> Identity | Awaitable[Identity]:
+        def decide(text: str, subprotocol: str, invocation: Invocation) -> Identity | Awaitable[Identity]:
             scheme, _, credentials = text.partition(" ")
             token = read(credentials.strip() if scheme.lower() == "bearer" else text)
             whose = only or believed.get(token.issuer())
@@ -91,13 +92,14 @@ class JwtAuthorizers:
                 raise Unauthorized("the token's issuer is none of those that are believed")
             keys = whose.keys.at_once(token)
             if keys is None:
-                return later(token, whose, subprotocol)
+                return later(token, whose, subprotocol, invocation)
             claims = verify(token, keys, whose.expected, self._now())
             whose.check(claims, bool(wanted))
             return _identity(claims, wanted, closing, subprotocol, whose.pool)
 
-        async def later(token: Unverified, whose: _Believed, subprotocol: str) -> Identity:
-            claims = verify(token, await whose.keys.find(token), whose.expected, self._now())
+        async def later(token: Unverified, whose: _Believed, subprotocol: str, invocation: Invocation) -> Identity:
+            keys = await whose.keys.find(token, mark_of(invocation.trace))
+            claims = verify(token, keys, whose.expected, self._now())
             whose.check(claims, bool(wanted))
             return _identity(claims, wanted, closing, subprotocol, whose.pool)
 

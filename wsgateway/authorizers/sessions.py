@@ -27,6 +27,7 @@ from wsgateway.authorizers.sigv4 import Claim
 from wsgateway.errors import AuthorizerFailure, ServiceUnavailable, UnrecognizedClient
 from wsgateway.model.credential import PRINCIPAL
 from wsgateway.model.session_lookup import SessionLookup
+from wsgateway.trace import Mark
 
 MAX_KNOWN = 10_000
 """Sessions kept, and as many tokens that belong to none; beyond, those not used for longest are asked about again."""
@@ -45,9 +46,10 @@ class Log(Protocol):
     def __call__(self, event: str, **facts: object) -> None: ...
 
 
-Ask = Callable[[str, str, bytes], Awaitable[tuple[int, bytes]]]
-"""Status and body that a URL answers to a POST of JSON, given what is sent as Authorization, if anything. Bounded in
-time and size. *Raises* OSError or ValueError, in words that hold nothing of a secret, where there is no answer."""
+Ask = Callable[[str, str, bytes, Mark | None], Awaitable[tuple[int, bytes]]]
+"""Status and body that a URL answers to a POST of JSON, given what is sent as Authorization, if anything, and the trace
+it is asked in, if anybody follows one. Bounded in time and size. *Raises* OSError or ValueError, in words that hold
+nothing of a secret, where there is no answer."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -95,7 +97,7 @@ class KnownSessions:
         self._running: dict[bytes, Task[Signer | None]] = {}
         self._fault = ""
 
-    def find(self, claim: Claim, now: float) -> Signer | Awaitable[Signer]:
+    def find(self, claim: Claim, now: float, mark: Mark | None = None) -> Signer | Awaitable[Signer]:
         """Whose session it is. *Raises* as `signed.Sessions` says."""
         # Lengths are in it by the separator, which no access key has; the token itself is nowhere kept.
         key = sha256(f"{claim.access_key}\0{claim.token}".encode("utf-8", "surrogateescape")).digest()
@@ -109,7 +111,7 @@ class KnownSessions:
         if running is None:
             if len(self._running) >= MAX_RUNNING:
                 raise ServiceUnavailable(f"{MAX_RUNNING} sessions are being looked up")
-            running = self._running[key] = asyncio.create_task(self._looked_up(key, claim, now))
+            running = self._running[key] = asyncio.create_task(self._looked_up(key, claim, now, mark))
             running.add_done_callback(partial(self._ended, key))
         return self._wait(running, claim)
 
@@ -129,11 +131,12 @@ class KnownSessions:
         if not running.cancelled():
             running.exception()  # whoever asked has it; where all have left it is nobody's
 
-    async def _looked_up(self, key: bytes, claim: Claim, now: float) -> Signer | None:
+    async def _looked_up(self, key: bytes, claim: Claim, now: float, mark: Mark | None) -> Signer | None:
         """Ask, and keep the answer."""
         question = {"accessKeyId": claim.access_key, "sessionToken": claim.token}
         try:
-            status, body = await self._ask(self.definition.url, self._authorization, json.dumps(question).encode())
+            asked = json.dumps(question).encode()
+            status, body = await self._ask(self.definition.url, self._authorization, asked, mark)
             if status not in (200, 404):
                 raise ValueError(f"it answered {status}")
             signer = None if status == 404 else read_session(claim.access_key, body)

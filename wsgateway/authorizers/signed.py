@@ -20,6 +20,7 @@ from wsgateway.authorizers.principal import account_of
 from wsgateway.authorizers.sigv4 import Claim
 from wsgateway.errors import ExpiredToken, NotAuthorized, Problem, UnrecognizedClient
 from wsgateway.model.credential import Credential
+from wsgateway.trace import Mark
 
 INVOKE = "execute-api:Invoke"
 MANAGE = "execute-api:ManageConnections"
@@ -49,9 +50,10 @@ class Signer:
 
 OfRequest = Callable[[], Keys]
 """The keys that a request has, whoever signs it, for the policies that ask for any."""
-Sessions = Callable[[Claim, float], Signer | Awaitable[Signer]]
-"""Whose session a claim's token belongs to, at once where nothing has to be waited for; given Unix time. *Raises*
-UnrecognizedClient where it belongs to none, AuthorizerFailure and ServiceUnavailable where that can't be found out."""
+Sessions = Callable[[Claim, float, Mark | None], Signer | Awaitable[Signer]]
+"""Whose session a claim's token belongs to, at once where nothing has to be waited for; given Unix time, and the trace
+that it is asked in, if anybody follows one. *Raises* UnrecognizedClient where it belongs to none, AuthorizerFailure and
+ServiceUnavailable where that can't be found out."""
 
 
 def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
@@ -95,7 +97,9 @@ class Signers:
         """Those of a definition that `check` found nothing wrong with."""
         return cls(region, account, {one.access_key_id: _signer(one) for one in credentials}, sessions)
 
-    def signer_of(self, claim: Claim, request: Request, body: bytes, now: float) -> Signer | Awaitable[Signer]:
+    def signer_of(
+        self, claim: Claim, request: Request, body: bytes, now: float, mark: Mark | None = None
+    ) -> Signer | Awaitable[Signer]:
         """Who has signed the request, its whole body included; `now` is Unix time. Only sessions are waited for.
 
         *Raises* UnrecognizedClient, InvalidSignature, ExpiredToken, and what `sessions` raises; at once or later.
@@ -104,7 +108,7 @@ class Signers:
         self.expect(claim, now)
         signer: Signer | Awaitable[Signer] | None = self.by_key.get(claim.access_key)
         if claim.token:
-            signer = None if self.sessions is None else self.sessions(claim, now)
+            signer = None if self.sessions is None else self.sessions(claim, now, mark)
         if signer is None:
             raise UnrecognizedClient("no session is known")
         if isinstance(signer, Signer):

@@ -25,6 +25,7 @@ from wsgateway.errors import AccessDenied
 from wsgateway.messages import EndpointResponse
 from wsgateway.method_request import MethodRequest
 from wsgateway.registry.answers import MOST_BYTES
+from wsgateway.trace import waited_for
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.cache_key import KeyOf
@@ -152,7 +153,7 @@ class CachedMethod:
         return flight
 
     async def _look(self, flight: Flight, request: MethodRequest, digest: bytes, anew: bool) -> EndpointResponse:
-        looked = await self._cache.get(self._caching.stage, digest)
+        looked = await waited_for(request.trace, "cache", self._cache.get(self._caching.stage, digest))
         kept = None if looked is None else self._kept(looked, request, digest, anew)
         if kept is not None:
             return kept

@@ -221,7 +221,8 @@ def _compile(
         admit = admit_of(key)
         if route.refresh is not None:
             token = token_reader(route.refresh, api.binary_message_format)
-            renew = renewal(renew_of(api_id, api, name, definitions, authorizers, token))
+            whose = api.routes["$connect"].authorizer_name or ""
+            renew = renewal(renew_of(api_id, api, name, definitions, authorizers, token), whose)
             admit = renew if admit is None else in_turn([admit, renew])
         if integration is not None:
             call = types[integration.integration_type].compile(integration, site)

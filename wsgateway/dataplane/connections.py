@@ -29,7 +29,7 @@ from wsgateway.dataplane.answers import (
 )
 from wsgateway.dataplane.counters import count
 from wsgateway.dataplane.directory import is_token
-from wsgateway.dataplane.event_traces import ConnectionsCall, answered, trace_of, waited_for
+from wsgateway.dataplane.event_traces import ConnectionsCall, answered, trace_of
 from wsgateway.dataplane.identity import slot_of
 from wsgateway.dataplane.reply import text_message
 from wsgateway.dataplane.seals import Verb
@@ -47,6 +47,7 @@ from wsgateway.errors import (
     UnrecognizedClient,
 )
 from wsgateway.messages import HttpRequest, HttpResponse, Message, collect
+from wsgateway.trace import waited_for
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.connection import Connection

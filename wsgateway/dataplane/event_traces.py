@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.access_log import Row
 from wsgateway.dataplane.execution_log import ExecutionLog
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.execution_log import Logging
     from wsgateway.dataplane.gateway import Gateway
-
-
-Awaited = TypeVar("Awaited")
 
 
 def trace_of(
@@ -76,19 +73,6 @@ class ConnectionsCall(Invocation):
         )
         route_key = f"{request.method} /@connections/{{connectionId}}"
         super().__init__(caller, EventType.CONNECTION_API, route_key, {}, request=request)
-
-
-def waited_for(trace: Trace | None, what: str, waited: Awaitable[Awaited]) -> Awaitable[Awaited]:
-    """`waited`, of whose beginning and end a trace hears."""
-    return waited if trace is None else _waited_for(trace, what, waited)
-
-
-async def _waited_for(trace: Trace, what: str, waited: Awaitable[Awaited]) -> Awaited:
-    trace.note("waits", what)
-    try:
-        return await waited
-    finally:
-        trace.note("waited", what)
 
 
 def answered(

@@ -11,7 +11,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsgateway.dataplane.event_traces import trace_of, waited_for
+from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.reply import error_text, reply_of
 from wsgateway.errors import GatewayError, ServiceUnavailable, Throttled
@@ -141,9 +141,7 @@ class Messages(ABC):
             if pending is not None:
                 self._take(message)
                 self._admitting = True
-                ensure_future(waited_for(invocation.trace, "limits", pending)).add_done_callback(
-                    partial(self._admitted, operation, invocation)
-                )
+                ensure_future(pending).add_done_callback(partial(self._admitted, operation, invocation))
                 return
         self._run(operation, invocation, message)
 

@@ -99,7 +99,7 @@ def authorization_of(
     before a Lambda authorizer is asked, and lets in whom that one's says nothing of; behind tokens it has to allow.
     """
     if method.signed:
-        return _identifying(compile_iam(authorizers.signers, api_id, stage_name, policy=policy))
+        return _identifying(compile_iam(authorizers.signers, api_id, stage_name, policy=policy), "AWS_IAM")
     use = _use(api_id, api, method, stage_name)
     if use is None:
         return None if policy is None else _allowed(policy)
@@ -108,7 +108,7 @@ def authorization_of(
     if backend is not None:
         site = _site(api_id, api, place.name, stage_name, definitions)
         ask = authorizers.asks[backend.integration_type](backend, site)
-    admit = _identifying(authorizers.types[authorizer.authorizer_type].compile(authorizer, place, ask))
+    admit = _identifying(authorizers.types[authorizer.authorizer_type].compile(authorizer, place, ask), place.name)
     if policy is None:
         return admit
     return in_turn([_granted(policy), admit, _permitting(policy)] if backend is not None else [admit, _allowed(policy)])
@@ -166,8 +166,10 @@ def asked_by_methods(api_id: str, api: RestApi, definitions: Definitions) -> Ite
             yield backend, _site(api_id, api, place.name, place.stage, definitions)
 
 
-def _identifying(authorize: Authorize) -> Admit:
+def _identifying(authorize: Authorize, name: str) -> Admit:
     def admit(invocation: Invocation) -> Awaitable[None] | None:
+        if invocation.trace is not None:
+            invocation.trace.note("authorizer", name)
         identity = authorize(invocation)
         if isinstance(identity, Identity):
             _identified(invocation, identity)

@@ -24,6 +24,7 @@ from wsgateway.model.key_source import source_of
 from wsgateway.model.metered import DISCONNECT, metered
 from wsgateway.model.throttle import RateLimit
 from wsgateway.model.usage_plan import Quota
+from wsgateway.trace import waited_for
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.admit import Admit
@@ -96,7 +97,7 @@ class StagePlans:
             grant = self._find(value)
             client = invocation.client
             client.identity = {**client.identity, "apiKey": value, "apiKeyId": grant.key}
-            return self._throttle(grant, route_key)
+            return self._throttle(grant, route_key, invocation)
 
         return admit
 
@@ -119,7 +120,7 @@ class StagePlans:
             grant = self._still(invocation, required)
             if grant is None or not (required or grant.counts_messages):
                 return None
-            return self._throttle(grant, route_key)
+            return self._throttle(grant, route_key, invocation)
 
         return admit
 
@@ -139,13 +140,13 @@ class StagePlans:
 
     # Limits
 
-    def _throttle(self, grant: Grant, route_key: str) -> Awaitable[None] | None:
+    def _throttle(self, grant: Grant, route_key: str, invocation: Invocation) -> Awaitable[None] | None:
         found = grant.limits.get(route_key) or grant.limits.get("")
         if found is None:
             return None
         name, limit = found
         taken = self._buckets.bucket(name, limit).take()
-        return None if taken is True else _unless(taken, _throttled(grant, limit))
+        return None if taken is True else _unless(taken, _throttled(grant, limit), invocation)
 
     def _count(self, required: bool) -> Admit:
         """What uses of the quota; behind what has looked the key up."""
@@ -158,7 +159,7 @@ class StagePlans:
             if invocation.trace is not None:
                 invocation.trace.note("usage plan", grant.key)
             taken = meter_of((grant.plan, grant.key), grant.quota).take()
-            return None if taken is True else _unless(taken, _exhausted(grant))
+            return None if taken is True else _unless(taken, _exhausted(grant), invocation)
 
         return admit
 
@@ -177,12 +178,12 @@ def _limit(limit: RateLimit) -> Limit:
     return Limit(limit.rate_limit, limit.burst_limit)
 
 
-def _unless(taken: bool | Awaitable[bool], refusal: Throttled) -> Awaitable[None]:
+def _unless(taken: bool | Awaitable[bool], refusal: Throttled, invocation: Invocation) -> Awaitable[None]:
     """Go on later, if then. *Raises* the refusal, at once or later."""
     if taken is False:
         raise refusal
     assert not isinstance(taken, bool)
-    return _later(taken, refusal)
+    return waited_for(invocation.trace, "limits", _later(taken, refusal))
 
 
 async def _later(taken: Awaitable[bool], refusal: Throttled) -> None:

@@ -18,6 +18,7 @@ from wsgateway.templates.document import JSON
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.messagepack import FORMATS
 from wsgateway.templates.selection import compile_selection, static
+from wsgateway.trace import waited_for
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.base import Authorize, Read
@@ -66,15 +67,18 @@ def token_reader(expression: str, binary_format: str) -> Read:
     return read
 
 
-def renewal(authorize: Authorize) -> Callable[[Invocation], Awaitable[Identity]]:
-    """An Admit that asks for a token. What it gives later is who the client is from then on.
+def renewal(authorize: Authorize, name: str) -> Callable[[Invocation], Awaitable[Identity]]:
+    """An Admit that asks the authorizer of this name for a token. What it gives is who the client is from then on.
 
     *Raises*, later, what `authorize` raises; AccessDenied for a token of somebody else.
     """
 
     async def renew(invocation: Invocation) -> Identity:
         asked = authorize(invocation)
-        identity = asked if isinstance(asked, Identity) else await asked
+        if isinstance(asked, Identity):
+            identity = asked
+        else:
+            identity = await waited_for(invocation.trace, f"authorizer {name}", asked)
         _check_principal(invocation.client, identity)
         return identity
 

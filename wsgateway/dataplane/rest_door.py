@@ -82,8 +82,6 @@ class Door:
             if not isinstance(invocation.request.body, bytes):
                 return self._enter_whole(stage, method, admit, invocation, codings)
             invocation.payload = invocation.request.body
-        if invocation.trace is not None and method.authorizer:
-            invocation.trace.note("authorizer", method.authorizer)
         try:
             pending = admit(invocation)
         except Exception as error:

@@ -20,6 +20,7 @@ from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import Throttled
 from wsgateway.invocation import Client, Invocation
 from wsgateway.model.throttle import AWS_ACCOUNT, RateLimit, StageThrottle
+from wsgateway.trace import waited_for
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.base import Identity
@@ -131,7 +132,7 @@ def _shared(buckets: Buckets, levels: tuple[_Level, ...]) -> Admit:
             if taken is False:
                 level, _, _, limit = levels[number - 1]
                 raise _throttled(level, limit)
-            return later(taken, number, client)
+            return waited_for(invocation.trace, "limits", later(taken, number, client))
         return None
 
     async def later(taken: bool | Awaitable[bool], number: int, client: Client) -> None:

@@ -17,7 +17,7 @@ from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.allowance import Allowance
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.counters import count
-from wsgateway.dataplane.event_traces import trace_of, waited_for
+from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.reply import error_text, handshake_answer, refused_handshake, retry_after
 from wsgateway.dataplane.sources import source_of
 from wsgateway.errors import (
@@ -32,6 +32,7 @@ from wsgateway.errors import (
 )
 from wsgateway.invocation import Client, EventType, Invocation, header_text, new_request_id
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
+from wsgateway.trace import waited_for
 
 if TYPE_CHECKING:
     from wsgateway.dataplane.compiled import CompiledStage, Operation
@@ -163,7 +164,7 @@ class WebSocketApis:
         """Go on once what limits the client has been asked."""
         gateway = self._gateway
         try:
-            await waited_for(invocation.trace, "limits", pending)
+            await pending
         except Exception as error:
             return self._refuse(connection, invocation, error)
         finally:

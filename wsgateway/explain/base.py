@@ -60,7 +60,7 @@ class NotCalled(Exception):
 
 
 SAID_OTHERWISE = frozenset(
-    {"arrived", "answered", "authorizer request id", "endpoint request id", "response", "waits", "waited"}
+    {"arrived", "answered", "authorizer request id", "endpoint request id", "response", "retry", "waits", "waited"}
 )
 """Steps of requests that an explanation begins or ends with in words of its own, or has no word for."""
 

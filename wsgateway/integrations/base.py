@@ -20,7 +20,7 @@ from wsgateway.model.quotas import Quotas
 from wsgateway.model.role import Role
 from wsgateway.model.websocket import BinaryMessageFormat
 from wsgateway.templates.parameters import METHOD_REQUEST, ROUTE_REQUEST, Side
-from wsgateway.trace import Trace
+from wsgateway.trace import Trace, mark_of
 from wsgateway.upstream.origin import Origin
 
 Call = Callable[[Invocation], EndpointResponse | Awaitable[EndpointResponse]]
@@ -105,12 +105,9 @@ def _note(trace: Trace, answer: Future[EndpointResponse]) -> None:
 
 
 def carried(invocation: Invocation, head: bytes) -> bytes:
-    """`head` of a request that was noted, so that it goes on with the event's trace where somebody follows that."""
-    mark = invocation.trace.mark if invocation.trace is not None and invocation.trace.marks else None
-    if mark is None:
-        return head
-    lines = b"traceparent: %b\r\nX-Amzn-Trace-Id: %b\r\n" % mark
-    return _TRACE_LINES.sub(b"", head) + lines
+    """`head` of a request, so that it goes on with the event's trace where somebody follows that."""
+    mark = mark_of(invocation.trace)
+    return head if mark is None else _TRACE_LINES.sub(b"", head) + mark.lines
 
 
 _TRACE_LINES = re.compile(rb"^(?:traceparent|tracestate|x-amzn-trace-id):[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)

@@ -17,6 +17,7 @@ from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots, host_of
 from wsgateway.invocation import EventType, Invocation, new_trace_id
 from wsgateway.method_request import MethodRequest, separated
+from wsgateway.trace import mark_of
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -72,8 +73,10 @@ class HttpProxy(HttpBackend):
         send = self._sender(integration, site, "POST")
 
         def ask(invocation: Invocation, payload: bytes) -> Future[EndpointResponse]:
-            trace = field(b"X-Amzn-Trace-Id", new_trace_id())
-            return send(invocation, head + invocation.client.forwarded + trace, payload)
+            lines = head + invocation.client.forwarded
+            mark = mark_of(invocation.trace)
+            lines += field(b"X-Amzn-Trace-Id", new_trace_id()) if mark is None else mark.lines
+            return send(invocation, lines, payload)
 
         return ask
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wsgateway.integrations.base import Attempt
     from wsgateway.integrations.breaker import Breaker
     from wsgateway.model.resilience import Retry
+    from wsgateway.trace import Trace
 
 MOST_WAITING = 10_000
 """Calls of a process that may wait for another attempt; beyond, a call ends as its last attempt did."""
@@ -169,6 +170,9 @@ class Tries(Future[EndpointResponse]):
             self._finish(outcome)
             return
         retrying.counted()
+        trace: Trace | None = self.arguments[0].trace
+        if trace is not None:
+            trace.note("retry", f"{failure_of(outcome)}")
         self.begin(seconds)
 
     def _finish(self, outcome: Outcome) -> None:

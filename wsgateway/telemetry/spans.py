@@ -99,6 +99,8 @@ class Spans(Trace):
                 self._begin(f"authorizer {value}", {})
             case "waits", _:
                 self._begin(str(value), {})
+            case "retry", str():
+                (self._below or self._span).add_event("retry", {"error.type": value})
             case "identity" | "waited", _:
                 self._end_below()
             case "endpoint request", EndpointRequest():

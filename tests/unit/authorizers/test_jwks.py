@@ -14,6 +14,7 @@ from wsgateway.authorizers import jwks
 from wsgateway.authorizers.jwks import IssuerKeys, jwks_uri_in
 from wsgateway.authorizers.jwt import Unverified, read
 from wsgateway.errors import AuthorizerFailure
+from wsgateway.trace import Mark
 
 pytestmark = pytest.mark.anyio
 
@@ -38,13 +39,15 @@ class World:
         self.answers: dict[str, bytes | Exception] = {URI: document(OLD)}
         self.asked: list[str] = []
         self.trusted: list[bool] = []
+        self.marks: list[Mark | None] = []
         self.lines: list[tuple[str, Any]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.keys = IssuerKeys(ISSUER, uri, self.fetch, self.log, lambda: self.now)
 
-    async def fetch(self, url: str, trusted: bool) -> bytes:
+    async def fetch(self, url: str, trusted: bool, mark: Mark | None) -> bytes:
         self.asked.append(url)
+        self.marks.append(mark)
         self.trusted.append(trusted)
         await self.gate.wait()
         answer = self.answers[url]
@@ -99,6 +102,17 @@ async def test_one_who_leaves_does_not_end_it_for_the_others() -> None:
     world.gate.set()
 
     assert await second == ["old"]
+
+
+async def test_they_are_asked_for_in_the_trace_of_whoever_begins_to_wait() -> None:
+    world = World()
+    mark, other = Mark(b"00-a-b-01", b"Root=a"), Mark(b"00-c-d-01", b"Root=c")
+    await asyncio.gather(world.keys.find(token(OLD), mark), world.keys.find(token(OLD), other))
+    world.now = jwks.FRESH_SECONDS
+    await world.keys.find(token(OLD), other)
+    await settled()
+
+    assert world.marks == [mark, None], "nobody waits for a renewal"
 
 
 async def test_keys_that_are_old_are_renewed_without_waiting() -> None:

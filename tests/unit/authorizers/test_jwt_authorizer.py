@@ -19,6 +19,7 @@ from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
 from wsgateway.aws import Endpoint, NoEndpoint
 from wsgateway.errors import Unauthorized
 from wsgateway.model.rest_authorizer import RestAuthorizer
+from wsgateway.trace import Mark
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +47,7 @@ class Issuers:
         self.asked: list[str] = []
         self.authorizers = JwtAuthorizers(self.fetch, lambda event, **facts: None, pools=lambda: endpoint)
 
-    async def fetch(self, url: str, written: bool) -> bytes:
+    async def fetch(self, url: str, written: bool, mark: Mark | None) -> bytes:
         self.asked.append(url)
         return json.dumps({"keys": [KEY.as_dict(private=False)]}).encode()
 

@@ -28,6 +28,7 @@ from wsgateway.errors import (
 )
 from wsgateway.messages import HttpRequest
 from wsgateway.model.session_lookup import SessionLookup
+from wsgateway.trace import Mark
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +37,7 @@ ANN = f"arn:aws:sts::{ACCOUNT}:assumed-role/chat/ann"
 NOW = 1e9
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 HOUR = NOW + 3600
+MARK = Mark(b"00-a-b-01", b"Root=a")
 
 
 def answer(**more: Any) -> dict[str, Any]:
@@ -48,11 +50,13 @@ class Endpoint:
     def __init__(self, status: int = 200, **more: Any) -> None:
         self.status, self.body = status, json.dumps(answer(**more)).encode()
         self.questions: list[tuple[str, str, Any]] = []
+        self.marks: list[Mark | None] = []
         self.open = asyncio.Event()
         self.open.set()
         self.log: list[str] = []
 
-    async def post(self, url: str, authorization: str, body: bytes) -> tuple[int, bytes]:
+    async def post(self, url: str, authorization: str, body: bytes, mark: Mark | None) -> tuple[int, bytes]:
+        self.marks.append(mark)
         self.questions.append((url, authorization, json.loads(body)))
         await self.open.wait()
         if self.status == 0:
@@ -215,7 +219,7 @@ async def test_who_waits_while_another_look_up_is_deployed_is_told_so() -> None:
 async def in_session(request: Sent, endpoint: Endpoint, later: float = 0.0) -> Signer:
     signers = Signers.of([], region=REGION, account=ACCOUNT, sessions=endpoint.sessions().find)
     now = sigv4.signed_at(sigv4.claim_of(request)) + later
-    signer = signers.signer_of(sigv4.claim_of(request), request, request.body, now)
+    signer = signers.signer_of(sigv4.claim_of(request), request, request.body, now, MARK)
     signer = signer if isinstance(signer, Signer) else await signer
     signers.let_invoke(signer, "chat", "prod", HttpRequest("GET", "/prod", "api.example"), now)
     return signer
@@ -223,7 +227,8 @@ async def in_session(request: Sent, endpoint: Endpoint, later: float = 0.0) -> S
 
 async def test_a_request_signed_in_a_session_is_its_owners() -> None:
     for request in (signed(token="token"), signed("GET", "/prod", b"", token="token", presign=60)):
-        signer = await in_session(request, Endpoint(expiration=9e9, tags={"team": "a"}, cognitoIdentityId="eu:1"))
+        endpoint = Endpoint(expiration=9e9, tags={"team": "a"}, cognitoIdentityId="eu:1")
+        signer = await in_session(request, endpoint)
 
         assert signer.identity == {
             "accessKey": KEY,
@@ -233,6 +238,7 @@ async def test_a_request_signed_in_a_session_is_its_owners() -> None:
             "userArn": ANN,
             "cognitoIdentityId": "eu:1",
         }
+        assert endpoint.marks == [MARK]
         assert signer.tags == {"team": "a"}
 
 

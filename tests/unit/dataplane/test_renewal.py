@@ -48,7 +48,9 @@ class Tokens:
 def world(tokens: Tokens, *limits: Admit) -> World:
     """Messages that begin with `x` are of another route."""
     made = World()
-    refresh = Operation("refresh", (), made.messages.call, True, admit=in_turn([*limits, renewal(tokens.authorize)]))
+    refresh = Operation(
+        "refresh", (), made.messages.call, True, admit=in_turn([*limits, renewal(tokens.authorize, "users")])
+    )
     other = Operation("say", (), made.messages.call, True)
     made.swap(select=lambda data: other if data.startswith(b"x") else refresh)
     client = made.connection.client
@@ -88,7 +90,7 @@ async def test_messages_behind_it_come_with_the_new_token() -> None:
         return EndpointResponse(204)
 
     other = Operation("say", (), call, True)
-    refresh = Operation("refresh", (), call, True, admit=renewal(tokens.authorize))
+    refresh = Operation("refresh", (), call, True, admit=renewal(tokens.authorize, "users"))
     one.swap(select=lambda data: other if data.startswith(b"x") else refresh)
 
     one.say(b"x1", b"later", b"x2")
@@ -172,7 +174,7 @@ async def test_a_limit_behind_it_that_waits_loses_no_token() -> None:
         await asyncio.sleep(0)
 
     tokens = Tokens()
-    both = in_turn([renewal(tokens.authorize), limit])
+    both = in_turn([renewal(tokens.authorize, "users"), limit])
     assert both is not None
     event = message("now")
     event.client.authorizer = OLD

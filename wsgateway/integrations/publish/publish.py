@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from wsgateway.errors import ApiConfigurationError, Problem, ServiceUnavailable
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses, then
@@ -16,6 +18,7 @@ from wsgateway.integrations.publish.subjects import naming
 from wsgateway.integrations.tls import tls_settings
 from wsgateway.model.publish import BrokerUri, PublishConfig, parse_broker_uri
 from wsgateway.model.uri import expand, variables
+from wsgateway.trace import mark_of
 from wsgateway.upstream.tls import machine_fault
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from wsgateway.invocation import Invocation
     from wsgateway.messages import EndpointResponse
     from wsgateway.model.integration import Integration
+    from wsgateway.trace import Mark
     from wsgateway.upstream.exchange import Gate
     from wsgateway.upstream.origin import Origin
 
@@ -95,6 +99,7 @@ class Publish:
             publication = Publication(name_of(mapped.path), mapped.body, fields, max_length, jetstream)
             if invocation.trace is not None:
                 invocation.trace.note("endpoint request", publication)
+                publication = _traced(publication, mark_of(invocation.trace))
             answer = publish(invocation, publication)
             return then(answer, partial(_given, give, invocation)) if mapped_back else answer
 
@@ -195,6 +200,14 @@ def _with_headers(about: Fields, mapped: list[tuple[str, str]]) -> Fields:
             raise ApiConfigurationError(f"a mapped parameter can't be sent: the header {name!r} holds what ends it")
     about = [(name, value if value.isprintable() else _break.sub(" ", value)) for name, value in about]
     return _with_fields(about, mapped)
+
+
+def _traced(publication: Publication, mark: Mark | None) -> Publication:
+    """It, with the trace that it is published in, in place of what a mapping tells of one (W3C Trace Context)."""
+    if mark is None:
+        return publication
+    fields = [field for field in publication.fields if field[0].lower() not in ("traceparent", "tracestate")]
+    return replace(publication, fields=[*fields, ("traceparent", mark.traceparent.decode())])
 
 
 def _encodable(*texts: str) -> None:

@@ -21,6 +21,7 @@ from wsgateway.integrations.resilience import Resilience
 from wsgateway.invocation import EventType, Invocation
 from wsgateway.model.integration import Integration
 from wsgateway.model.publish import parse_broker_uri, token_fault
+from wsgateway.trace import Mark
 
 REDIS = "redis://a/0/in"
 
@@ -196,6 +197,8 @@ async def test_integration_responses_and_the_trace(monkeypatch: pytest.MonkeyPat
     notes: dict[str, object] = {}
 
     class Noting:
+        marks = False
+
         def note(self, step: str, value: object) -> None:
             notes[step] = value
 
@@ -206,6 +209,24 @@ async def test_integration_responses_and_the_trace(monkeypatch: pytest.MonkeyPat
     assert notes["endpoint request"] is taken.given[0]
     assert {"endpoint response", "integration response", "response template"} <= notes.keys()
     await taken.brokers.aclose()
+
+
+@pytest.mark.anyio
+async def test_who_takes_it_goes_on_with_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = {"header.traceparent": "'a client's'", "header.who": "'ann'"}
+
+    class Marking:
+        marks = True
+        mark = Mark(b"00-a-b-01", b"Root=a")
+
+        def note(self, step: str, value: object) -> None: ...
+
+    for uri in (REDIS, "nats://a/in"):
+        event = message("{}")
+        event.trace = Marking()
+        given = await given_for(monkeypatch, integration(uri, mapped), site(), event)
+        assert given.fields[-2:] == [("who", "ann"), ("traceparent", "00-a-b-01")]
+        assert [name for name, _ in given.fields].count("traceparent") == 1
 
 
 @pytest.mark.anyio
