@@ -114,6 +114,7 @@ def _headers(result: Mapping[str, Any]) -> Iterator[Header]:
             _, values = found.setdefault(name.lower(), (name, []))
             if value not in values:
                 values.append(value)
+    found.pop("x-amzn-trace-id", None)  # the answer has the gateway's own, and no second one
     for name, values in found.values():
         yield from (header_of(name, value) for value in values)
 

@@ -81,6 +81,7 @@ def test_any_metadata_is_an_answer_or_a_bad_gateway(metadata: bytes) -> None:
     ("result", "status", "headers"),
     [
         pytest.param(b'{"statusCode": 201.0}', 201, (), id="a whole number"),
+        pytest.param(b'{"headers": {"X-Amzn-Trace-Id": "Root=1"}}', 200, (), id="the trace is the gateway's to tell"),
         pytest.param(b'{"multiValueHeaders": {"X": [null, "a"]}}', 200, ((b"X", b"a"),), id="null is no value"),
         pytest.param(
             b'{"headers": {"x": "1", "X-B": true}, "multiValueHeaders": {"X": ["2"]}}',
