@@ -491,6 +491,7 @@ apis:
             requestTemplates: {{application/json: "Action=SendMessage&MessageBody=$util.urlEncode($input.body)"}}
             integrationResponses:
               "202": {{responseTemplates: {{application/json: '{{"id":$input.json("$.id")}}'}}}}
+      /proxied: {{GET: {{integration: {{type: AWS_PROXY, uri: function:chat, httpMethod: POST}}}}}}
       /events:
         POST:
           integration:
@@ -529,3 +530,16 @@ async def test_methods_call_services_by_path_action_and_verb(tmp_path: Path) -> 
         begun = await http(running.port, "POST", "/v1/events", b"{}")
         assert (begun.status, begun.body) == (200, b"")
         assert server.requests[-1].header("x-amz-invocation-type") == "Event"
+
+        # What Lambda says of a call, and what a function gives.
+        failed = (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorMessage":"no"}')
+        for answer, status, body in (
+            (refusal(403, "AccessDeniedException"), 500, b'{"message":"Internal server error"}'),
+            (refusal(404, "ResourceNotFoundException"), 502, b'{"message":"Internal server error"}'),
+            (refusal(429, "TooManyRequestsException"), 502, b'{"message":"Internal server error"}'),
+            (failed, 502, b'{"message": "Internal server error"}'),
+            ((200, {}, b'{"statusCode":201,"body":"made"}'), 201, b"made"),
+        ):
+            server.answers(INVOKE, answer)
+            found = await http(running.port, "GET", "/v1/proxied")
+            assert (found.status, found.body) == (status, body)

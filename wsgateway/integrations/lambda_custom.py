@@ -72,6 +72,7 @@ class RemoteCustom:
         signer = Signer("lambda", endpoint.region)
         self._writer = RequestWriter(signer, "POST", endpoint.authority, path, query=query, headers=headers)
         self._way = way
+        self._rest = site.rest
         self.send = SignedCall(way, signer, self._read, tagged=True).send
 
     def prepare(self, mapped: MappedRequest) -> Written:
@@ -79,7 +80,7 @@ class RemoteCustom:
 
     def _read(self, answer: EndpointResponse) -> EndpointResponse:
         if answer.status not in (200, 202, 204):
-            result, error = refused(answer, self._way.credentials)
+            result, error = refused(answer, self._way.credentials, self._rest)
             self._way.count(result)
             raise error
         if not failed(answer):

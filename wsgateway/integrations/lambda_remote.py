@@ -40,7 +40,10 @@ RESULTS = {403: "denied", 404: "not_found", 429: "throttled"}
 """Lambda's refusals by status, as they are counted; others are `error`."""
 
 UNUSABLE = frozenset({403, 404})
-"""Refusals that are 500 to a handshake, as for a missing function, alias or permission on AWS; all others are 502."""
+"""Refusals that are 500 to a handshake, as for a missing function, alias or permission on AWS; all others are 502.
+
+Of REST APIs a missing permission alone is 500 (recorded of AWS).
+"""
 
 Counts = Counter[tuple[str, str]]
 """Calls by function and result."""
@@ -77,6 +80,7 @@ class RemoteFunction:
             ]
         )
         self._ours = site.quotas.profile == "open"
+        self._rest = site.rest
         self._origin = origin
         self._gate = gate
         self._credentials = credentials
@@ -118,7 +122,7 @@ class RemoteFunction:
         """What Lambda's answer means at the route. *Raises* BadGateway, IntegrationFailure."""
         headers = {name.lower(): value for name, value in response.headers}
         if response.status != 200:
-            result, error = refused(response, self._credentials)
+            result, error = refused(response, self._credentials, self._rest)
             self.count(result)
             raise error
         failed = b"x-amz-function-error" in headers
@@ -129,14 +133,14 @@ class RemoteFunction:
         self._counts[self.name, result] += 1
 
 
-def refused(response: EndpointResponse, credentials: Credentials) -> tuple[str, GatewayError]:
+def refused(response: EndpointResponse, credentials: Credentials, rest: bool) -> tuple[str, GatewayError]:
     """Lambda did not run it: what that is counted as, and what it means."""
     refusal = refusal_of(response)
     status, over = refusal.status, refusal.code in KEYS_OVER
     if over:
         credentials.suspect()
     transient = status == 429 or status >= 500 or over  # new keys are looked for
-    kind = IntegrationFailure if status in UNUSABLE else BadGateway
+    kind = IntegrationFailure if status in UNUSABLE and not (rest and status == 404) else BadGateway
     return RESULTS.get(status, "error"), kind(f"Lambda {refusal}", transient=transient, failure=status)
 
 
