@@ -97,6 +97,27 @@ def compile_policy(document: object, *, principals: bool = False, keys: Collecti
     With `principals` statements have the Principal element, which only a resource's policy has, here an API's. `keys`
     are all that requests have, where that is known: conditions and variables of others are refused.
     """
+    scope, statements = _read(document, keys)
+    return Policy(tuple(_statement(written, path, principals, scope) for path, written in statements))
+
+
+def faults_of(document: object, *, principals: bool = False, keys: Collection[str] | None = None) -> list[PolicyError]:
+    """What keeps a document from being a policy: of each statement the first thing that does."""
+    faults = []
+    try:
+        scope, statements = _read(document, keys)
+    except PolicyError as error:
+        return [error]
+    for path, written in statements:
+        try:
+            _statement(written, path, principals, scope)
+        except PolicyError as error:
+            faults.append(error)
+    return faults
+
+
+def _read(document: object, keys: Collection[str] | None) -> tuple[Scope, list[tuple[str, object]]]:
+    """What texts are made of, and the statements, each with its path."""
     if not isinstance(document, dict):
         raise PolicyError("", "a policy is an object with Version and Statement")
     for key in document:
@@ -106,14 +127,12 @@ def compile_policy(document: object, *, principals: bool = False, keys: Collecti
         raise PolicyError("Version", f'write "{_VERSIONS[0]}"')
     if "Version" not in document:
         _refuse_variables(document)
-    scope = Scope(keys, variables=document.get("Version") == _VERSIONS[0])
     written = document.get("Statement")
     statements = written if isinstance(written, list) else [written]
     if len(statements) > MAX_STATEMENTS:
         raise PolicyError("Statement", f"has more than {MAX_STATEMENTS} statements")
-    return Policy(
-        tuple(_statement(statement, f"Statement.{n}", principals, scope) for n, statement in enumerate(statements))
-    )
+    scope = Scope(keys, variables=document.get("Version") == _VERSIONS[0])
+    return scope, [(f"Statement.{number}", statement) for number, statement in enumerate(statements)]
 
 
 def _refuse_variables(document: object) -> None:

@@ -48,10 +48,10 @@ class Principals:
 
 def principals_of(written: Mapping[object, object], *, allows: bool) -> Principals | None:
     """Whom a statement is about; None: everyone. *Raises* PolicyError."""
-    if ("Principal" in written) == ("NotPrincipal" in written):
-        raise PolicyError("Principal", "write Principal or NotPrincipal, and not both")
-    element = "Principal" if "Principal" in written else "NotPrincipal"
-    value, names = written[element], set[str]()
+    if "Principal" in written and "NotPrincipal" in written:
+        raise PolicyError("NotPrincipal", "write Principal or NotPrincipal, and not both")
+    element = "NotPrincipal" if "NotPrincipal" in written else "Principal"
+    value, names = written.get(element), set[str]()
     if value == "*":
         value = {"AWS": "*"}
     if not isinstance(value, dict) or not value:

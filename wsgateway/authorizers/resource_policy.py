@@ -11,7 +11,8 @@ from typing import Any
 
 from wsgateway.authorizers import arns, principal
 from wsgateway.authorizers.condition_keys import OF_SIGNED, Keys
-from wsgateway.authorizers.policy import Decision, compile_policy
+from wsgateway.authorizers.policy import Decision, compile_policy, faults_of
+from wsgateway.authorizers.policy_elements import PolicyError
 from wsgateway.authorizers.principals import Callers
 from wsgateway.authorizers.signed import INVOKE, Signer, Signers
 from wsgateway.authorizers.wildcards import any_of
@@ -27,8 +28,7 @@ class ResourcePolicy:
 
     def __init__(self, document: Mapping[str, Any], api_id: str, signers: Signers) -> None:
         self._signers = signers
-        api = arns.execute_api(signers.region, signers.account, api_id)
-        self._policy = compile_policy(_expanded(document, api), principals=True, keys=OF_SIGNED)
+        self._policy = compile_policy(_expanded(document, _api(api_id, signers)), principals=True, keys=OF_SIGNED)
 
     def decide(self, request: MethodRequest, path: str, signer: Signer | None = None, action: str = INVOKE) -> Decision:
         """What it says to a request for `path`, as `arns.of_method` has it; of a signed one to its signer."""
@@ -66,6 +66,11 @@ class ResourcePolicy:
             raise self._signers.no_call(ANONYMOUS, arns.of_method(request), denied=False)
 
 
+def faults(document: Mapping[str, Any], api_id: str, signers: Signers) -> list[PolicyError]:
+    """What keeps a document from being an API's policy."""
+    return faults_of(_expanded(document, _api(api_id, signers)), principals=True, keys=OF_SIGNED)
+
+
 def foreign(document: Mapping[str, Any], api_id: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Resources in a policy that can be evaluated that are none of this API: where they stand, and what they are."""
     written = document["Statement"]
@@ -76,6 +81,10 @@ def foreign(document: Mapping[str, Any], api_id: str) -> Iterator[tuple[tuple[st
                 named = resource[0].partition("/")[0] if resource else "*"
                 if "${" not in named and not any_of([named])(api_id):
                     yield ("Statement", number, key), text
+
+
+def _api(api_id: str, signers: Signers) -> str:
+    return arns.execute_api(signers.region, signers.account, api_id)
 
 
 def _names(signer: Signer, account: str) -> Callers:

@@ -14,8 +14,7 @@ from typing import Protocol
 
 from wsgateway.authorizers import arns, principal, sigv4
 from wsgateway.authorizers.condition_keys import OF_SIGNED, Keys
-from wsgateway.authorizers.policy import Decision, Policy, compile_policy
-from wsgateway.authorizers.policy_elements import PolicyError
+from wsgateway.authorizers.policy import Decision, Policy, compile_policy, faults_of
 from wsgateway.authorizers.principal import account_of
 from wsgateway.authorizers.sigv4 import Claim
 from wsgateway.errors import ExpiredToken, NotAuthorized, Problem, UnrecognizedClient
@@ -59,10 +58,8 @@ ServiceUnavailable where that can't be found out."""
 def check(credentials: Iterable[Credential]) -> Iterator[Problem]:
     """Policies that can't be evaluated; paths begin at the list of credentials."""
     for number, credential in enumerate(credentials):
-        try:
-            compile_policy(credential.policy, keys=OF_SIGNED)
-        except PolicyError as error:
-            yield Problem((number, "policy", *error.steps), error.problem)
+        for fault in faults_of(credential.policy, keys=OF_SIGNED):
+            yield Problem((number, "policy", *fault.steps), fault.problem)
 
 
 def strangers(credentials: Iterable[Credential], account: str) -> Iterator[Problem]:

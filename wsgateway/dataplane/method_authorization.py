@@ -9,8 +9,7 @@ from functools import partial
 from wsgateway.authorizers.base import Authorize, Identity, Use
 from wsgateway.authorizers.base import Site as Place
 from wsgateway.authorizers.iam_authorizer import compile_iam
-from wsgateway.authorizers.policy_elements import PolicyError
-from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign
+from wsgateway.authorizers.resource_policy import ResourcePolicy, faults, foreign
 from wsgateway.authorizers.sigv4 import claim_of
 from wsgateway.dataplane.admit import Admit, in_turn
 from wsgateway.dataplane.authorization import Authorizers
@@ -70,10 +69,10 @@ def check_policy(api_id: str, api: RestApi, authorizers: Authorizers) -> Iterato
     """What is wrong with the API's own policy; paths begin at the API."""
     if api.policy is None:
         return
-    try:
-        ResourcePolicy(api.policy, api_id, authorizers.signers)
-    except PolicyError as error:
-        yield Problem(("policy", *error.steps), error.problem)
+    found = faults(api.policy, api_id, authorizers.signers)
+    for fault in found:
+        yield Problem(("policy", *fault.steps), fault.problem)
+    if found:
         return
     for at, resource in foreign(api.policy, api_id):
         yield Problem(("policy", *at), f"{resource} is nothing of the API {api_id}; write execute-api:/STAGE/VERB/PATH")
