@@ -23,7 +23,7 @@ from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
 from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
 from wsgateway.backends import Backends, check
-from wsgateway.bodies import BodyMemory
+from wsgateway.bodies import BodyMemory, MessageMemory
 from wsgateway.condition import checks_of
 from wsgateway.dataplane.agreement import Agreement
 from wsgateway.dataplane.authorization import Authorizers
@@ -284,6 +284,7 @@ class _App:
         sys.unraisablehook = self._unraisable
         self._egress = egress = Egress()
         bodies = BodyMemory(settings.body_memory, clock=loop.time, log=self._log)
+        messages = MessageMemory(settings.message_memory, clock=loop.time, log=self._log)
         upstream = Upstream(egress=egress, bodies=bodies)
         endpoints = ServiceEndpoints(self._environ, settings.region)
         surroundings = Surroundings(
@@ -315,6 +316,7 @@ class _App:
             show_reasons=settings.dev,
             max_connections=files.clients,
             bodies=bodies,
+            messages=messages,
             buckets=backends.buckets,
             meters=backends.meters,
             forget_authorizations=backends.forget_authorizations,
@@ -335,6 +337,7 @@ class _App:
             at_limit=self._full,
             admission=gateway.admission,
             bodies=bodies,
+            messages=messages,
         )
         self._deployments = deployments = Deployments(
             settings.file,

@@ -1,8 +1,8 @@
-"""How many bytes of bodies this process holds, of all connections together, and how many it may.
+"""How many bytes of bodies and messages this process holds, of all connections together, and how many it may.
 
-Each body that has to be whole has a bound of its own; many at once have this one. Bytes are counted as they arrive:
-what is only promised takes nothing, and nothing is kept that does not fit. Small bodies are not counted. What a
-connection has read it holds anyway, so they are served though there is no room for large ones.
+Each of them has a bound of its own; many at once have this one. Bytes are counted as they arrive: what is only promised
+takes nothing, and nothing is kept that does not fit. Little is not counted. What a connection has read it holds anyway,
+so small bodies and messages go on though there is no room for large ones.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
-from typing import Literal, Protocol, Self, get_args
+from typing import ClassVar, Literal, Protocol, Self, get_args
 
 from wsgateway.errors import NoRoom
 
 UNCOUNTED_BYTES = 65_536
-"""Larger bodies are counted, with their first bytes."""
+"""What is larger is counted, with its first bytes."""
 
 CALM_SECONDS = 10.0
 """Without a refusal for so long, refusing has ended."""
 
-Kind = Literal["request", "push", "answer", "unread"]
-"""What is held: a request to a REST API, a call of `@connections`, a backend's answer that is not whole yet, an answer
-that its client does not take."""
+BodyKind = Literal["request", "push", "answer", "unread"]
+"""What is held of bodies: a request to a REST API, a call of `@connections`, a backend's answer that is not whole yet,
+an answer that its client does not take."""
+MessageKind = Literal["arriving", "running", "unread"]
+"""What a WebSocket has of messages: one that is not whole yet, those whose integrations have not answered, those that
+its client does not take."""
+Kind = BodyKind | MessageKind
 
 
 class Log(Protocol):
@@ -35,14 +39,18 @@ class Log(Protocol):
 def _untold(event: str, **facts: object) -> None: ...
 
 
-class BodyMemory:
-    """What all bodies hold together. `clock` gives seconds."""
+class Memory:
+    """What is held together. `clock` gives seconds."""
+
+    what: ClassVar[str]
+    flag: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
 
     def __init__(self, limit: int = sys.maxsize, *, clock: Callable[[], float] = monotonic, log: Log = _untold) -> None:
         self.limit = limit
         self.refused: dict[str, int] = {}
-        """Bodies there was no room for, by kind."""
-        self.held: dict[str, int] = dict.fromkeys(get_args(Kind), 0)
+        """What there was no room for, by kind."""
+        self.held: dict[str, int] = dict.fromkeys(self.kinds, 0)
         """Bytes, by kind."""
         self.taken = 0
         """Bytes, of all kinds."""
@@ -53,7 +61,7 @@ class BodyMemory:
         """Refusals since it began to refuse; 0 while it does not."""
 
     def hold(self, kind: Kind) -> Hold:
-        """What a body will hold: nothing yet. Whoever asks for it gives it back."""
+        """What something will hold: nothing yet. Whoever asks for it gives it back."""
         return Hold(self, kind)
 
     @property
@@ -62,14 +70,14 @@ class BodyMemory:
         return self.taken * 2 > self.limit
 
     def refusal(self, kind: Kind) -> NoRoom:
-        """Count a body there is no room for; the first for a while is told to the operator."""
+        """Count what there is no room for; the first for a while is told to the operator."""
         self.refused[kind] = self.refused.get(kind, 0) + 1
         self._last = self._clock()
         if not self._refusing:
             self._since = self._last
-            self._log("no room for bodies", kind=kind, limit=self.limit, **self.held)
+            self._log(f"no room for {self.what}", kind=kind, limit=self.limit, **self.held)
         self._refusing += 1
-        error = NoRoom(f"--body-memory is {self.limit} bytes, and there is no room left")
+        error = NoRoom(f"{self.flag} is {self.limit} bytes, and there is no room left")
         error.again = kind != "answer"  # a backend has done what it was asked for, though its answer is lost
         return error
 
@@ -77,22 +85,38 @@ class BodyMemory:
         """Tell if refusing has ended. Called about once a second."""
         if self._refusing and self._clock() - self._last >= CALM_SECONDS:
             seconds = round(self._last - self._since, 1)
-            self._log("there is room for bodies again", refused=self._refusing, after_seconds=seconds)
+            self._log(f"there is room for {self.what} again", refused=self._refusing, after_seconds=seconds)
             self._refusing = 0
 
 
+class BodyMemory(Memory):
+    """What bodies of requests and answers hold."""
+
+    what = "bodies"
+    flag = "--body-memory"
+    kinds = get_args(BodyKind)
+
+
+class MessageMemory(Memory):
+    """What messages of WebSockets hold."""
+
+    what = "messages"
+    flag = "--message-memory"
+    kinds = get_args(MessageKind)
+
+
 class Hold:
-    """What one body holds. It is given back when its `with` ends, or before."""
+    """What one body, or one connection's messages, hold. It is given back when its `with` ends, or before."""
 
     __slots__ = ("_kind", "_memory", "_size")
 
-    def __init__(self, memory: BodyMemory, kind: Kind) -> None:
+    def __init__(self, memory: Memory, kind: Kind) -> None:
         self._memory = memory
         self._kind: Kind = kind
         self._size = 0
 
     def expect(self, size: int) -> None:
-        """Take nothing yet. *Raises* NoRoom where a body of so many bytes would find no room now."""
+        """Take nothing yet. *Raises* NoRoom where so many bytes in all would find no room now."""
         memory = self._memory
         if size > UNCOUNTED_BYTES and memory.taken + size - self._size > memory.limit:
             raise memory.refusal(self._kind)
@@ -124,3 +148,6 @@ class Hold:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.count(0)
+
+    def __del__(self) -> None:
+        self.count(0)  # a net, should whoever had it be gone without a word

@@ -282,11 +282,10 @@ class Deployments:
 
     def _limit(self, deployment: Deployment) -> None:
         """Hold the listener to the limits of all stages: which API a head is for is known only behind it."""
-        sockets = [stage.quotas for stage in deployment.stages.values()]
-        quotas = [*sockets, *(stage.quotas for stage in deployment.rest.values())]
+        quotas = [stage.quotas for stage in deployment.stages.values()]
+        quotas += [stage.quotas for stage in deployment.rest.values()]
         self._public.head_seconds = min(quota.handshake_seconds for quota in quotas)
         self._public.patience(stalled_write=max(quota.stalled_write for quota in quotas))
-        self._public.behind_bytes = max((quota.max_message_bytes for quota in sockets), default=1 << 20)
 
 
 def _content(loaded: Loaded) -> tuple[object, object]:

@@ -62,6 +62,9 @@ def node_values(
         "body_bytes": dict(gateway.bodies.held),
         "body_bytes_limit": gateway.bodies.limit,
         "bodies_refused_total": dict(gateway.bodies.refused),
+        "message_bytes": dict(gateway.messages.held),
+        "message_bytes_limit": gateway.messages.limit,
+        "messages_refused_total": dict(gateway.messages.refused),
         "message_errors_total": dict(counters.route_errors),
         "integration_failures_total": backends.upstream.failures()
         | {"refused": sum(kind.refused for kind in backends.types.values())},

@@ -22,6 +22,7 @@ MEMORY = "memory://"
 """The registry of a single node."""
 CACHE_MEMORY = 256 << 20
 BODY_MEMORY = 256 << 20
+MESSAGE_MEMORY = 256 << 20
 MIN_SECRET_BYTES = 16
 MAX_SECRET_BYTES = 1024
 
@@ -57,6 +58,8 @@ class Settings:
     """Bytes of answers of REST APIs that the process keeps in its memory, where they are kept there."""
     body_memory: int = BODY_MEMORY
     """Bytes of bodies that the process holds at a time, of requests and of answers; small ones don't count."""
+    message_memory: int = MESSAGE_MEMORY
+    """The same of messages of WebSockets."""
     redis_url: str = MEMORY
     """Where what the nodes share is kept. It may hold a password."""
     redis_prefix: str = "wsgateway"

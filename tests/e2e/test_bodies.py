@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 import os
 from collections.abc import AsyncIterator
@@ -12,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
-from tests.harness import PATIENCE, Answer, Backend, Gateway, Request, backend, connection_of, gateway, http
-from tests.wire import Wire, wire
+from tests.harness import PATIENCE, Answer, Backend, Gateway, Request, backend, gateway, heard, http
+from tests.wire import MASK, Wire, frame, text, wire
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +49,13 @@ apis:
     stages: {dev: {}}
     routes:
       hello: {integration: {integrationType: MOCK, requestTemplates: {$default: '{"statusCode": 200}'}}}
+      $default:
+        routeResponse: true
+        integration:
+          integrationType: HTTP_PROXY
+          integrationMethod: POST
+          integrationUri: http://127.0.0.1:@port@/said
+          requestParameters: {integration.request.header.X-Id: context.connectionId}
 """
 
 
@@ -58,10 +67,10 @@ class Service:
     backend: Backend
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def held(self, kind: str, size: float, most: float | None = None) -> None:
-        """Wait until bodies of this kind hold so much."""
+    async def held(self, kind: str, size: float, most: float | None = None, of: str = "body") -> None:
+        """Wait until bodies, or messages, of this kind hold so much."""
         async with asyncio.timeout(PATIENCE):
-            while not size <= (await self.metric(f'body_bytes{{kind="{kind}"}}')) <= (size if most is None else most):
+            while not size <= (await self.metric(f'{of}_bytes{{kind="{kind}"}}')) <= (size if most is None else most):
                 pass
 
     async def metric(self, name: str) -> float:
@@ -86,7 +95,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     async with backend() as behind:
         definition = DEFINITION.replace("@port@", str(behind.port))
-        flags = ["--body-memory", str(ROOM), "--callback-auth", "none"]
+        flags = ["--body-memory", str(ROOM), "--message-memory", str(ROOM), "--callback-auth", "none"]
         async with gateway(definition, tmp_path_factory.mktemp("bodies"), *flags) as front:
             yield Service(front, behind)
 
@@ -99,6 +108,8 @@ async def service(running: Service) -> AsyncIterator[Service]:
     yield running
     for kind in ("request", "push", "answer", "unread"):
         await running.held(kind, 0)
+    for kind in ("arriving", "running", "unread"):
+        await running.held(kind, 0, of="message")
 
 
 def upload(size: int, *lines: str, path: str = "/execute-api/files/v1/stored") -> bytes:
@@ -233,10 +244,8 @@ async def test_an_answer_that_its_client_does_not_take_is_counted(service: Servi
 
 
 async def test_pushes_have_the_same_bound_and_sdks_try_them_again(service: Service) -> None:
-    from websockets.asyncio.client import connect
-
     async with connect(service.gateway.ws(), max_size=None) as client, AsyncExitStack() as stack:
-        callback = service.gateway.callback(await connection_of(client))
+        callback = await callback_of(service, client)
         first, *_ = await slow_uploads(service, stack)
         async with wire(service.gateway.port) as pushing:
             await pushing.send(upload(2 * MIB, path=callback) + b"p" * MIB)
@@ -251,3 +260,71 @@ async def test_pushes_have_the_same_bound_and_sdks_try_them_again(service: Servi
             assert (await pushing.answer()).status == 200
         assert [len(await client.recv()), len(await client.recv())] == [5, 2 * MIB]
         assert first is not None
+
+
+async def callback_of(service: Service, client: ClientConnection) -> str:
+    """The path at which the client is pushed to; the backend is told its connection's id."""
+    service.backend.answers("/said", lambda request: (200, {}, (request.header("x-id") or "").encode()))
+    async with asyncio.timeout(PATIENCE):
+        await client.send("who am I?")
+        return service.gateway.callback(str(await client.recv()))
+
+
+@pytest.mark.parametrize("first", [pytest.param(0x81, id="of one frame"), pytest.param(0x01, id="of several")])
+async def test_messages_that_arrive_slowly_have_a_bound(first: int, service: Service) -> None:
+    """Whoever has no room for another is told to come again later; who is small goes on."""
+    service.backend.answers("/said", lambda request: (200, {}, b"%d" % len(request.body)))
+    part = b"m" * 5 * MIB
+    async with AsyncExitStack() as stack:
+        one, two, three = [await stack.enter_async_context(wire(service.gateway.port)) for _ in range(3)]
+        for count, client in enumerate((one, two), 1):
+            await client.upgrade()
+            await client.send(frame(first, part, declared=7 * MIB if first == 0x81 else None))
+            await service.held("arriving", 5 * MIB * count, (5 * MIB + 20) * count, of="message")
+        await three.upgrade()
+        await three.send(frame(first, part, declared=7 * MIB if first == 0x81 else None))
+        assert await three.close_frame() == (1013, "No room for the message")
+        assert await service.metric('messages_refused_total{kind="arriving"}') >= 1
+        assert "arriving" in await service.gateway.logged("no room for messages")
+        async with wire(service.gateway.port) as small:
+            await small.upgrade()
+            await small.send(text("x" * 50_000))
+            assert await small.text() == "50000"
+
+        rest = b"m" * 2 * MIB
+        await one.send(frame(0x80, rest) if first == 0x01 else masked(rest))
+        assert await one.text() == str(7 * MIB)
+        await service.held("arriving", 5 * MIB, 5 * MIB + 20, of="message")
+        two.drop()
+
+
+async def test_messages_at_work_and_unread_ones_are_counted(service: Service) -> None:
+    async def hang(request: Request) -> tuple[int, dict[str, str], bytes]:
+        await service.go.wait()
+        return 200, {}, b"done"
+
+    async with connect(service.gateway.ws()) as slow, wire(service.gateway.port) as working:
+        callback = await callback_of(service, slow)
+        service.backend.answers("/said", hang)
+        await working.upgrade()
+        await working.send(text(b"m" * 5 * MIB))
+        await service.held("running", 5 * MIB, of="message")
+        await working.send(text(b"m" * 5 * MIB))
+        await service.held("running", 10 * MIB, of="message")
+        slow.transport.pause_reading()
+        pushed = 0
+        while (answer := await service.post(callback, b"p" * MIB)).status == 200:
+            pushed += 1
+            assert pushed < 32, "what waits for a client has no bound"
+        assert (answer.status, answer.header("x-amzn-errortype")) == (429, "LimitExceededException")
+        assert await service.metric('messages_refused_total{kind="unread"}') == 1
+        service.go.set()
+        assert [await working.text(), await working.text()] == ["done", "done"]
+        slow.transport.resume_reading()
+        for _ in range(pushed):
+            assert len(await heard(slow)) == MIB
+
+
+def masked(data: bytes) -> bytes:
+    """What follows in a frame of which a multiple of four bytes is sent."""
+    return bytes(a ^ b for a, b in zip(data, itertools.cycle(MASK)))

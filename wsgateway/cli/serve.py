@@ -20,7 +20,16 @@ from wsgateway.cli.options import (
 )
 from wsgateway.cpus import usable_cpus
 from wsgateway.errors import DefinitionError, StartError, complaint
-from wsgateway.settings import BODY_MEMORY, CACHE_MEMORY, MEMORY, Network, Settings, check_authority, parse_networks
+from wsgateway.settings import (
+    BODY_MEMORY,
+    CACHE_MEMORY,
+    MEMORY,
+    MESSAGE_MEMORY,
+    Network,
+    Settings,
+    check_authority,
+    parse_networks,
+)
 from wsgateway.workers import Worker
 
 MOST_WORKERS = 256
@@ -141,6 +150,15 @@ BodyMemory = Annotated[
         min=1 << 20,
     ),
 ]
+MessageMemory = Annotated[
+    int,
+    typer.Option(
+        help="Bytes of WebSockets' messages that a process holds at a time, of all connections with more than 64 KiB "
+        "of them: arriving, running, and waiting for slow clients. Of each worker.",
+        envvar="WSGATEWAY_MESSAGE_MEMORY",
+        min=1 << 20,
+    ),
+]
 RedisUrl = Annotated[
     str,
     typer.Option(
@@ -216,6 +234,7 @@ def serve(
     account_id: AccountId = "000000000000",
     cache_memory: CacheMemory = CACHE_MEMORY,
     body_memory: BodyMemory = BODY_MEMORY,
+    message_memory: MessageMemory = MESSAGE_MEMORY,
     redis_url: RedisUrl = MEMORY,
     redis_prefix: RedisPrefix = "wsgateway",
     lease_ttl: LeaseTtl = 15.0,
@@ -252,6 +271,7 @@ def dev(
     account_id: AccountId = "000000000000",
     cache_memory: CacheMemory = CACHE_MEMORY,
     body_memory: BodyMemory = BODY_MEMORY,
+    message_memory: MessageMemory = MESSAGE_MEMORY,
     redis_url: RedisUrl = MEMORY,
     redis_prefix: RedisPrefix = "wsgateway",
     lease_ttl: LeaseTtl = 15.0,

@@ -9,7 +9,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
-from wsgateway.bodies import BodyMemory
+from wsgateway.bodies import BodyMemory, MessageMemory
 from wsgateway.dataplane.admission import Admission
 from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.counters import Counters
@@ -112,6 +112,8 @@ class Gateway:
     """Calls the nodes that hold the connections that are not here; None where there is no other node."""
     bodies: BodyMemory = field(default_factory=BodyMemory)
     """What bodies of requests and of answers hold together."""
+    messages: MessageMemory = field(default_factory=MessageMemory)
+    """What messages of WebSockets hold together."""
     buckets: Buckets = field(default_factory=lambda: Buckets(monotonic))
     """What limits on events take from."""
     meters: Meters = field(default_factory=lambda: Meters(time, lambda event, **facts: None))

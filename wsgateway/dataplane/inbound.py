@@ -11,6 +11,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+from wsgateway.bodies import UNCOUNTED_BYTES
 from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.hub import Sent
 from wsgateway.dataplane.reply import error_text, reply_of
@@ -20,6 +21,7 @@ from wsgateway.messages import EndpointResponse, Message
 
 if TYPE_CHECKING:
     from wsgateway.authorizers.base import Identity
+    from wsgateway.bodies import Hold
     from wsgateway.dataplane.compiled import CompiledStage, Operation, StageRef
     from wsgateway.dataplane.gateway import Gateway
     from wsgateway.dataplane.hub import Socket
@@ -38,12 +40,15 @@ class Messages(ABC):
         "_bytes",
         "_disconnected",
         "_gateway",
+        "_held",
         "_in_flight",
         "_leaving",
+        "_mark",
         "_paused",
         "_sequential",
         "_stage",
         "_waiting",
+        "_watching",
         "client",
         "closed",
         "last_heard",
@@ -62,6 +67,12 @@ class Messages(ABC):
         """Loop time of the last message from the client (in the open profile: of its pongs, too)."""
         self._in_flight = 0
         self._bytes = 0
+        self._mark = min(UNCOUNTED_BYTES, 2 * self.quotas.max_message_bytes)
+        """Bytes in flight from which on they are looked at."""
+        self._held: Hold | None = None
+        """Counts them; made the first time."""
+        self._watching = False
+        """They are counted, or reading pauses, until enough of them are through."""
         self._paused = False
         self._leaving = False
         """The node drains, and its turn has come."""
@@ -190,12 +201,32 @@ class Messages(ABC):
         self._in_flight += 1
         self._gateway.running += 1
         self._bytes += len(message.data)
-        quotas = self.quotas
-        if (self._in_flight >= quotas.max_in_flight or self._bytes >= 2 * quotas.max_message_bytes) and (
-            not self._paused and self.socket is not None
-        ):
-            self._paused = True
+        if self._in_flight >= self.quotas.max_in_flight or self._bytes >= self._mark:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        """Many messages are in flight, or large ones: count them; at the bound, or without room, stop reading."""
+        quotas, memory, size = self.quotas, self._gateway.messages, self._bytes
+        if size > UNCOUNTED_BYTES:
+            self._held = self._held or memory.hold("running")
+            self._held.count(size)
+            self._watching = True
+        full = self._in_flight >= quotas.max_in_flight or size >= 2 * quotas.max_message_bytes
+        if (full or memory.taken > memory.limit) and not self._paused and self.socket is not None:
+            self._paused = self._watching = True
             self.socket.pause()
+
+    def _ease(self) -> None:
+        """Fewer are in flight: read on below the bound."""
+        quotas = self.quotas
+        if self._held is not None:
+            self._held.count(self._bytes)
+        if self._in_flight < quotas.max_in_flight and self._bytes < 2 * quotas.max_message_bytes:
+            self._watching = self._bytes > UNCOUNTED_BYTES
+            if self._paused:
+                self._paused = False
+                if self.socket is not None:
+                    self.socket.resume()
 
     def _landed(self, operation: Operation, invocation: Invocation, future: Future[EndpointResponse]) -> None:
         """The integration has answered, or failed."""
@@ -223,16 +254,14 @@ class Messages(ABC):
             self._start(following, arrived)
         if self.closed is not None:
             if not self._in_flight:
+                if self._held is not None:
+                    self._held.give_back()
                 self._disconnect()
         elif self._leaving:
             if not self._in_flight:
                 self.close(1001, "Going away", "drain")
-        elif self._paused:
-            quotas = self.quotas
-            if self._in_flight < quotas.max_in_flight and self._bytes < 2 * quotas.max_message_bytes:
-                self._paused = False
-                if self.socket is not None:
-                    self.socket.resume()
+        elif self._watching:
+            self._ease()
 
     def _give_back(self, message: Message) -> None:
         self._in_flight -= 1

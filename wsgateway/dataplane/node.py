@@ -97,6 +97,7 @@ class Node:
             gateway.admission.sweep(now)
             gateway.throttling.sweep(now)
             gateway.bodies.sweep()
+            gateway.messages.sweep()
             gateway.buckets.sweep()
             gateway.meters.sweep()
 

@@ -16,7 +16,9 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.speedups import apply_mask
 
+from wsgateway.bodies import UNCOUNTED_BYTES, Hold, MessageMemory
 from wsgateway.dataplane.allowance import Allowance
+from wsgateway.errors import NoRoom
 from wsgateway.messages import Message
 
 MAX_FRAGMENTS = 4096
@@ -56,7 +58,11 @@ class Lane:
         "_allowance",
         "_fragments",
         "_fragments_binary",
+        "_fragments_bytes",
+        "_frame_bytes",
+        "_hold",
         "_limit",
+        "_memory",
         "_owed",
         "_pongs_due",
         "_rest",
@@ -80,8 +86,12 @@ class Lane:
         turn: int = 0,
         turn_over: Callable[[], None] = nothing,
         protocol: ServerProtocol | None = None,
+        memory: MessageMemory | None = None,
     ) -> None:
+        """`memory` counts what is here of a message that is not whole; where that finds no room the lane fails."""
         self.limits = limits
+        self._memory = memory
+        self._hold: Hold | None = None  # made with the first large message that does not come at once
         self.deliver = deliver
         self.clock = clock
         self.turn = turn
@@ -98,7 +108,10 @@ class Lane:
         self._taken = 0
         """Bytes of the rest that are taken already: a rest is not copied for each turn it waits."""
         self._owed = 0
+        self._frame_bytes = 0
+        """Of the frame whose rest is owed to the protocol."""
         self._fragments: list[bytes] | None = None
+        self._fragments_bytes = 0
         self._fragments_binary = False
         self._allowance: Allowance | None = None  # made with the first ping
 
@@ -120,8 +133,33 @@ class Lane:
             self._taken = 0
         if self.holding:
             self._rest = data
+            self._count()
         else:
             self._take(data, 0)
+
+    def _count(self) -> None:
+        """Count what is here of a message that is not whole; end the connection where there is no room for it.
+
+        While held it grows no more, whatever it is: no more is read.
+        """
+        size = self.held_bytes + self._fragments_bytes + (self._frame_bytes - self._owed if self._owed else 0)
+        if self._memory is None or (size <= UNCOUNTED_BYTES and self._hold is None):
+            return
+        hold = self._hold = self._hold or self._memory.hold("arriving")
+        if self.holding:
+            hold.count(size)
+            return
+        try:
+            hold.keep(size)
+        except NoRoom:
+            hold.give_back()
+            # IANA, "WebSocket Close Code Number Registry": try again later
+            self.fail(1013, "No room for the message")
+
+    def let_go(self) -> None:
+        """The connection is lost, and what came of a message with it."""
+        if self._hold is not None:
+            self._hold.give_back()
 
     def _take(self, data: bytes, position: int) -> None:
         """Deliver what `data` holds from `position` on, until held; what is undecoded stays as the rest."""
@@ -138,6 +176,7 @@ class Lane:
                     self._owed -= len(piece)
                     position += len(piece)
                     self._step(protocol, piece)
+                    self._count()
                     if self.holding:
                         break
                     turn -= 1
@@ -189,7 +228,7 @@ class Lane:
             if protocol is None:
                 self._make_protocol()
             # Not plain, or not whole yet: from here to `body + size` every byte is the protocol's.
-            self._owed = body + size - position
+            self._owed = self._frame_bytes = body + size - position
         if position < end:
             if self.holding:
                 self._rest = data
@@ -205,6 +244,8 @@ class Lane:
             self._rest = b""
             self._taken = 0
             self._take(rest, taken)
+            if self._hold is not None:
+                self._count()
 
     def receive_eof(self) -> None:
         """The client will send no more."""
@@ -286,13 +327,16 @@ class Lane:
                 self.close(1003, "Binary is not supported")
                 return
             self._fragments = [data]
+            self._fragments_bytes = len(data)
             self._fragments_binary = binary
             return
         fragments = self._fragments
         assert fragments is not None  # the protocol refuses a continuation of nothing
         fragments.append(data)
+        self._fragments_bytes += len(data)
         if frame.fin:
             self._fragments = None
+            self._fragments_bytes = 0
             self._message(b"".join(fragments), self._fragments_binary)
         elif len(fragments) >= MAX_FRAGMENTS:
             self.fail(1008, "Too many fragments")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from wsgateway.bodies import BodyMemory
+from wsgateway.bodies import UNCOUNTED_BYTES, BodyMemory, MessageMemory
 from wsgateway.dataplane.admission import Cause
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.sources import is_loopback
@@ -86,10 +86,12 @@ class Listener:
         at_limit: AtLimit = _silent,
         admission: Admission | None = None,
         bodies: BodyMemory | None = None,
+        messages: MessageMemory | None = None,
     ) -> None:
-        """`bodies` counts answers that clients don't take."""
+        """`bodies` counts answers that clients don't take, `messages` what WebSockets hold."""
         self.handler = handler
         self.bodies = BodyMemory() if bodies is None else bodies
+        self.messages = MessageMemory() if messages is None else messages
         self.upgrade = upgrade
         self.unexpected = report
         self.counters = counters
@@ -101,8 +103,8 @@ class Listener:
         self._silent_seconds = SILENT_SECONDS
         self.head_seconds = 10.0
         """A whole request head must have come by then."""
-        self.behind_bytes = 1 << 20
-        """Frames kept while `$connect` runs: about one message."""
+        self.behind_bytes = UNCOUNTED_BYTES
+        """Frames kept while `$connect` runs; the rest waits in the socket."""
         self._plain = Entrance()
         self._secure: Entrance | None = None
         self.draining = False

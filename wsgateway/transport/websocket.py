@@ -6,10 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.hub import Sent
+from wsgateway.errors import NoRoom
 from wsgateway.transport.lane import Lane, nothing
 from wsgateway.transport.tls import TlsTransport
 
 if TYPE_CHECKING:
+    from wsgateway.bodies import Hold
     from wsgateway.dataplane.connection import Connection
     from wsgateway.messages import Message
     from wsgateway.transport.deflate import Negotiated
@@ -50,11 +52,13 @@ class WebSocket(asyncio.Protocol):
         "_lane",
         "_listener",
         "_messages",
+        "_most",
         "_paused_for",
         "_ping_at",
         "_pongs",
         "_stalled_since",
         "_transport",
+        "_unread",
         "_written",
     )
 
@@ -79,7 +83,12 @@ class WebSocket(asyncio.Protocol):
             turn,
             self._turn_over,
             None if negotiated is None else negotiated.protocol,
+            listener.messages,
         )
+        self._most = connection.quotas.outbox_bytes
+        """What may wait to be written without being looked at; nothing, while the client does not take it."""
+        self._unread: Hold | None = None
+        """Counts what it does not take; made the first time."""
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._messages = 0
@@ -105,8 +114,9 @@ class WebSocket(asyncio.Protocol):
         size = len(frame)
         waiting = self._gathered_bytes + transport.get_write_buffer_size()
         if waiting:
-            quotas = self._connection.quotas
-            if waiting + size > quotas.outbox_bytes or self._messages >= quotas.outbox_messages:
+            if self._messages >= self._connection.quotas.outbox_messages:
+                return Sent.FULL
+            if waiting + size > self._most and not self._fits(waiting + size):
                 return Sent.FULL
             self._messages += 1
         else:
@@ -153,6 +163,9 @@ class WebSocket(asyncio.Protocol):
         self._end()
         if isinstance(self._transport, TlsTransport):
             self._transport.lost()
+        self._lane.let_go()
+        if self._unread is not None:
+            self._unread.give_back()
         self._lane.turn_over = nothing  # else the two keep each other until the collector comes
         self._lane.deliver = self._connection.on_message
         if self._deflate is not None and self._lane.protocol is not None:
@@ -162,12 +175,29 @@ class WebSocket(asyncio.Protocol):
         self._listener.forget(self)
 
     def pause_writing(self) -> None:
+        self._most = 0
+        self._unread = self._unread or self._listener.messages.hold("unread")
+        self._unread.count(self._transport.get_write_buffer_size())
         self._hold(WRITE)
 
     def resume_writing(self) -> None:
+        self._most = self._connection.quotas.outbox_bytes
+        if self._unread is not None:
+            self._unread.give_back()
         self._go_on(WRITE)
 
     # Writing
+
+    def _fits(self, size: int) -> bool:
+        """Whether so many bytes may wait for a client that does not take them."""
+        if size > self._connection.quotas.outbox_bytes:
+            return False
+        if self._unread is not None:
+            try:
+                self._unread.keep(size)
+            except NoRoom:
+                return False
+        return True
 
     def flush(self) -> None:
         """Write what this turn gathered. Nothing else writes data frames."""
@@ -223,6 +253,8 @@ class WebSocket(asyncio.Protocol):
         quotas = self._connection.quotas
         waiting = self._transport.get_write_buffer_size()
         flushed = self._written - waiting
+        if not self._most and self._unread is not None:
+            self._unread.count(waiting)
         if not waiting or flushed != self._flushed:
             self._flushed = flushed
             self._stalled_since = now

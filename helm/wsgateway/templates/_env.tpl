@@ -48,6 +48,7 @@
   "WSGATEWAY_ACCOUNT_ID" $v.config.accountId
   "WSGATEWAY_CACHE_MEMORY" $v.config.cacheMemory
   "WSGATEWAY_BODY_MEMORY" $v.config.bodyMemory
+  "WSGATEWAY_MESSAGE_MEMORY" $v.config.messageMemory
   "WSGATEWAY_ACCESS_LOG" $v.config.accessLog
   "WSGATEWAY_OPENAPI_STAGE" $v.openapi.stage
   "WSGATEWAY_OPENAPI_BASE_PATH" $v.openapi.basePath

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.dataplane.values import client, handshake, quotas
+from wsgateway.bodies import MessageMemory
 from wsgateway.dataplane.compiled import CompiledStage, Operation, StageRef
 from wsgateway.dataplane.connection import DISCONNECT_SECONDS, Connection
 from wsgateway.dataplane.counters import Counters
@@ -199,6 +200,37 @@ async def test_reading_pauses_at_max_in_flight_and_goes_on_below() -> None:
     assert world.socket.told == ["pause"]
     await world.messages.answer(1)
     assert world.socket.told == ["pause", "resume"]
+
+
+async def test_large_messages_in_flight_count_and_without_room_no_more_is_read() -> None:
+    world = World(replace(quotas(), max_message_bytes=1_000_000))
+    memory = world.gateway.messages = MessageMemory(250_000)
+    other = memory.hold("arriving")
+
+    world.say(b"small", b"x" * 100_000)
+    assert (memory.held["running"], world.socket.told) == (100_005, [])
+    await world.messages.answer(0)
+    assert memory.held["running"] == 100_000
+    await world.messages.answer(1)
+    assert memory.taken == 0
+
+    other.count(200_000)
+    world.say(b"small", b"x" * 100_000)
+    assert (memory.held["running"], world.socket.told) == (100_005, ["pause"])
+    await world.messages.answer(3)
+    assert (memory.held["running"], world.socket.told) == (0, ["pause", "resume"])
+
+
+async def test_what_a_closed_connection_has_in_flight_counts_until_it_is_through() -> None:
+    world = World(replace(quotas(), max_message_bytes=1_000_000))
+    memory = world.gateway.messages = MessageMemory()
+    world.say(b"x" * 100_000, b"x" * 100_000)
+
+    world.connection.on_close(1000, "")
+    await world.messages.answer(0)
+    assert memory.taken == 200_000
+    await world.messages.answer(1)
+    assert memory.taken == 0
 
 
 async def test_reading_pauses_at_twice_the_largest_message_in_flight() -> None:

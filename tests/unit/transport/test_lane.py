@@ -13,6 +13,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, OPEN, State
 from websockets.server import ServerProtocol
 
+from wsgateway.bodies import UNCOUNTED_BYTES, MessageMemory
 from wsgateway.messages import Message
 from wsgateway.transport.lane import MAX_FRAGMENTS, Lane
 
@@ -33,6 +34,7 @@ class Limits:
 AWS = Limits(max_frame_bytes=130, max_message_bytes=300, binary=False)
 OPEN_PROFILE = Limits(max_frame_bytes=300, max_message_bytes=300, binary=True)
 ROOMY = Limits(max_frame_bytes=1 << 20, max_message_bytes=1 << 20, binary=True)
+VAST = Limits(max_frame_bytes=1 << 22, max_message_bytes=1 << 22, binary=True)
 
 
 # Frames as a client could send them, right and wrong
@@ -556,3 +558,78 @@ def test_the_outcome_is_who_closed_first(sent: bytes, outcome: tuple[int, str]) 
     code, reason = driven.result().outcome
     assert code == outcome[0]
     assert code == 1002 or reason == outcome[1]
+
+
+LARGE = st.sampled_from([1, 1000, UNCOUNTED_BYTES, UNCOUNTED_BYTES + 1, 150_000, 400_000])
+
+
+@st.composite
+def large(draw: st.DrawFn) -> list[tuple[bytes, int]]:
+    """Messages of one frame or of several, as frames, and how many bytes of it each message has."""
+    sent = []
+    for size, pieces in draw(st.lists(st.tuples(LARGE, st.integers(1, 3)), min_size=1, max_size=4)):
+        firsts = [0x82] if pieces == 1 else [0x02, *([0x00] * (pieces - 2)), 0x80]
+        part = b"m" * size
+        sent.append((b"".join(zero_masked(first, part) for first in firsts), size * pieces))
+    return sent
+
+
+def zero_masked(first: int, payload: bytes) -> bytes:
+    return frame(first, b"", mask=b"\0\0\0\0", declared=len(payload)) + payload
+
+
+@settings(max_examples=60, deadline=None)
+@given(large(), st.sampled_from([1, 2]), st.integers(20_000, 300_000), st.booleans())
+def test_what_is_here_of_a_message_is_counted_until_it_is_whole(
+    sent: list[tuple[bytes, int]], turn: int, size: int, held: bool
+) -> None:
+    """However it comes, and whoever is made to wait: never more than has come, and nothing in the end."""
+    memory = MessageMemory()
+    got: list[int] = []
+    lane = Lane(VAST, lambda message: got.append(len(message.data)), lambda: 1.0, turn if held else 0, memory=memory)
+    lane.turn_over = lambda: setattr(lane, "holding", True)
+    data = b"".join(frames for frames, _ in sent)
+    for start in range(0, len(data), size):
+        lane.receive(data[start : start + size])
+        assert memory.taken <= start + size
+        if memory.taken:
+            assert memory.taken > UNCOUNTED_BYTES
+    while lane.holding:
+        lane.release()
+
+    assert got == [number for _, number in sent]
+    assert memory.taken == 0
+
+
+@pytest.mark.parametrize("first", [pytest.param(0x82, id="of one frame"), pytest.param(0x02, id="of several")])
+def test_a_message_that_finds_no_room_ends_its_connection(first: int) -> None:
+    memory = MessageMemory(250_000)
+    one, other = (Lane(VAST, lambda message: None, lambda: 1.0, memory=memory) for _ in range(2))
+    one.receive(zero_masked(first, b"m" * 200_000)[:-1])
+    before = memory.taken
+    assert 200_000 < before < 200_020
+
+    for lane in (other, other):  # what follows is dropped
+        lane.receive(zero_masked(first, b"m" * 200_000)[:-1])
+
+    assert (int(other.outcome().code), other.outcome().reason) == (1013, "No room for the message")
+    assert (memory.taken, memory.refused) == (before, {"arriving": 1})
+    one.let_go()
+    assert memory.taken == 0
+
+
+def test_what_waits_because_nobody_reads_is_counted_and_refused_by_none() -> None:
+    """It grows no more, and some of it may be whole messages."""
+    memory = MessageMemory(100_000)
+    got: list[int] = []
+    lane = Lane(VAST, lambda message: got.append(len(message.data)), lambda: 1.0, memory=memory)
+    lane.receive(zero_masked(0x82, b"m" * 50_000)[:-1])
+    lane.holding = True
+    lane.receive(b"m" + zero_masked(0x82, b"m" * 150_000))
+    assert lane.open
+    assert memory.taken > memory.limit
+
+    lane.release()
+
+    assert got == [50_000, 150_000]
+    assert memory.taken == 0

@@ -49,8 +49,7 @@ PROCESS = Section(
             "`@connections`), answer (a backend's, until it is whole), unread (an answer its client does not take).",
             "kind",
             worry="their sum is above 80 % of `body_bytes_limit`",
-            act="[large bodies](operations.md#large-bodies): slow clients or backends, or more of them than there is "
-            "room for",
+            act="[large bodies](operations.md#large-bodies-and-messages): slow clients or backends, or too many",
         ),
         gauge(
             "body_bytes_limit",
@@ -64,6 +63,29 @@ PROCESS = Section(
             "kind",
             worry="any",
             act="the same; the log's `no room for bodies` says what took the room",
+        ),
+        gauge(
+            "message_bytes",
+            "Bytes of messages that WebSockets with more than 64 KiB of them hold, by kind: arriving (one that is not "
+            "whole), running (their integrations have not answered), unread (their clients do not take them).",
+            "kind",
+            worry="their sum is above 80 % of `message_bytes_limit`",
+            act="[large messages](operations.md#large-bodies-and-messages): slow clients, a slow backend, or a smaller "
+            "`maxMessageBytes`",
+        ),
+        gauge(
+            "message_bytes_limit",
+            "Bytes of messages that may be held at a time (`--message-memory`).",
+            worry="see `message_bytes`",
+            act="the same",
+        ),
+        counter(
+            "messages_refused_total",
+            "Messages there was no room for: arriving (the connection was closed with 1013), unread (a push got 429, "
+            "or a reply closed the connection with 1008).",
+            "kind",
+            worry="any",
+            act="the same; the log's `no room for messages` says what took the room",
         ),
         histogram(
             "event_loop_lag_seconds",
