@@ -267,7 +267,7 @@ async def test_a_disconnect_that_fails_is_logged_and_harms_nobody(running: Gatew
     asked.answers("/disconnect", None)
     async with connect(running.ws()):
         pass
-    assert '"route": "$disconnect"' in await running.logged("integration fails")
+    assert '"route":"$disconnect"' in await running.logged("integration fails")
 
     async with connect(running.ws()) as client:
         await client.send("hello")

@@ -238,7 +238,7 @@ async def test_the_usual_port_if_it_is_free(tmp_path: Path) -> None:
     try:
         async with dev(written(tmp_path, URLLIB), tmp_path, usual=True) as running:
             assert running.tls_port != 8443
-            assert f'"port": {running.tls_port}' in await running.logged("the usual port for TLS is taken")
+            assert f'"port":{running.tls_port}' in await running.logged("the usual port for TLS is taken")
             await pushes_back(running)
     finally:
         if taken is not None:

@@ -260,7 +260,7 @@ async def test_a_reader_that_is_gone_is_noticed_at_once(running: Gateway) -> Non
                 pass
         writer.close()
         await until_none(running)
-        line = json.loads(await running.logged('"event": "tail"'))
+        line = json.loads(await running.logged('"event":"tail"'))
         assert (line["connection_id"], line["source"]) == (connection_id, "127.0.0.1")
 
 

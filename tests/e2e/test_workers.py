@@ -380,8 +380,8 @@ async def test_a_reload_reaches_every_worker(asked: Backend, tmp_path: Path, red
 
         running.reload()
 
-        await running.logged('"worker": 0, "digest"')
-        await running.logged('"worker": 1, "digest"')
+        await running.logged('"worker":0,"digest"')
+        await running.logged('"worker":1,"digest"')
         for client in clients.values():
             await client.send('{"action": "twice"}')
             assert await heard(client) == '{"action": "twice"}'
