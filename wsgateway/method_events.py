@@ -28,8 +28,8 @@ _IDENTITY: Final = (
 )
 
 
-def method_event(invocation: MethodRequest) -> dict[str, Any]:
-    """The event without its body; what is empty is None."""
+def method_event(invocation: MethodRequest, operation_name: str = "") -> dict[str, Any]:
+    """The event without its body; what is empty is None. `operation_name` is the method's, if it has one."""
     request = invocation.request
     assert request is not None  # it is one
     value: dict[str, Any] = {
@@ -43,7 +43,7 @@ def method_event(invocation: MethodRequest) -> dict[str, Any]:
     value["multiValueQueryStringParameters"] = query or None
     value["pathParameters"] = invocation.all_path_parameters() or None
     value["stageVariables"] = dict(invocation.stage_variables) or None
-    value["requestContext"] = _context(invocation)
+    value["requestContext"] = _context(invocation, operation_name)
     return value
 
 
@@ -52,13 +52,14 @@ def _path(invocation: MethodRequest) -> str:
     return "/" + invocation.below.lstrip("/")
 
 
-def _context(invocation: MethodRequest) -> dict[str, Any]:
+def _context(invocation: MethodRequest, operation_name: str) -> dict[str, Any]:
     client = invocation.client
     known = {**client.identity, "sourceIp": client.source_ip, "userAgent": client.user_agent}
     identity = {name: known.get(name) for name in _IDENTITY}
     identity |= {name: known[name] for name in ("apiKey", "apiKeyId", "vpcId", "vpceId") if name in known}
     context: dict[str, Any] = {
         "resourceId": invocation.resource,
+        **({"operationName": operation_name} if operation_name else {}),
         "resourcePath": invocation.resource,
         "httpMethod": invocation.http_method,
         "extendedRequestId": invocation.extended_request_id,

@@ -88,7 +88,7 @@ apis:
     binaryMediaTypes: [image/png]
     paths:
       /files/{name}/{rest+}:
-        ANY: {integration: {type: AWS_PROXY, httpMethod: POST, uri: function:app}}
+        ANY: {operationName: files, integration: {type: AWS_PROXY, httpMethod: POST, uri: function:app}}
 functions:
   app: {runtime: @runtime@, codeUri: code, handler: app.handler, timeout: 2}
 domains: {shop.example: {mappings: {some/base: {api: fn, stage: dev}}}}
@@ -242,6 +242,7 @@ async def test_lambda_functions_get_events_of_format_1_0(tmp_path: Path) -> None
         assert context["requestId"] == answer.header("x-amzn-requestid")
         assert (context["stage"], context["httpMethod"], context["resourcePath"]) == ("dev", "POST", event["resource"])
         assert context["identity"]["sourceIp"] == "127.0.0.1"
+        assert context["operationName"] == "files"
         assert context["identity"]["userArn"] is None
         assert "authorizer" not in context
 

@@ -143,7 +143,10 @@ def _local(functions: Functions, target: Target, site: Site, seconds: float, gat
     over = partial(_over, gate) if site.streams else None
 
     def call(invocation: Invocation, seconds: float = seconds) -> Future[EndpointResponse]:
-        payload = request_event(invocation) if isinstance(invocation, MethodRequest) else event(invocation, ours=ours)
+        if isinstance(invocation, MethodRequest):
+            payload = request_event(invocation, site.operation_name)
+        else:
+            payload = event(invocation, ours=ours)
         if invocation.trace is not None:
             invocation.trace.note("endpoint request", {"function": target.shown, "body": payload})
         try:

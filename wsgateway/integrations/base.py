@@ -57,6 +57,8 @@ class Site:
 
     streams: bool = False
     """Of a REST API: bodies of answers are given on as they come."""
+    operation_name: str = ""
+    """Of a REST API: what its method is called; functions are told."""
 
     @property
     def rest(self) -> bool:

@@ -81,6 +81,7 @@ class RemoteFunction:
         )
         self._ours = site.quotas.profile == "open"
         self._rest = site.rest
+        self._operation_name = site.operation_name
         self._origin = origin
         self._gate = gate
         self._credentials = credentials
@@ -91,7 +92,7 @@ class RemoteFunction:
     def invoke(self, invocation: Invocation, *, seconds: float) -> Future[EndpointResponse]:
         """Begin an invocation of so many seconds at most; what it ends in names the function. *Raises* GatewayError."""
         if isinstance(invocation, MethodRequest):
-            payload = request_event(invocation)
+            payload = request_event(invocation, self._operation_name)
         else:
             payload = event(invocation, ours=self._ours)
         if invocation.trace is not None:

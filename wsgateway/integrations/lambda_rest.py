@@ -25,9 +25,9 @@ _KEYS: Final = frozenset({"isBase64Encoded", "statusCode", "headers", "multiValu
 _METADATA: Final = frozenset({"statusCode", "headers", "multiValueHeaders", "cookies"})
 
 
-def request_event(invocation: MethodRequest) -> bytes:
+def request_event(invocation: MethodRequest, operation_name: str = "") -> bytes:
     """The event as JSON."""
-    value = method_event(invocation)
+    value = method_event(invocation, operation_name)
     body = invocation.payload
     if not body:
         value["body"] = None

@@ -122,7 +122,7 @@ class Method(Definition):
     api_key_required: bool = False
     """true asks for an API key of one of the stage's usage plans."""
     operation_name: Annotated[str, MinLen(1), MaxLen(64)] | None = None
-    """A label for people."""
+    """A label for people, and `requestContext.operationName` for AWS_PROXY functions."""
     request_parameters: Mapping[ParameterName, bool] = Field(default_factory=dict)
     """Parameters that integrations map, and whether each is required, which a request validator sees to."""
     request_models: Mapping[ContentType | Literal["$default"], ModelName] = Field(default_factory=dict)
