@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tests.unit.dataplane.values import quotas
+from tests.unit.requests import method_request
 from wsgateway.errors import UnsupportedMediaType
 from wsgateway.integrations.base import Site
 from wsgateway.integrations.mapping import compile_request, compile_responses
-from wsgateway.invocation import Client, EventType
-from wsgateway.messages import EndpointResponse, HttpRequest
+from wsgateway.invocation import EventType
+from wsgateway.messages import EndpointResponse
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.integration import Integration
 from wsgateway.model.rest_integration import RestIntegration
@@ -29,16 +30,9 @@ SITE = Site(
 JSON, TEXT, XML = "application/json", "text/plain", "text/xml"
 
 
-def request(body: bytes = b"sent", target: str = "/v1/pets/7", **headers: str) -> MethodRequest:
-    client = Client(
-        api_id="shop", stage="v1", connection_id="", connected_at=0, domain_name="h", source_ip="1.2.3.4",
-        user_agent=None, callback_url="", forwarded=b"X-Forwarded-For: 1.2.3.4\r\n",
-    )  # fmt: skip
+def request(body: bytes = b"sent", **headers: str) -> MethodRequest:
     fields = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
-    made = MethodRequest(
-        client, HttpRequest("POST", target, "h", fields), resource="/pets/{id}", http_method="POST",
-        path="/v1/pets/7", below="pets/7", path_parameters={"id": "7"}, stage_variables={}, account_id="000000000000",
-    )  # fmt: skip
+    made = method_request("/pets/{id}", {"id": "7"}, method="POST", headers=fields)
     made.payload = body
     return made
 
