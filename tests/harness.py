@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import ssl
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +20,10 @@ import httptools
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosedError
 
+from tests import prefork
+
+Process = asyncio.subprocess.Process | prefork.Process
+
 PATIENCE = 20.0
 """Seconds until a wait for something that must happen fails; never a pause."""
 
@@ -28,7 +32,7 @@ PATIENCE = 20.0
 class Gateway:
     """A running `wsgateway serve` or `dev`."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     public: str
     internal: str
     tls: str | None = None
@@ -121,22 +125,24 @@ async def gateway(
     file.write_text(definition)
     if verb == "dev" and "--tls-port" not in flags and not usual_tls_port:
         flags = ("--tls-port", "0", *flags)
-    async with started(
-        sys.executable, "-m", "wsgateway", verb, str(file), "--port", "0", "--internal-port", "0", *flags,
-        env=os.environ | {"PYTHONWARNINGS": "error", "XDG_STATE_HOME": str(folder / "state")} | (env or {}),
-    ) as running:  # fmt: skip
+    process = await prefork.wsgateway(
+        verb, file, "--port", "0", "--internal-port", "0", *flags, stdout=PIPE, stderr=PIPE,
+        env=os.environ | {"XDG_STATE_HOME": str(folder / "state")} | (env or {}),
+    )  # fmt: skip
+    async with _running(process) as running:
         yield running
 
 
 @asynccontextmanager
 async def started(*command: str | Path, env: Mapping[str, str]) -> AsyncIterator[Gateway]:
     """Run a gateway by this command, with this environment alone; it is ended by its pid."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
-    )
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=env)
+    async with _running(process) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _running(process: Process) -> AsyncIterator[Gateway]:
     assert process.stdout is not None
     assert process.stderr is not None
     logging: asyncio.Task[None] | None = None

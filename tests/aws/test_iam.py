@@ -10,8 +10,8 @@ import asyncio
 import json
 import os
 import re
-import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from tests import prefork
 from tests.harness import PATIENCE, Backend, Gateway, Request, closed, gateway, heard
 from tests.node import node
 
@@ -399,12 +400,9 @@ async def test_the_command_line_signs(running: Gateway, tmp_path: Path, key: tup
         "AWS_CONFIG_FILE": str(tmp_path / "none"),
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "connect", "--sign", f"{running.ws('/%64ev')}?a=b/c:%20d+e%2B&a&z=~*'(",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | environ,
+    process = await prefork.wsgateway(
+        "connect", "--sign", f"{running.ws('/%64ev')}?a=b/c:%20d+e%2B&a&z=~*'(",
+        stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | environ,
     )  # fmt: skip
     async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate(b'{"action": "whoami"}\n')

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests import prefork
 from tests.harness import Backend, Gateway, Request, backend, gateway, heard, http
 from tests.moto import KEY, SECRET, signed_by
 
@@ -445,9 +447,7 @@ async def test_what_cannot_be_called_is_refused_with_its_line(
 ) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text(defined(app))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "validate", str(file), stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await prefork.wsgateway("validate", file, stderr=PIPE)
     _, errors = await process.communicate()
 
     assert process.returncode == 2

@@ -7,13 +7,14 @@ import datetime
 import json
 import os
 import socket
-import sys
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 
+from tests import prefork
 from tests.certificates import Authority
 from tests.harness import PATIENCE, closed, connection_of, gateway, heard
 
@@ -47,14 +48,9 @@ class Ended:
 
 
 async def wsgateway(*arguments: str, stdin: str | bytes = b"", folder: Path | None = None, **env: str) -> Ended:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.getcwd(), "PYTHONWARNINGS": "error"} | env,
-    )  # fmt: skip
+    process = await prefork.wsgateway(
+        *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=folder, env=os.environ | env
+    )
     try:
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate(stdin.encode() if isinstance(stdin, str) else stdin)

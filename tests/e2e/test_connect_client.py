@@ -14,6 +14,7 @@ import stat
 import struct
 import sys
 import termios
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from tests import prefork
 from tests.harness import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -87,14 +89,8 @@ async def run(*arguments: str, stdin: bytes = b"", **env: str) -> tuple[int | No
     return process.returncode, out, err.decode()
 
 
-async def start(*arguments: str, **env: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "connect", *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONWARNINGS": "error"} | env,
-    )  # fmt: skip
+async def start(*arguments: str, **env: str) -> prefork.Process:
+    return await prefork.wsgateway("connect", *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | env)
 
 
 # In scripts
@@ -254,7 +250,7 @@ async def test_a_reader_that_leaves_gets_no_traceback(peer: Peer) -> None:
     process.stdin.write(b"1\n")
     async with asyncio.timeout(PATIENCE):
         assert await process.stdout.readline() == b"1\n"
-        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        process.stdout._transport.close()  # type: ignore[attr-defined]
         process.stdin.write(b"2\n")
         assert await process.wait() == 1
         err = await process.stderr.read()  # type: ignore[union-attr]

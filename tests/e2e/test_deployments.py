@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests import prefork
 from tests.harness import PATIENCE, Answer, Gateway, gateway, heard, http
 
 pytestmark = pytest.mark.anyio
@@ -59,12 +61,9 @@ class Ended:
 
 async def deployments(running: Gateway, *arguments: str, **env: str) -> Ended:
     """Run `wsgateway deployments`."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "deployments", *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONWARNINGS": "error", "WSGATEWAY_INTERNAL_URL": running.internal} | env,
+    process = await prefork.wsgateway(
+        "deployments", *arguments, stdout=PIPE, stderr=PIPE,
+        env=os.environ | {"WSGATEWAY_INTERNAL_URL": running.internal} | env,
     )  # fmt: skip
     try:
         async with asyncio.timeout(PATIENCE):
@@ -223,7 +222,7 @@ async def test_show_prints_what_the_file_said(tmp_path: Path) -> None:
     async with gateway(text, tmp_path) as running:
         await reloaded(running, tmp_path, V2)
 
-        shown = await deployments(running, "show", digest_of(text)[:12], PYTHONIOENCODING="utf-8")
+        shown = await deployments(running, "show", digest_of(text)[:12])
 
         assert (shown.code, shown.out) == (0, text)
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 import sys
+from asyncio.subprocess import PIPE
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.asyncio.client import connect
 
+from tests import prefork
 from tests.certificates import Authority
 from tests.harness import PATIENCE, Gateway, gateway, heard
 from tests.node import NODE, node_modules
@@ -201,10 +203,9 @@ async def test_an_authority_that_cannot_be_kept_goes_with_a_start_that_fails(tmp
     temporary.mkdir()
     (tmp_path / "routes.yaml").write_text(written(tmp_path, URLLIB).replace('"function:app"', '"function:nobody"'))
     unset = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "dev", str(tmp_path / "routes.yaml"), "--port", "0", "--internal-port", "0",
+    process = await prefork.wsgateway(
+        "dev", tmp_path / "routes.yaml", "--port", "0", "--internal-port", "0", stdout=PIPE, stderr=PIPE,
         env=os.environ | dict.fromkeys(unset, "") | {"XDG_STATE_HOME": "/dev/null", "TMPDIR": str(temporary)},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(PATIENCE):
         said = b"".join(await process.communicate())
@@ -260,10 +261,9 @@ async def test_a_certificate_of_ones_own_is_shown_instead(tmp_path: Path) -> Non
 
 async def test_connect_trusts_what_dev_shows(tmp_path: Path) -> None:
     async def said(url: str, state: str) -> tuple[int | None, str]:
-        client = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "wsgateway", "connect", url, env=os.environ | {"XDG_STATE_HOME": state},
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        client = await prefork.wsgateway(
+            "connect", url, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | {"XDG_STATE_HOME": state}
+        )
         async with asyncio.timeout(PATIENCE):
             out, err = await client.communicate(b"hello\n")
         return client.returncode, out.decode() or err.decode()

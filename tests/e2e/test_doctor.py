@@ -6,12 +6,13 @@ import asyncio
 import datetime
 import json
 import os
-import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import prefork
 from tests.certificates import Authority, server_context
 from tests.faults import free_port
 from tests.harness import PATIENCE, Backend, backend, gateway
@@ -94,11 +95,9 @@ class Found:
 
 
 async def doctor(*arguments: str, **env: str) -> Found:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "doctor", *arguments, "--output", "json",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONWARNINGS": "error", "AWS_EC2_METADATA_DISABLED": "true"} | env,
+    process = await prefork.wsgateway(
+        "doctor", *arguments, "--output", "json", stdout=PIPE, stderr=PIPE,
+        env=os.environ | {"AWS_EC2_METADATA_DISABLED": "true"} | env,
     )  # fmt: skip
     async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()

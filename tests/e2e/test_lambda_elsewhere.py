@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from tests import prefork
 from tests.certificates import Authority, server_context
 from tests.harness import Backend, Gateway, Request, backend, gateway, heard
 
@@ -628,10 +630,9 @@ async def test_a_target_that_cannot_be_called_is_refused_with_its_line(
     functions = f"functions:\n  chat: {{runtime: {runtime}, codeUri: ., handler: app.handler}}\n"
     file = tmp_path / "routes.yaml"
     file.write_text(defined(uri) + functions)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "validate", str(file),
-        stderr=asyncio.subprocess.PIPE, env=os.environ | environment(None, tmp_path, **env),
-    )  # fmt: skip
+    process = await prefork.wsgateway(
+        "validate", file, stderr=PIPE, env=os.environ | environment(None, tmp_path, **env)
+    )
     _, errors = await process.communicate()
 
     assert process.returncode == 2

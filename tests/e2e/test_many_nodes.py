@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from tests import prefork
 from tests.faults import Link, link
 from tests.harness import PATIENCE, Backend, Gateway, Request, backend, closed, gateway, heard, http
 from tests.redis import RedisServer, redis_server
@@ -408,10 +408,10 @@ async def test_a_node_starts_before_its_redis(site: Site) -> None:
     await site.redis.kill()
     ready = site._folder / "ready.json"
     (site._folder / "routes.yaml").write_text(site.definition)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "serve", str(site._folder / "routes.yaml"), "--port", "0",
+    process = await prefork.wsgateway(
+        "serve", site._folder / "routes.yaml", "--port", "0",
         "--internal-port", "0", "--lease-ttl", "1.5", "--redis-url", site.redis.url, "--ready-file", str(ready),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONWARNINGS": "error"},
+        stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -437,10 +437,10 @@ async def test_a_node_starts_before_its_redis(site: Site) -> None:
 async def test_a_node_that_waits_for_its_redis_can_be_ended(site: Site) -> None:
     await site.redis.kill()
     (site._folder / "routes.yaml").write_text(site.definition)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "serve", str(site._folder / "routes.yaml"), "--port", "0",
+    process = await prefork.wsgateway(
+        "serve", site._folder / "routes.yaml", "--port", "0",
         "--internal-port", "0", "--redis-url", site.redis.url,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONWARNINGS": "error"},
+        stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
     try:
         assert process.stderr is not None

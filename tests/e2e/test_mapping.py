@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests import prefork
 from tests.harness import (
     PATIENCE,
     Answer,
@@ -356,10 +357,7 @@ apis:
 async def test_validate_shows_the_place_in_a_template(tmp_path: Path) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text(BROKEN)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "validate", str(file),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await prefork.wsgateway("validate", file, stdout=PIPE, stderr=PIPE)
     async with asyncio.timeout(PATIENCE):
         _, stderr = await process.communicate()
 

@@ -6,10 +6,12 @@ import asyncio
 import json
 import shutil
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
+from tests import prefork
 from tests.harness import PATIENCE, Answer, Gateway, backend, gateway, http
 
 pytestmark = pytest.mark.anyio
@@ -119,9 +121,7 @@ async def reloaded(running: Gateway, event: str) -> str:
 
 
 async def wsgateway(*arguments: str) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    process = await prefork.wsgateway(*arguments, stdout=PIPE, stderr=PIPE)
     try:
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()

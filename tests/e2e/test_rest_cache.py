@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from tests import prefork
 from tests.harness import PATIENCE, Answer, Backend, Gateway, backend, gateway, http
 from tests.redis import RedisServer, redis_server
 
@@ -308,10 +309,7 @@ async def test_an_operator_flushes_a_stage(shop: Shop) -> None:
         (("shop", "v9"), 1, "Invalid Stage identifier specified"),
     ):
         command = (*flags, "--endpoint", shop.gateway.internal)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "wsgateway", "cache", "flush", *command,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+        process = await prefork.wsgateway("cache", "flush", *command, stdout=PIPE, stderr=STDOUT)
         output, _ = await process.communicate()
         assert (process.returncode, said in output.decode()) == (code, True), output
     await shop.made("/all/flushed")

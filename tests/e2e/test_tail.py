@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 import socket
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import boto3
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests import prefork
 from tests.harness import PATIENCE, Backend, Gateway, backend, gateway, heard, http, raw
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +53,7 @@ async def running(asked: Backend, tmp_path: Path) -> AsyncIterator[Gateway]:
 class Tail:
     """A running `connections tail`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: prefork.Process) -> None:
         self.process = process
 
     async def line(self) -> str:
@@ -84,12 +84,9 @@ class Elsewhere:
 async def tailing(
     running: Gateway | Elsewhere, connection_id: str, *flags: str, begun: bool = True
 ) -> AsyncIterator[Tail]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "connections", "tail", connection_id, "--endpoint", running.internal, *flags,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONWARNINGS": "error"},
-    )  # fmt: skip
+    process = await prefork.wsgateway(
+        "connections", "tail", connection_id, "--endpoint", running.internal, *flags, stdout=PIPE, stderr=PIPE
+    )
     tail = Tail(process)
     try:
         if begun and "json" in flags:
@@ -337,7 +334,8 @@ async def test_an_endpoint_that_is_no_gateway() -> None:
 
 async def test_a_pipe_that_nobody_reads_any_more(running: Gateway) -> None:
     async with client(running) as (_, connection_id), tailing(running, connection_id, "--output", "json") as tail:
-        tail.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        assert tail.process.stdout is not None
+        tail.process.stdout._transport.close()  # type: ignore[attr-defined]
         await http(running.internal_port, "POST", running.callback(connection_id), b"x")
         assert await tail.ended() == (1, "", "")
 

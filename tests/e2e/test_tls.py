@@ -7,7 +7,7 @@ import datetime
 import json
 import socket
 import ssl
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from tests import prefork
 from tests.certificates import Authority
 from tests.harness import PATIENCE, Gateway, backend, closed, gateway, handshake, heard, http, raw
 from tests.wire import text, wire
@@ -520,10 +521,9 @@ async def test_a_drain_closes_clients_over_tls(authority: Authority, flags: list
 async def failed(*flags: str, text: str, folder: Path, verb: str = "serve") -> tuple[int | None, str]:
     """The exit code and what was said of a gateway that does not start."""
     (folder / "routes.yaml").write_text(text)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", verb, str(folder / "routes.yaml"), "--port", "0", "--internal-port", "0",
-        *flags, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await prefork.wsgateway(
+        verb, folder / "routes.yaml", "--port", "0", "--internal-port", "0", *flags, stdout=PIPE, stderr=PIPE
+    )
     async with asyncio.timeout(PATIENCE):
         _, said = await process.communicate()
     return process.returncode, said.decode()

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import termios
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests import prefork
 from tests.certificates import Authority
 from tests.harness import (
     PATIENCE,
@@ -576,10 +578,7 @@ async def failed(tmp_path: Path, *flags: str, definition: str = "") -> tuple[int
     """The exit code and what is on stderr of a start that fails."""
     file = tmp_path / "routes.yaml"
     file.write_text(definition or DEFINITION.format(port=1))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wsgateway", "serve", str(file), *flags,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await prefork.wsgateway("serve", file, *flags, stdout=PIPE, stderr=PIPE)
     try:
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()
