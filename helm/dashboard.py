@@ -237,6 +237,15 @@ ROWS: list[tuple[str, list[tuple[str, str, int, list[tuple[str, str]]]]]] = [
                 [(f"process_open_fds{{{NODES}}} / process_max_fds{{{NODES}}}", "{{instance}}")],
             ),
             (
+                "Held by large bodies and messages",
+                "bytes",
+                8,
+                [
+                    (now("wsgateway_body_bytes", "kind"), "bodies: {{kind}}"),
+                    (now("wsgateway_message_bytes", "kind"), "messages: {{kind}}"),
+                ],
+            ),
+            (
                 "Certificates end in",
                 "s",
                 8,

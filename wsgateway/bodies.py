@@ -42,7 +42,9 @@ def _untold(event: str, **facts: object) -> None: ...
 class Memory:
     """What is held together. `clock` gives seconds."""
 
-    what: ClassVar[str]
+    full: ClassVar[str]
+    """What the log says when it begins to refuse, and, `free`, when that has ended."""
+    free: ClassVar[str]
     flag: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
 
@@ -75,7 +77,7 @@ class Memory:
         self._last = self._clock()
         if not self._refusing:
             self._since = self._last
-            self._log(f"no room for {self.what}", kind=kind, limit=self.limit, **self.held)
+            self._log(self.full, kind=kind, limit=self.limit, **self.held)
         self._refusing += 1
         error = NoRoom(f"{self.flag} is {self.limit} bytes, and there is no room left")
         error.again = kind != "answer"  # a backend has done what it was asked for, though its answer is lost
@@ -85,14 +87,15 @@ class Memory:
         """Tell if refusing has ended. Called about once a second."""
         if self._refusing and self._clock() - self._last >= CALM_SECONDS:
             seconds = round(self._last - self._since, 1)
-            self._log(f"there is room for {self.what} again", refused=self._refusing, after_seconds=seconds)
+            self._log(self.free, refused=self._refusing, after_seconds=seconds)
             self._refusing = 0
 
 
 class BodyMemory(Memory):
     """What bodies of requests and answers hold."""
 
-    what = "bodies"
+    full = "no room for bodies"
+    free = "there is room for bodies again"
     flag = "--body-memory"
     kinds = get_args(BodyKind)
 
@@ -100,7 +103,8 @@ class BodyMemory(Memory):
 class MessageMemory(Memory):
     """What messages of WebSockets hold."""
 
-    what = "messages"
+    full = "no room for messages"
+    free = "there is room for messages again"
     flag = "--message-memory"
     kinds = get_args(MessageKind)
 

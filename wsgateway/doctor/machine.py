@@ -38,6 +38,7 @@ def machine(settings: Settings, definitions: Definitions | None) -> Iterator[Fin
         yield backlog(files.backlog, SOMAXCONN)
         clients = settings.max_connections or files.clients * settings.workers
         yield memory(settings, definitions, clients, usable_memory())
+        yield large(settings, usable_memory())
     yield cpus(settings.workers, usable_cpus())
     yield parts()
 
@@ -84,6 +85,17 @@ def memory(settings: Settings, definitions: Definitions | None, clients: int, th
     else:
         mend = f"set --max-connections to {fitting} or less, or give it more memory: else it may be killed"
     return warning("memory", "this machine", found, mend)
+
+
+def large(settings: Settings, there: int) -> Finding:
+    """Whether there is memory for all that large bodies and messages may hold, beside the processes themselves."""
+    where, workers = "--body-memory, --message-memory", settings.workers
+    wanted = (settings.body_memory + settings.message_memory) * workers
+    found = f"{wanted // MIB:,} MiB for large bodies and messages, of {there // MIB:,} MiB"
+    if PROCESS_BYTES * workers + wanted <= there:
+        return ok("large bodies", where, found)
+    mend = "give them less, or it more memory: somebody who sends much at a time may get it killed"
+    return warning("large bodies", where, found, mend)
 
 
 def _compresses(definitions: Definitions) -> bool:

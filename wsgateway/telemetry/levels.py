@@ -56,6 +56,8 @@ _WARNINGS: Final = frozenset(
         "leaving at once",
         "limits are held by each node's share",
         "new connections are refused",
+        "no room for bodies",
+        "no room for messages",
         "node can't be relayed to",
         "nodes execute different definitions",
         "nodes on other machines can't reach this one: give --internal-host, or --advertise",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsgateway.doctor.base import Verdict
-from wsgateway.doctor.machine import backlog, cpus, machine, memory, open_files
+from wsgateway.doctor.machine import backlog, cpus, large, machine, memory, open_files
 from wsgateway.model.loader import parse
 from wsgateway.settings import Settings
 from wsgateway.transport.files import share_out
@@ -60,6 +60,19 @@ def test_backlog(content: str | None, verdict: Verdict, tmp_path: Path) -> None:
         file.write_text(content)
 
     assert backlog(4096, file).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("flags", "there", "verdict"),
+    [
+        pytest.param({}, 1024 * MIB, OK, id="enough"),
+        pytest.param({}, 512 * MIB, WARNING, id="the processes' own is missing"),
+        pytest.param({"body_memory": 16 * MIB, "message_memory": 16 * MIB}, 128 * MIB, OK, id="less is asked for"),
+        pytest.param({"workers": 4, "redis_url": "redis://a"}, 2048 * MIB, WARNING, id="each worker has as much"),
+    ],
+)
+def test_large_bodies_and_messages(flags: dict[str, object], there: int, verdict: Verdict) -> None:
+    assert large(settings(**flags), there).verdict is verdict
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,13 @@ CASES = {
         frozenset({"WsgatewayMessagesLost"}),
     ),
     "a long drain that was asked for": Case({'wsgateway_draining{job="w", instance="a"}': "0x10 1x22 0x30"}),
+    "slow clients take all room for large bodies": Case(
+        {
+            'wsgateway_bodies_refused_total{job="w", instance="a", kind="request"}': "0+6x60",
+            'wsgateway_messages_refused_total{job="w", instance="b", kind="arriving"}': "0x20 0+6x2 12x38",
+        },
+        frozenset({"WsgatewayNoRoom"}),
+    ),
     "a worker stands still": Case(
         {'wsgateway_workers{job="w", instance="a", state="silent"}': "0x20 1x40"},
         frozenset({"WsgatewayWorkersMissing"}),
