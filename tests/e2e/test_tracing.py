@@ -6,11 +6,20 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from websockets.asyncio.client import connect
 
@@ -77,6 +86,21 @@ HEADER = b64encode(b'{"alg": "RS256", "kid": "unknown"}').decode().rstrip("=")
 TOKEN = f"{HEADER}.{HEADER}.AAAA"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+SHORT = """
+apis:
+  shop:
+    protocolType: REST
+    stages: {v1: {}}
+    paths:
+      /pets:
+        GET:
+          integration:
+            type: MOCK
+            requestTemplates: {application/json: '{"statusCode": 200}'}
+            integrationResponses: {"200": {}}
+"""
 
 
 class Collector:
@@ -216,6 +240,40 @@ async def test_each_event_is_a_span_and_backends_go_on_with_it(tmp_path: Path) -
     rows = [line.split() for line in log.read_text().splitlines()]
     trace_id = message.trace_id.hex()
     assert [row[2] for row in rows if row[1] == "say"] == [f"1-{trace_id[:8]}-{trace_id[8:]}"], "rows name the trace"
+
+
+class Taking(TraceServiceServicer):
+    """A collector over gRPC."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+
+    def Export(  # noqa: N802 - the service's
+        self, request: ExportTraceServiceRequest, context: grpc.ServicerContext
+    ) -> ExportTraceServiceResponse:
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                self.spans += scope.spans
+        return ExportTraceServiceResponse()
+
+
+async def test_a_collector_may_be_one_of_grpc(tmp_path: Path) -> None:
+    collector = Taking()
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_TraceServiceServicer_to_server(collector, server)
+    variables = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}",
+    }
+    try:
+        async with gateway(SHORT, tmp_path, env=variables) as running:
+            server.start()  # now: whoever has gRPC's threads had better not fork
+            assert (await http(running.port, "GET", "/v1/pets")).status == 200
+            running.terminate()
+            assert await running.wait() == 0, "what is left is exported at the end"
+    finally:
+        server.stop(0)
+    assert [span.name for span in collector.spans] == ["GET /pets"]
 
 
 async def test_a_collector_that_is_not_there_costs_nobody_anything(tmp_path: Path) -> None:

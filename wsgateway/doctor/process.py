@@ -6,7 +6,6 @@ import os
 import socket
 import stat
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from wsgateway.doctor.base import Finding, failed, ok, warning
 from wsgateway.errors import StartError
 from wsgateway.guard import UNGUARDED
 from wsgateway.settings import Settings, installation_secret
-from wsgateway.telemetry.tracing import asked_for
+from wsgateway.telemetry.tracing import asked_for, exporter_of
 from wsgateway.transport.listener import is_loopback_host
 
 
@@ -82,8 +81,9 @@ def _traces(environ: Mapping[str, str]) -> Iterator[Finding]:
         return
     if sampling is None:
         return
-    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-        yield failed("traces", "OTEL_…", "asked for, and not installed", "pip install 'wsgateway[otlp]'")
+    exporter = exporter_of(environ)
+    if not exporter.installed:
+        yield failed("traces", "OTEL_…", "asked for, and not installed", exporter.mend)
     else:
         share = "all events" if sampling.ratio == 1 else f"{sampling.ratio:g} of all events"
         yield ok("traces", "OTEL_…", f"{share}{', and those that clients sample' if sampling.parents else ''}")

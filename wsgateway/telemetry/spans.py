@@ -1,4 +1,4 @@
-"""Spans of what the gateway does, by OpenTelemetry, to a collector that speaks OTLP over HTTP.
+"""Spans of what the gateway does, by OpenTelemetry, to a collector that speaks OTLP.
 
 A handshake, a message, the end of a connection, a push and a request of a REST API are a span each; what they wait for,
 an authorizer or an integration, is a span below it. Whether an event has one is decided before anything is made: one
@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -42,6 +41,7 @@ from wsgateway.trace import Mark, Trace
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span, Tracer
 
     from wsgateway.telemetry.log import Log
@@ -152,10 +152,12 @@ class Spans(Trace):
 class Tracing:
     """Decides which events have spans, and makes them."""
 
-    def __init__(self, ratio: float, parents: bool, version: str, log: Log, *, named: bool) -> None:
+    def __init__(
+        self, ratio: float, parents: bool, version: str, log: Log, exporter: SpanExporter, *, named: bool
+    ) -> None:
         """This part of the events that begin a trace, others as who began it says, if `parents`; `named` by OTEL_….
 
-        The rest of it (where to, in which batches) the library reads from the environment.
+        The rest of it (in which batches they go to the exporter) the library reads from the environment.
         """
         self._ratio = ratio
         self._parents = parents
@@ -166,7 +168,7 @@ class Tracing:
             id_generator=Ids(),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("wsgateway", version)
         logger = logging.getLogger("opentelemetry")
         logger.addHandler(Complaints(log))

@@ -11,7 +11,7 @@ from wsgateway.errors import StartError
 from wsgateway.integrations.base import carried
 from wsgateway.telemetry import spans as spans_module
 from wsgateway.telemetry.spans import ROOT, Parent, Tracing
-from wsgateway.telemetry.tracing import Sampling, sampling_of, tracing_of
+from wsgateway.telemetry.tracing import Exporter, Sampling, collector, exporter_of, sampling_of, tracing_of
 from wsgateway.trace import Mark, Trace, Traces
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -57,7 +57,8 @@ def test_which_events_are_sampled_is_said_by_the_environment(name: str, argument
         pytest.param({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "half"}, id="no number"),
         pytest.param({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "nan"}, id="nan"),
         pytest.param({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"}, id="more than all"),
-        pytest.param({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, id="protocol"),
+        pytest.param({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, id="protocol"),
+        pytest.param({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, id="protocol of traces"),
         pytest.param({"OTEL_TRACES_EXPORTER": "zipkin"}, id="exporter"),
     ],
 )
@@ -82,6 +83,42 @@ def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "wsgateway.telemetry.spans", None)
     with pytest.raises(StartError, match=r"pip install 'wsgateway\[otlp\]'"):
         tracing_of({"OTEL_TRACES_EXPORTER": "otlp"}, "0", log)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("environ", "package", "url"),
+    [
+        pytest.param({}, "http", "http://localhost:4318", id="default"),
+        pytest.param({"OTEL_EXPORTER_OTLP_PROTOCOL": ""}, "http", "http://localhost:4318", id="empty"),
+        pytest.param({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, "http", "http://localhost:4318", id="HTTP"),
+        pytest.param({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc", "http://localhost:4317", id="gRPC"),
+        pytest.param(
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"},
+            "grpc",
+            "http://localhost:4317",
+            id="of traces another",
+        ),
+        pytest.param(
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1"},
+            "grpc",
+            "http://a:1",
+            id="an endpoint",
+        ),
+    ],
+)
+def test_how_traces_go_is_said_by_the_environment(environ: dict[str, str], package: str, url: str) -> None:
+    assert exporter_of(environ).package.rpartition(".")[2] == package
+    assert exporter_of(environ).installed
+    assert collector(environ) == url
+
+
+def test_without_the_package_of_the_protocol_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    for module in ("opentelemetry.exporter.otlp.proto.grpc", "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(StartError, match=r"is not installed: pip install 'wsgateway\[otlp-grpc\]'"):
+        tracing_of(environ, "0", log)  # type: ignore[arg-type]
+    assert not Exporter("opentelemetry.exporter.nowhere", "", "").installed
 
 
 def tracing(ratio: float, *, parents: bool) -> Tracing:
