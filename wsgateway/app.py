@@ -293,6 +293,7 @@ class _App:
             account=_account(settings, endpoints),
             environ=self._environ,
             extra={} if keyring.authority is None else keyring.authority.trust(self._environ),
+            bodies=bodies,
         )
         backends = backends_of(upstream, surroundings, endpoints, self._log, self._environ, tickets=self._tickets)
         functions = backends.functions

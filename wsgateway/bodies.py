@@ -21,9 +21,9 @@ UNCOUNTED_BYTES = 65_536
 CALM_SECONDS = 10.0
 """Without a refusal for so long, refusing has ended."""
 
-BodyKind = Literal["request", "push", "answer", "unread"]
+BodyKind = Literal["request", "push", "answer", "unread", "invocation"]
 """What is held of bodies: a request to a REST API, a call of `@connections`, a backend's answer that is not whole yet,
-an answer that its client does not take."""
+an answer that its client does not take, the payload of a local function that had to wait for a process."""
 MessageKind = Literal["arriving", "running", "unread"]
 """What a WebSocket has of messages: one that is not whole yet, those whose integrations have not answered, those that
 its client does not take."""

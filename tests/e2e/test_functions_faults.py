@@ -277,6 +277,33 @@ async def test_over_its_concurrency_invocations_wait_and_then_are_throttled(
     assert len({await each for each in waiting}) == 1
 
 
+async def test_large_payloads_wait_only_as_long_as_there_is_room(here: Local) -> None:
+    """Counted until they have ended, and dropped where nobody waits any more though they are in the queue."""
+    bodies = here.functions.bodies
+    bodies.limit = 250_000
+    here.python(DOES, timeout=30, concurrency=1)
+    first = asyncio.ensure_future(here.result({"wait for": "go"}))
+    await exists(here.folder / "go.here")
+    large = {"large": "x" * 100_000}
+    waiting, given_up = (asyncio.ensure_future(here.call(large)) for _ in range(2))
+    small = asyncio.ensure_future(here.result("pid"))
+    await asyncio.sleep(0)
+    assert 200_000 < bodies.held["invocation"] < 201_000
+
+    with pytest.raises(TooManyInvocations, match="no room left"):
+        await here.call(large)
+
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    await asyncio.sleep(0)
+    assert bodies.held["invocation"] < 101_000
+    here.write("go", "")
+    assert await first == "fine"
+    await waiting
+    await small
+    assert bodies.taken == 0
+
+
 async def test_one_that_waits_too_long_is_throttled(here: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsgateway.functions.pool.WAITING_SECONDS", 0.05)
     here.python(DOES, timeout=30, concurrency=1)

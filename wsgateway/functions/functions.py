@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
+from wsgateway.bodies import BodyMemory
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.functions.base import MAX_PAYLOAD, FunctionNotFound, Invoke, Log, PayloadTooLarge
 from wsgateway.functions.environment import Account, environment
@@ -41,6 +42,8 @@ class Surroundings:
     """The gateway's environment, of which little passes."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """Variables for every function, such as AWS_CA_BUNDLE; a function's own win."""
+    bodies: BodyMemory = field(default_factory=BodyMemory)
+    """Counts payloads that wait."""
 
 
 class Functions:
@@ -56,6 +59,11 @@ class Functions:
         self._leaving: set[Pool] = set()
         self.events = Events(self, surroundings.log)
         self._tick: asyncio.TimerHandle | None = None
+
+    @property
+    def bodies(self) -> BodyMemory:
+        """What payloads are counted by."""
+        return self._around.bodies
 
     def __contains__(self, name: str) -> bool:
         return name in self.pools
@@ -92,7 +100,7 @@ class Functions:
         for name, launch in launches.items():
             pool_before = self.pools.get(name)
             if pool_before is None:
-                self.pools[name] = Pool(launch)
+                self.pools[name] = Pool(launch, self._around.bodies)
             elif (pool_before.launch.function, pool_before.launch.code) != (launch.function, launch.code):
                 pool_before.renew(launch)
             else:

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from wsgateway.errors import GatewayError
+from wsgateway.bodies import Hold
+from wsgateway.errors import GatewayError, NoRoom
 from wsgateway.functions.base import (
     MAX_PAYLOAD,
     VERSION,
@@ -15,6 +16,7 @@ from wsgateway.functions.base import (
     FunctionResult,
     InvokeRefused,
     PayloadTooLarge,
+    TooManyInvocations,
     parse_name,
 )
 from wsgateway.functions.functions import Functions
@@ -42,7 +44,8 @@ class InvokeApi:
             return HttpResponse(403, (_JSON,), text)
         request_id = new_uuid()
         try:
-            response = await self._invoke(request, path, query, request_id)
+            with self._functions.bodies.hold("invocation") as hold:
+                response = await self._invoke(request, path, query, request_id, hold)
         except InvokeRefused as refused:
             response = _error(refused.status_code, refused.kind, refused.fields)
         except GatewayError as error:
@@ -50,7 +53,7 @@ class InvokeApi:
         headers = (*response.headers, (b"X-Amzn-RequestId", request_id.encode()))
         return HttpResponse(response.status, headers, response.body)
 
-    async def _invoke(self, request: HttpRequest, path: str, query: str, request_id: str) -> HttpResponse:
+    async def _invoke(self, request: HttpRequest, path: str, query: str, request_id: str, hold: Hold) -> HttpResponse:
         if not (path.startswith(PREFIX) and path.endswith(SUFFIX)) or request.method != "POST":
             return _error(404, "UnknownOperationException", {"Message": f"there is no {request.method} {path}"})
         written = unquote(path[len(PREFIX) : -len(SUFFIX)])
@@ -62,7 +65,10 @@ class InvokeApi:
         qualifier = parse_qs(query).get("Qualifier", [qualifier])[-1]
         if name not in self._functions:
             raise FunctionNotFound(self._functions.arn(name, qualifier))
-        payload = await collect(request.body, MAX_PAYLOAD)
+        try:
+            payload = await collect(request.body, MAX_PAYLOAD, hold)
+        except NoRoom as error:
+            raise TooManyInvocations(error.reason) from error
         if payload is None:
             raise PayloadTooLarge
         problem = not_json(payload)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from asyncio import Future
 from collections import deque
+from functools import partial
 
-from wsgateway.errors import ServiceUnavailable
+from wsgateway.bodies import UNCOUNTED_BYTES, BodyMemory, Hold
+from wsgateway.errors import NoRoom, ServiceUnavailable
 from wsgateway.functions.base import FunctionNotFound, FunctionResult, Invoke, TooManyInvocations
 from wsgateway.functions.launch import Launch
 from wsgateway.functions.worker import State, Worker
@@ -26,8 +29,10 @@ CRASHES_AT_ONCE = 2
 class Pool:
     """One function, ready to be invoked."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, bodies: BodyMemory) -> None:
+        """`bodies` counts the payloads of those that have to wait."""
         self.launch = launch
+        self._bodies = bodies
         self.workers: set[Worker] = set()
         self._loop = asyncio.get_running_loop()
         self._current: set[Worker] = set()
@@ -61,12 +66,24 @@ class Pool:
             if len(self._waiting) >= self._most_waiting():
                 self.throttles += 1
                 raise TooManyInvocations(f"{len(self._waiting)} invocations of {self.launch.name} are waiting")
+        if len(invoke.payload) > UNCOUNTED_BYTES:
+            self._count(invoke)
         invoke.started = now = self._loop.time()
         invoke.wait_until(now + WAITING_SECONDS)
         self._waiting.append(invoke)
         if self._expiry is None:
             self._expiry = self._loop.call_later(WAITING_SECONDS, self._expire)
         self._grow()
+
+    def _count(self, invoke: Invoke) -> None:
+        """Hold its payload until it has ended. *Raises* TooManyInvocations where there is no room."""
+        hold = self._bodies.hold("invocation")
+        try:
+            hold.keep(len(invoke.payload))
+        except NoRoom as error:
+            self.throttles += 1
+            raise TooManyInvocations(error.reason) from error
+        invoke.add_done_callback(partial(_let_go, hold))
 
     def warm(self) -> None:
         """Start a worker unless there is one, so that broken code shows before the first message."""
@@ -224,3 +241,10 @@ class Pool:
         for invoke in self._waiting:
             invoke.fail(error)
         self._waiting.clear()
+
+
+def _let_go(hold: Hold, invoke: Future[FunctionResult]) -> None:
+    """It has ended, perhaps before it began, and may still be in the queue: its payload goes."""
+    assert isinstance(invoke, Invoke)
+    hold.give_back()
+    invoke.payload = b""

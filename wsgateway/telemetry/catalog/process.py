@@ -46,7 +46,8 @@ PROCESS = Section(
         gauge(
             "body_bytes",
             "Bytes of bodies over 64 KiB that are held, by kind: request (of a REST API), push (a call of "
-            "`@connections`), answer (a backend's, until it is whole), unread (an answer its client does not take).",
+            "`@connections`), answer (a backend's, until it is whole), unread (an answer its client does not take), "
+            "invocation (the payload of a local function that had to wait for a process).",
             "kind",
             worry="their sum is above 80 % of `body_bytes_limit`",
             act="[large bodies](operations.md#large-bodies-and-messages): slow clients or backends, or too many",
