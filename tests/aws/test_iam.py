@@ -401,7 +401,7 @@ async def test_the_command_line_signs(running: Gateway, tmp_path: Path, key: tup
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
     }
     process = await prefork.wsgateway(
-        "connect", "--sign", f"{running.ws('/%64ev')}?a=b/c:%20d+e%2B&a&z=~*'(",
+        "connect", "--sign", f"{running.ws('/%64ev')}?a=b/c:%20d+e%2B;x=%3B=&a&z=~*'(",
         stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | environ,
     )  # fmt: skip
     async with asyncio.timeout(PATIENCE):

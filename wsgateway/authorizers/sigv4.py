@@ -62,7 +62,6 @@ class Request(Protocol):
 
 
 Fields = Mapping[str, Sequence[str]]
-Query = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +80,12 @@ class Claim:
     """Seconds a presigned URL is good for; None where the signature is in the headers."""
     fields: Fields = field(repr=False)
     """The request's headers, names in lower case, values as they are signed."""
-    query: Query = field(repr=False)
-    """The request's parameters, decoded."""
 
 
 def claim_of(request: Request) -> Claim:
     """The request's signature. *Raises* MissingAuthenticationToken without one, InvalidSignature for half of one."""
-    fields, query = _fields(request.headers), list(_parameters(request.target))
+    fields = _fields(request.headers)
+    query = [(_decoded(name), _decoded(value)) for name, value in _parameters(request.target)]
     authorization = fields.get("authorization", [])
     presigned = {name: value for name, value in query if name.startswith(_IN_QUERY)}
     if len(authorization) + ("X-Amz-Signature" in presigned) > 1:
@@ -102,7 +100,7 @@ def claim_of(request: Request) -> Claim:
         if len(stamp) != 1 or len(token) > 1:
             _refuse("X-Amz-Date must be there once, X-Amz-Security-Token not twice")
         names, signature = found["names"], found["signature"]
-        return _claim(found["credential"], names, signature, stamp[0], "".join(token), None, fields, query)
+        return _claim(found["credential"], names, signature, stamp[0], "".join(token), None, fields)
     if "X-Amz-Signature" not in presigned:
         raise MissingAuthenticationToken("the request is not signed")
     if len(presigned) != sum(name.startswith(_IN_QUERY) for name, _ in query):
@@ -121,7 +119,6 @@ def claim_of(request: Request) -> Claim:
         presigned.get("X-Amz-Security-Token", ""),
         int(expires),
         fields,
-        query,
     )
 
 
@@ -130,6 +127,13 @@ def without_signature(target: str) -> str:
     path, _, query = target.partition("?")
     kept = [part for part in query.split("&") if _decoded(part.partition("=")[0]) not in SIGNING]
     return f"{path}?{'&'.join(kept)}" if query and kept else path
+
+
+def signed_query(target: str, without: str = "") -> str:
+    """The query of a target as it is signed, without the parameter that holds the signature. *Raises*
+    InvalidSignature for too many parameters."""
+    pairs = [(_rewritten(name), _rewritten(value)) for name, value in _parameters(target) if _decoded(name) != without]
+    return "&".join([f"{name}={value}" for name, value in sorted(pairs)])
 
 
 def check(claim: Claim, *, region: str, now: float) -> None:
@@ -187,7 +191,6 @@ def _claim(
     token: str,
     presigned_for: int | None,
     fields: Fields,
-    query: Query,
 ) -> Claim:
     scope = _CREDENTIAL.fullmatch(credential)
     if scope is None:
@@ -198,7 +201,7 @@ def _claim(
         _refuse("the time of the signature is not YYYYMMDDTHHMMSSZ")
     key, day, region, service = scope["key"], scope["day"], scope["region"], scope["service"]
     listed = tuple(names.split(";"))
-    return Claim(key, day, region, service, listed, signature, stamp, token, presigned_for, fields, query)
+    return Claim(key, day, region, service, listed, signature, stamp, token, presigned_for, fields)
 
 
 def _check_scope(claim: Claim, region: str) -> None:
@@ -261,12 +264,7 @@ def _canonical(request: Request, claim: Claim) -> Iterator[str]:
     # Every service but S3 has the path encoded once more, dot segments and empty ones resolved before.
     normal = normpath(path).replace("//", "/") if path else "/"
     yield quote(normal + ("/" if path.endswith("/") and normal != "/" else ""), safe="/~")
-    pairs = (
-        (_encoded(name), _encoded(value))
-        for name, value in claim.query
-        if claim.presigned_for is None or name != "X-Amz-Signature"
-    )
-    yield "&".join(f"{name}={value}" for name, value in sorted(pairs))
+    yield signed_query(request.target, "" if claim.presigned_for is None else "X-Amz-Signature")
     for name in claim.names:
         yield f"{name}:{','.join(claim.fields[name])}"
     yield ""
@@ -286,18 +284,28 @@ def _fields(headers: Iterable[Header]) -> dict[str, list[str]]:
 
 
 def _parameters(target: str) -> Iterator[tuple[str, str]]:
+    """Names and values as they are written."""
     _, _, query = target.partition("?")
     parts = query.split("&") if query else []
     if len(parts) > MAX_PARAMETERS:
         _refuse(f"the query has more than {MAX_PARAMETERS} parameters")
     for part in parts:
-        # A + is a blank to whoever reads parameters, and is signed as one: not as the %2B that is another value.
-        name, _, value = part.replace("+", "%20").partition("=")
-        yield _decoded(name), _decoded(value)
+        name, _, value = part.partition("=")
+        yield name, value
+
+
+def _rewritten(text: str) -> str:
+    """A name or a value as it is signed, however what is read alike is written.
+
+    A ; ends a parameter of REST APIs, so it is no %3B, nor the = of the next one a %3D; and a + is a blank, no %2B.
+    """
+    first, *others = text.split(";")
+    more = ("=".join([_encoded(_decoded(part)) for part in other.split("=", 1)]) for other in others)
+    return ";".join([_encoded(_decoded(first)), *more])
 
 
 def _decoded(text: str) -> str:
-    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+    return unquote_to_bytes(text.replace("+", "%20")).decode("utf-8", "surrogateescape")
 
 
 def _encoded(text: str) -> str:

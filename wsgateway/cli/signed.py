@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import quote, unquote_to_bytes
 
 from websockets.headers import build_host
 from websockets.uri import parse_uri
 
+from wsgateway.authorizers.sigv4 import signed_query
 from wsgateway.aws import Keys, NoEndpoint, ServiceEndpoints, Signer
 from wsgateway.aws.credentials import by_botocore
-from wsgateway.errors import StartError
+from wsgateway.errors import InvalidSignature, StartError
 
 DEFAULT_REGION = "us-east-1"
 
@@ -18,15 +18,18 @@ DEFAULT_REGION = "us-east-1"
 def signature(url: str, region: str | None) -> list[tuple[str, str]]:
     """The headers that sign a handshake with `url`, now; without a region, for that of the environment or profile.
 
-    *Raises* StartError where there are no keys.
+    *Raises* StartError where there are no keys, or the URL has more parameters than are taken.
     """
     uri = parse_uri(url)
     try:
         region = ServiceEndpoints(os.environ, region).region or DEFAULT_REGION
+        target = f"{uri.path}?{signed_query(uri.resource_name)}"
     except NoEndpoint as error:
         raise StartError(str(error)) from error
+    except InvalidSignature as error:
+        raise StartError(error.reason) from error
     signer = Signer("execute-api", region)
-    shape = signer.shape("GET", _encoded(uri.resource_name), {"host": build_host(uri.host, uri.port, uri.secure)})
+    shape = signer.shape("GET", target, {"host": build_host(uri.host, uri.port, uri.secure)})
     lines = signer.sign(_keys(), shape, b"").decode("latin-1").splitlines()
     return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
@@ -40,14 +43,3 @@ def _keys() -> Keys:
     if keys is None:
         raise StartError("there are no AWS credentials to sign with: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     return Keys(keys.access_key, keys.secret_key, keys.token or "")
-
-
-def _encoded(target: str) -> str:
-    """A target with its query as it is signed, whatever it leaves unencoded."""
-    path, mark, query = target.partition("?")
-    pairs = [part.partition("=") for part in query.split("&")] if query else []
-    return path + mark + "&".join(f"{_quoted(name)}={_quoted(value)}" for name, _, value in pairs)
-
-
-def _quoted(text: str) -> str:
-    return quote(unquote_to_bytes(text.replace("+", " ")), safe="-_.~")

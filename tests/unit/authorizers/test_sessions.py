@@ -78,7 +78,7 @@ def lookup(**more: Any) -> SessionLookup:
 
 def claim(token: str = "token", key: str = KEY) -> sigv4.Claim:
     names, stamp = ("host",), "20010909T014640Z"
-    return sigv4.Claim(key, stamp[:8], REGION, "execute-api", names, "0" * 64, stamp, token, None, {}, [])
+    return sigv4.Claim(key, stamp[:8], REGION, "execute-api", names, "0" * 64, stamp, token, None, {})
 
 
 async def found(known: KnownSessions, asked: sigv4.Claim | None = None, now: float = NOW) -> Signer:
