@@ -18,7 +18,9 @@ DEFINITION = """
 apis:
   shop:
     protocolType: REST
-    stages: {v1: {variables: {backend: "127.0.0.1:@port@", tone: warm}}, v2: {variables: {backend: "127.0.0.1:1024"}}}
+    stages:
+      v1: {variables: {backend: "127.0.0.1:@port@", tone: warm}}
+      v2: {variables: {backend: "127.0.0.1:1024", more: x}}
     binaryMediaTypes: [image/png]
     models:
       Pet: {schema: {type: object, required: [name], properties: {name: {type: string}}}}
@@ -55,8 +57,9 @@ apis:
           integration:
             type: HTTP
             httpMethod: GET
-            uri: "http://${stageVariables.backend}/p/{id}?x=1"
+            uri: "http://${stageVariables.backend}/p${stageVariables.more}/{id}?x=1"
             requestParameters:
+              integration.request.header.X-Tone: stageVariables.tone
               integration.request.path.id: method.request.path.petId
               integration.request.querystring.q: method.request.querystring.q
               integration.request.header.X-Who: method.request.header.X-Who

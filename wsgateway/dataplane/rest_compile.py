@@ -208,6 +208,7 @@ def site_of(api_id: str, api: RestApi, path: str, verb: VerbName, stage: RestSta
         vpc_links=definitions.vpc_links,
         binary_media_types=tuple(api.binary_media_types),
         streams=method is not None and api.integration_of(method).response_transfer_mode == "STREAM",
+        variables_elsewhere=frozenset().union(*[each.variables for each in api.stages.values()]),
         operation_name="" if method is None else method.operation_name or "",
     )
 

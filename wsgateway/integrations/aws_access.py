@@ -40,7 +40,7 @@ class AwsAccess:
         if arn is None:
             return
         path = ("credentialsArn",)
-        missing = sorted({name for name in variables(arn) if name not in site.stage_variables})
+        missing = site.unknown(variables(arn))
         for name in missing:
             yield Problem(path, f"the stage has no variable {name}; add it to its stageVariables")
         if not missing and not is_role(expand(arn, site.stage_variables)):

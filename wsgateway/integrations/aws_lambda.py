@@ -21,10 +21,10 @@ from wsgateway.errors import (
     ServiceUnavailable,
 )
 from wsgateway.functions.base import FunctionNotFound, InvokeRefused, TooManyInvocations
-from wsgateway.integrations.base import noted
+from wsgateway.integrations.base import noted, with_variables
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.lambda_event import answer, event
-from wsgateway.integrations.lambda_place import check_target, check_variables, endpoint_of, is_remote, target_of
+from wsgateway.integrations.lambda_place import check_target, endpoint_of, is_remote, target_of
 from wsgateway.integrations.lambda_remote import Counts, RemoteFunction
 from wsgateway.integrations.lambda_rest import decoded, request_answer, request_event, streamed_answer
 from wsgateway.integrations.lambda_target import Target
@@ -61,8 +61,7 @@ class AwsProxy:
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI, with this stage's variables, names a function here or at an endpoint there is."""
         yield from self._access.check_credentials(integration, site)
-        missing = list(check_variables(integration, site))
-        yield from missing or check_target(self._access, integration, site)
+        yield from with_variables(integration, site, check_target(self._access, integration, site))
 
     def compile(self, integration: Integration, site: Site) -> Call:
         """A Call that hands the event to a worker of the function, or to Lambda."""

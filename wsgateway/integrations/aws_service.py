@@ -18,8 +18,8 @@ from wsgateway.integrations.aws_answer import Counts
 from wsgateway.integrations.aws_call import Complaints
 from wsgateway.integrations.aws_callee import Callee, Function, Service, uri_of
 from wsgateway.integrations.aws_request import SIGNATURE
+from wsgateway.integrations.base import with_variables
 from wsgateway.integrations.gates import Gates
-from wsgateway.integrations.lambda_place import check_variables
 from wsgateway.integrations.lambda_target import is_function
 from wsgateway.integrations.mapping import (
     MappedRequest,
@@ -65,8 +65,7 @@ class AwsService:
     def check(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI, with this stage's variables, names what can be called; and all that is mapped."""
         yield from self._access.check_credentials(integration, site)
-        missing = list(check_variables(integration, site))
-        yield from missing or self._callee(integration, site).check()
+        yield from with_variables(integration, site, self._callee(integration, site).check())
         for key in integration.request_parameters:
             name = key.removeprefix(_HEADER)
             if name != key and name.lower() in SIGNATURE - {"host"}:  # that one is no integration's to map

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -18,6 +18,7 @@ from wsgateway.model.integration import Integration
 from wsgateway.model.links import VpcLink
 from wsgateway.model.quotas import Quotas
 from wsgateway.model.role import Role
+from wsgateway.model.uri import variables
 from wsgateway.model.websocket import BinaryMessageFormat
 from wsgateway.templates.parameters import METHOD_REQUEST, ROUTE_REQUEST, Side
 from wsgateway.trace import Trace, mark_of
@@ -60,6 +61,17 @@ class Site:
     operation_name: str = ""
     """Of a REST API: what its method is called; functions are told."""
 
+    variables_elsewhere: frozenset[str] = frozenset()
+    """Of a REST API: the stage variables that its stages have. One that this stage lacks is empty here, as on AWS."""
+
+    def lacking(self, names: Iterable[str]) -> list[str]:
+        """Of these stage variables those that this stage has not."""
+        return sorted({name for name in names if name not in self.stage_variables})
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Of these stage variables those that no stage has."""
+        return [name for name in self.lacking(names) if name not in self.variables_elsewhere]
+
     @property
     def rest(self) -> bool:
         """Whether it is a method of a REST API, not a route."""
@@ -89,6 +101,18 @@ Attempt = Callable[..., "Future[EndpointResponse]"]
 """Asks a backend once: takes the Invocation, whatever else its integration type gives it, and as `seconds=` how long
 that may take at most; where that isn't said, as long as the integration may. The answer is as the backend gave it.
 GatewayErrors, raised at once or from the future, say by `failure` how the backend failed."""
+
+
+def with_variables(integration: Integration, site: Site, check: Iterable[Problem]) -> Iterator[Problem]:
+    """What `check` finds in the URI with this stage's variables; where it lacks some, and that may be why, which."""
+    path, names = ("integrationUri",), variables(integration.integration_uri or "")
+    missing = site.unknown(names)
+    found = [] if missing else list(check)
+    if any(problem.path == path for problem in found):
+        missing = site.lacking(names)
+    for name in missing:
+        yield Problem(path, f"the stage has no variable {name}; add it to its stageVariables")
+    yield from [problem for problem in found if not missing or problem.path != path]
 
 
 def noted(invocation: Invocation, answer: Future[EndpointResponse]) -> Future[EndpointResponse]:

@@ -10,13 +10,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from wsgateway.errors import ApiConfigurationError, Problem
 from wsgateway.http1 import UnsafeHeader
+from wsgateway.integrations.base import with_variables
 from wsgateway.integrations.gates import Gates
 from wsgateway.integrations.mapping import Mapped, then
 from wsgateway.integrations.vpc_link import backend_of, check_link, origins_of, tls_of
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointRequest
 from wsgateway.method_request import MethodRequest
-from wsgateway.model.uri import expand, hidden, uri_fault, variables
+from wsgateway.model.uri import expand, hidden, uri_fault
 from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.streamed import Streamed
 from wsgateway.upstream.tls import machine_fault
@@ -55,13 +56,7 @@ class HttpBackend:
     def _check_uri(self, integration: Integration, site: Site) -> Iterator[Problem]:
         """The URI with this stage's variables."""
         uri = integration.integration_uri or ""
-        missing = sorted({name for name in variables(uri) if name not in site.stage_variables})
-        for name in missing:
-            yield Problem(("integrationUri",), f"the stage has no variable {name}; add it to its stageVariables")
-        if not missing:
-            fault = uri_fault(expand(uri, site.stage_variables))
-            if fault is not None:
-                yield Problem(("integrationUri",), f"{hidden(expand(uri, site.stage_variables))}: {fault}")
+        yield from with_variables(integration, site, _check_url(expand(uri, site.stage_variables)))
         yield from check_link(integration, site)
         tls = tls_of(integration, site)
         if uri.startswith("https:") and tls.ca_file is None and tls.verify:
@@ -137,6 +132,12 @@ class HttpBackend:
 
     def _backend(self, integration: Integration, site: Site) -> Origin | Link:
         return backend_of(self._upstream, integration, site, uri_of(integration, site))
+
+
+def _check_url(url: str) -> Iterator[Problem]:
+    fault = uri_fault(url)
+    if fault is not None:
+        yield Problem(("integrationUri",), f"{hidden(url)}: {fault}")
 
 
 def uri_of(integration: Integration, site: Site) -> SplitResult:

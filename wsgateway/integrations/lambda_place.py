@@ -9,21 +9,13 @@ from wsgateway.aws import NoEndpoint
 from wsgateway.errors import Problem
 from wsgateway.integrations.lambda_target import Target, other_mode, parse_target
 from wsgateway.model.explain import did_you_mean
-from wsgateway.model.uri import expand, variables
+from wsgateway.model.uri import expand
 
 if TYPE_CHECKING:
     from wsgateway.aws import Endpoint
     from wsgateway.integrations.aws_access import AwsAccess
     from wsgateway.integrations.base import Site
     from wsgateway.model.integration import Integration
-
-
-def check_variables(integration: Integration, site: Site) -> Iterator[Problem]:
-    """The stage variables that `integrationUri` needs and the stage lacks."""
-    for name in sorted(
-        {name for name in variables(integration.integration_uri or "") if name not in site.stage_variables}
-    ):
-        yield Problem(("integrationUri",), f"the stage has no variable {name}; add it to its stageVariables")
 
 
 def check_target(access: AwsAccess, integration: Integration, site: Site) -> Iterator[Problem]:

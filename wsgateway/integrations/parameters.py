@@ -128,7 +128,7 @@ def _read(key: str, text: str, side: Side, site: Site, *, aws: bool = False) -> 
     match source:
         case Context(name) if not site.variables.has(name):
             return target, f"there is no $context.{name}"
-        case StageVariable(name) if name not in site.stage_variables:
+        case StageVariable(name) if site.unknown([name]):
             return target, f"the stage has no variable {name}; add it to its stageVariables"
         case Static(static) if target.place == "header" and any(mark in static for mark in "\r\n\0"):
             return target, "a header's value holds no line breaks and no NUL"

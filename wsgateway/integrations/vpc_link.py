@@ -30,7 +30,7 @@ def check_link(integration: Integration, site: Site) -> Iterator[Problem]:
     """What is wrong with the name of the link, at this stage."""
     if integration.connection_id is None:
         return
-    missing = sorted({name for name in variables(integration.connection_id) if name not in site.stage_variables})
+    missing = site.unknown(variables(integration.connection_id))
     for name in missing:
         yield Problem(("connectionId",), f"the stage has no variable {name}; add it to its stageVariables")
     name = expand(integration.connection_id, site.stage_variables)

@@ -8,6 +8,8 @@ from wsgateway.errors import Problem
 from wsgateway.model.authorization import unused_authorizers
 from wsgateway.model.caching import remarks_on_caching
 from wsgateway.model.loader import Loaded
+from wsgateway.model.rest import RestApi
+from wsgateway.model.uri import variables
 from wsgateway.model.usage_plan import remarks_on_plans
 
 
@@ -21,8 +23,21 @@ def remarks(loaded: Loaded) -> Iterator[Problem]:
         named = {method.authorizer_name for _, _, method in rest.methods()}
         for name in [name for name in rest.authorizers if name not in named]:
             yield loaded.source.problem(("apis", api_id, "authorizers", name), "is asked by no method")
+        for found in _empty_variables(rest):
+            yield loaded.source.problem(("apis", api_id, *found.path), found.text)
         for found in remarks_on_caching(rest):
             yield loaded.source.problem(("apis", api_id, *found.path), found.text)
     definitions = loaded.definitions
     for remark in remarks_on_plans(definitions.plans, definitions.api_keys, definitions.metered):
         yield loaded.source.locate(remark)
+
+
+def _empty_variables(api: RestApi) -> Iterator[Problem]:
+    """Stage variables of URIs that other stages have, and one has not: nothing stands there then, as on AWS."""
+    needed = {name for _, _, method in api.methods() for name in variables(api.integration_of(method).uri or "")}
+    known: set[str] = set().union(*[stage.variables for stage in api.stages.values()])
+    for stage_name, stage in api.stages.items():
+        for name in sorted(needed & known - stage.variables.keys()):
+            yield Problem(
+                ("stages", stage_name), f"has no variable {name}: in the URIs that name it nothing stands there"
+            )

@@ -3,7 +3,8 @@ behaviors")."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -11,12 +12,19 @@ from tests.unit.dataplane.values import quotas
 from tests.unit.requests import method_request
 from wsgateway.errors import UnsupportedMediaType
 from wsgateway.integrations.base import Site
+from wsgateway.integrations.http import Http
 from wsgateway.integrations.mapping import compile_request, compile_responses
+from wsgateway.integrations.resilience import Resilience
 from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointResponse
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.integration import Integration
 from wsgateway.model.rest_integration import RestIntegration
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from wsgateway.upstream.pool import Upstream
 
 SITE = Site(
     api_id="shop",
@@ -38,7 +46,9 @@ def request(body: bytes = b"sent", **headers: str) -> MethodRequest:
 
 
 def http(**fields: Any) -> Integration:
-    return RestIntegration.model_validate({"type": "HTTP", "httpMethod": "POST", "uri": "http://h/", **fields}).common
+    return RestIntegration.model_validate(
+        {"type": "HTTP", "httpMethod": "POST"} | {"uri": "http://h/", **fields}
+    ).common
 
 
 @pytest.mark.parametrize(
@@ -90,6 +100,25 @@ def test_what_goes_back(templates: object, accept: str, given: bytes, media: str
     answer = give(request(Accept=accept), EndpointResponse(200, (), b"answer"), "200")
 
     assert (answer.body, answer.headers) == (given, ((b"Content-Type", media.encode()),))
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        pytest.param("http://h/${stageVariables.there}", [], id="this stage has it"),
+        pytest.param("http://h/${stageVariables.elsewhere}", [], id="another has it: nothing stands there, as on AWS"),
+        pytest.param("http://${stageVariables.elsewhere}/", ["the stage has no variable elsewhere"], id="and can't be"),
+        pytest.param("http://h/${stageVariables.nowhere}", ["the stage has no variable nowhere"], id="none has it"),
+        pytest.param("http://${stageVariables.there}:1/", ["port 1 is not allowed"], id="another fault"),
+    ],
+)
+def test_stage_variables_of_a_uri(uri: str, told: list[str]) -> None:
+    where = replace(SITE, stage_variables={"there": "x"}, variables_elsewhere=frozenset({"there", "elsewhere"}))
+    kind = Http(cast("Upstream", None), Resilience(cast("AbstractEventLoop", None), lambda *_, **__: None))
+    found = [problem.text for problem in kind.check(http(uri=uri), where)]
+
+    assert len(found) == len(told)
+    assert all(text in each for text, each in zip(told, found, strict=True))
 
 
 def test_context_is_listed_in_the_order_of_aws() -> None:

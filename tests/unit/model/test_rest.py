@@ -348,3 +348,21 @@ def test_what_is_remarked_of_caches(enabled: str, path: str, who: str, named: st
 
     assert len(found) == len(said)
     assert all(text in each for text, each in zip(said, found, strict=True)), found
+
+
+def test_what_is_remarked_of_stage_variables() -> None:
+    """One that a URI names and another stage has is empty, as on AWS."""
+    text = """\
+apis:
+  a:
+    protocolType: REST
+    stages: {dev: {variables: {b: x}}, prod: {variables: {a: x, b: x, c: x}}}
+    paths:
+      /: {GET: {integration: {type: HTTP_PROXY, httpMethod: GET, uri: "http://h/${stageVariables.a}${stageVariables.b}"}}}
+"""
+
+    found = [str(each) for each in remarks(parse(text, "routes.yaml", {}, Path()))]
+
+    assert found == [
+        "routes.yaml:4: apis.a.stages.dev: has no variable a: in the URIs that name it nothing stands there"
+    ]
