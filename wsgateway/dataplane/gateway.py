@@ -129,6 +129,11 @@ class Gateway:
         self.throttling = Throttling(self.loop.time, self.log)
         self.disconnects = Disconnects(self)
 
+    def relay_to(self, connection_id: str) -> Relay | None:
+        """What calls the node of a connection that is not here; None where it can only have been here."""
+        relay = self.relay
+        return relay if relay is not None and relay.elsewhere(connection_id) else None
+
     def throttled(self, fault: Throttled, invocation: Invocation) -> None:
         """A client's event was beyond a limit."""
         client = invocation.client

@@ -16,6 +16,7 @@ from wsgateway.dataplane.buckets import Buckets, Limit
 from wsgateway.dataplane.connection import Connection
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.messages import HttpRequest, HttpResponse
+from wsgateway.trace import Mark, Trace
 
 pytestmark = pytest.mark.anyio
 
@@ -43,11 +44,42 @@ class Callers:
 
     def __init__(self) -> None:
         self.answer: Future[Signer] = asyncio.get_running_loop().create_future()
+        self.marks: list[Mark | None] = []
 
-    def signer_of(self, *asked: object) -> Future[Signer]:
+    def signer_of(self, claim: object, request: object, body: object, now: object, mark: Mark | None) -> Future[Signer]:
+        self.marks.append(mark)
         return self.answer
 
     def let_manage(self, *asked: object) -> None: ...
+
+
+ANN = Signer("AKIA", "", "arn:aws:iam::123456789012:user/ann", Policy(()), {}, {})
+
+
+class Told(Trace):
+    """Hears of one call, which has a span."""
+
+    marks = True
+    mark = Mark(b"00-a-b-01", b"Root=a")
+
+    def __init__(self) -> None:
+        self.steps: list[object] = []
+
+    def note(self, step: str, value: object) -> None:
+        self.steps.append(value.status if isinstance(value, HttpResponse) else (step, value))
+
+
+class Tracer:
+    """Has every event traced."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+
+    def parent(self, request: object) -> object:
+        return self
+
+    def begin(self, invocation: object, parent: object) -> Trace:
+        return self.told
 
 
 def call(world: World, method: str, socket: Socket | None = None, *, signed: bool = False) -> Future[HttpResponse]:
@@ -76,7 +108,22 @@ async def test_the_stage_may_go_while_a_session_is_looked_up() -> None:
     world.swap(account=Limit(1.0, 1.0))
     answer = call(world, "POST", socket, signed=True)
     world.gateway.stages = {}
-    callers.answer.set_result(Signer("AKIA", "", "arn:aws:iam::123456789012:user/ann", Policy(()), {}, {}))
+    callers.answer.set_result(ANN)
 
     assert (await answer).status == 200
     assert [message.data for message in socket.sent] == [b"hello"]
+
+
+async def test_a_trace_hears_of_what_a_call_waits_for() -> None:
+    world, callers, empty = World(), Callers(), Empty()
+    world.gateway.callers, world.gateway.buckets = cast("Signers", callers), cast("Buckets", empty)
+    world.gateway.tracing = tracer = Tracer()
+    world.swap(account=Limit(1.0, 1.0))
+    answer = call(world, "POST", signed=True)
+    callers.answer.set_result(ANN)
+    empty.answer.set_result(True)
+
+    assert (await answer).status == 200
+    assert callers.marks == [Told.mark]
+    waits = [(step, what) for what in ("session", "limits") for step in ("waits", "waited")]
+    assert tracer.told.steps == [*waits, 200]
