@@ -17,8 +17,8 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from wsgateway.errors import RegistryAway
-from wsgateway.model.document import MAX_BYTES
 from wsgateway.model.loader import Loaded
+from wsgateway.model.nodes import MAX_BYTES
 from wsgateway.registry.base import DefinitionStore, Millis, Stored
 
 MAC_BYTES = 32

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from wsgateway.archive import Archive
 from wsgateway.errors import RegistryAway
-from wsgateway.model.document import MAX_BYTES
 from wsgateway.model.loader import Loaded, parse
+from wsgateway.model.nodes import MAX_BYTES
 from wsgateway.registry.base import DefinitionStore, Stored
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from wsgateway.errors import Problem
 from wsgateway.model.base import Path
-from wsgateway.model.document import MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Scalar, stop
 from wsgateway.model.explain import shown
+from wsgateway.model.nodes import MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Scalar, stop
 
 VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}")
 """`${NAME}` or `${NAME:-default}`. Every other `${…}` is AWS's and left as written."""

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from wsgateway.errors import DefinitionError, Problem
 from wsgateway.model.base import Path, problems_of
 from wsgateway.model.definitions import Definitions
-from wsgateway.model.document import MAX_BYTES, compose, stop
+from wsgateway.model.document import compose
 from wsgateway.model.expansion import Expansion
 from wsgateway.model.explain import SHOWN, escaped
 from wsgateway.model.file import PREFIX
+from wsgateway.model.nodes import MAX_BYTES, stop
 from wsgateway.model.openapi.reading import OURS, STRICT, Reading
 from wsgateway.model.openapi.variables import DocumentExpansion, version_of
 

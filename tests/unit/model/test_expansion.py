@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from wsgateway.model.document import MAX_BYTES, compose
+from wsgateway.model.document import compose
 from wsgateway.model.expansion import Expansion
+from wsgateway.model.nodes import MAX_BYTES
 
 ProblemsIn = Callable[..., list[str]]
 

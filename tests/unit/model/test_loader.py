@@ -161,7 +161,7 @@ def test_a_file_is_read_from_disk(tmp_path: Path, sample: str) -> None:
         pytest.param(b"a: 1\nb: \xff\n", "not UTF-8; save the file as UTF-8", id="Latin-1"),
         pytest.param(b"\xff\xfea\x00", "not UTF-8; save the file as UTF-8", id="UTF-16"),
         pytest.param(b"- a\n", "holds no mapping; begin with `apis:` and one API beneath it", id="a list"),
-        pytest.param(b"#" * (2 * 1024 * 1024 + 1), "larger than 2097152 bytes", id="over 2 MiB"),
+        pytest.param(b"#" * (6 * 1024 * 1024 + 1), "larger than 6291456 bytes", id="over 6 MiB"),
     ],
 )
 def test_a_file_that_can_not_be_read(tmp_path: Path, content: bytes | None, said: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from wsgateway.errors import DefinitionError
 from wsgateway.model.base import Definition, Path, fields_of
-from wsgateway.model.document import compose, stop
+from wsgateway.model.document import compose
 from wsgateway.model.expansion import VARIABLE
 from wsgateway.model.explain import escaped, shown
 from wsgateway.model.loader import Loaded, Source, at, parse, text_of
+from wsgateway.model.nodes import stop
 from wsgateway.model.openapi.lenient import remove
 from wsgateway.model.openapi.reading import OURS, Reading
 from wsgateway.model.openapi.translate import translate

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsgateway.model.base import Path
-from wsgateway.model.document import MAX_NODES, stop
+from wsgateway.model.nodes import MAX_NODES, stop
 from wsgateway.model.openapi.place import Place
 
 

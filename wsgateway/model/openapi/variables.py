@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from wsgateway.model.base import Path
-from wsgateway.model.document import Document, Scalar, stop
 from wsgateway.model.expansion import Expansion
 from wsgateway.model.explain import shown
+from wsgateway.model.nodes import Document, Scalar, stop
 from wsgateway.model.openapi.reading import OURS
 
 VARIABLE = re.compile(r"\$\{AWS::(AccountId|Partition|Region)\}")
