@@ -55,14 +55,12 @@ def check_method_authorizers(
 
 def _unset(api: RestApi, authorizer: Authorizer) -> Iterator[Problem]:
     """Identity sources that nobody could bring; exports of API Gateway leave the variables of stages out."""
+    known = {name for stage in api.stages.values() for name in stage.variables}
     for source in authorizer.identity_source:
         place, _, name = source.partition(".")
-        for stage_name, stage in api.stages.items():
-            if place == "stageVariables" and name not in stage.variables:
-                text = (
-                    f"stage {stage_name} has no variable {name}, so everybody would be refused; add it to its variables"
-                )
-                yield Problem(("identitySource",), text)
+        if place == "stageVariables" and name not in known:
+            text = f"no stage has a variable {name}, and nobody would be let in; add it to the variables of a stage"
+            yield Problem(("identitySource",), text)
 
 
 def check_policy(api_id: str, api: RestApi, authorizers: Authorizers) -> Iterator[Problem]:

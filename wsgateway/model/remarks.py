@@ -33,11 +33,20 @@ def remarks(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _empty_variables(api: RestApi) -> Iterator[Problem]:
-    """Stage variables of URIs that other stages have, and one has not: nothing stands there then, as on AWS."""
+    """Stage variables of URIs and of identity sources that other stages have, and one has not: nothing stands there
+    then, as on AWS."""
     needed = {name for _, _, method in api.methods() for name in variables(api.integration_of(method).uri or "")}
     known: set[str] = set().union(*[stage.variables for stage in api.stages.values()])
+    sources = {
+        (who, source.removeprefix("stageVariables."))
+        for who, authorizer in api.authorizers.items()
+        for source in authorizer.identity_source
+        if source.startswith("stageVariables.")
+    }
     for stage_name, stage in api.stages.items():
+        at = ("stages", stage_name)
         for name in sorted(needed & known - stage.variables.keys()):
-            yield Problem(
-                ("stages", stage_name), f"has no variable {name}: in the URIs that name it nothing stands there"
-            )
+            yield Problem(at, f"has no variable {name}: in the URIs that name it nothing stands there")
+        for who, name in sorted(sources):
+            if name in known and name not in stage.variables:
+                yield Problem(at, f"has no variable {name}: the authorizer {who}, which wants it, lets nobody in there")

@@ -49,10 +49,10 @@ def api(method: str = "authorizer: users", authorizers: str = "", policy: str = 
             id="no pattern",
         ),
         pytest.param(
-            "authorizerUri: 'http://a.example'}, asked: {type: REQUEST, identitySource: stageVariables.fn, "
+            "authorizerUri: 'http://a.example'}, asked: {type: REQUEST, identitySource: stageVariables.no, "
             "authorizerResultTtlInSeconds: 0, authorizerUri: 'http://a.example'",
-            "asked.identitySource: stage v2 has no variable fn, so everybody would be refused; add it to its variables",
-            id="a source that a stage has not",
+            "asked.identitySource: no stage has a variable no, and nobody would be let in; add it to the variables of",
+            id="a source that no stage has",
         ),
     ],
 )

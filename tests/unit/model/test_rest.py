@@ -357,12 +357,18 @@ apis:
   a:
     protocolType: REST
     stages: {dev: {variables: {b: x}}, prod: {variables: {a: x, b: x, c: x}}}
+    authorizers:
+      x: {type: REQUEST, authorizerUri: "http://h", identitySource: [method.request.header.A, stageVariables.c]}
     paths:
-      /: {GET: {integration: {type: HTTP_PROXY, httpMethod: GET, uri: "http://h/${stageVariables.a}${stageVariables.b}"}}}
+      /:
+        GET:
+          authorizer: x
+          integration: {type: HTTP_PROXY, httpMethod: GET, uri: "http://h/${stageVariables.a}${stageVariables.b}"}
 """
 
     found = [str(each) for each in remarks(parse(text, "routes.yaml", {}, Path()))]
 
     assert found == [
-        "routes.yaml:4: apis.a.stages.dev: has no variable a: in the URIs that name it nothing stands there"
+        "routes.yaml:4: apis.a.stages.dev: has no variable a: in the URIs that name it nothing stands there",
+        "routes.yaml:4: apis.a.stages.dev: has no variable c: the authorizer x, which wants it, lets nobody in there",
     ]
