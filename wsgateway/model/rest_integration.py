@@ -29,6 +29,9 @@ StatusCode = Annotated[str, Matches(r"[1-5][0-9][0-9]", "a status code is three 
 Templates = Mapping[str, Template | None]
 """By media type; None, or an empty one, is none: a body of that type goes on as it came."""
 
+PASSED = "__passthrough__"
+"""What OpenAPI documents write for none, as API Gateway's exports do."""
+
 CacheKeyParameter = Annotated[
     str,
     Matches(

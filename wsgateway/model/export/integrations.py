@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from wsgateway.model.rest_integration import PASSED
+
 AWS: Final = (
     "uri",
     "httpMethod",
@@ -34,6 +36,8 @@ def integration(defined: Mapping[str, Any]) -> dict[str, Any]:
     """The extension for a plain integration."""
     said = {"type": defined["type"].lower()}
     said |= {key: defined[key] for key in AWS if key in defined}
+    if "requestTemplates" in said:
+        said["requestTemplates"] = _templates(said["requestTemplates"])
     if "uri" in said:
         said["uri"] = invocations(said["uri"])
     said["passthroughBehavior"] = defined.get("passthroughBehavior", "WHEN_NO_MATCH").lower()
@@ -56,9 +60,17 @@ def _responses(defined: Mapping[str, Any]) -> dict[str, Any]:
     """By the pattern that selects each. Of several with one pattern only the first is ever used."""
     said: dict[str, Any] = {}
     for status, response in defined.items():
-        rest = {key: value for key, value in response.items() if key != "selectionPattern"}
+        rest = {
+            key: _templates(value) if key == "responseTemplates" else value
+            for key, value in response.items()
+            if key != "selectionPattern"
+        }
         said.setdefault(_key(response.get("selectionPattern")), {"statusCode": status, **rest})
     return said
+
+
+def _templates(templates: Mapping[str, str | None]) -> dict[str, str]:
+    return {media: PASSED if text is None else text for media, text in templates.items()}
 
 
 def _key(pattern: str | None) -> str:

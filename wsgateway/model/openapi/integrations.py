@@ -11,14 +11,13 @@ from wsgateway.model.base import Path
 from wsgateway.model.explain import wrong_kind
 from wsgateway.model.openapi.place import Document, Place
 from wsgateway.model.openapi.sheet import Sheet
+from wsgateway.model.rest_integration import PASSED
 
 UPPER: Final = frozenset({"type", "passthroughBehavior", "contentHandling", "connectionType", "responseTransferMode"})
 """What documents write in lower case, as AWS's own exports do."""
 PROXIES: Final = frozenset({"AWS_PROXY", "HTTP_PROXY"})
 MAPPING: Final = frozenset({"passthroughBehavior", "requestTemplates", "responses"})
 """What says how requests and answers are made into others."""
-PASSED: Final = "__passthrough__"
-"""What exports write for a media type whose bodies go on as they came."""
 
 
 def put_integration(document: Document, sheet: Sheet, at: Path, written: Place) -> None:

@@ -57,11 +57,11 @@ apis:
             passthroughBehavior: NEVER
             timeoutInMillis: 1000
             requestParameters: {integration.request.header.X-Key: "'secret'"}
-            requestTemplates: {application/json: "$input.body"}
+            requestTemplates: {application/json: "$input.body", text/csv: null}
             tlsConfig: {insecureSkipVerification: true}
             integrationResponses:
               "200": {contentHandling: CONVERT_TO_TEXT}
-              "404": {selectionPattern: "4\\\\d\\\\d", responseTemplates: {application/json: "{}"}}
+              "404": {selectionPattern: "4\\\\d\\\\d", responseTemplates: {application/json: "{}", a/b: null}}
       /mock:
         GET:
           operationName: putPet
@@ -168,13 +168,13 @@ def test_an_integration() -> None:
         "uri": "https://hidden.example/pets",
         "httpMethod": "POST",
         "requestParameters": {"integration.request.header.X-Key": "'secret'"},
-        "requestTemplates": {"application/json": "$input.body"},
+        "requestTemplates": {"application/json": "$input.body", "text/csv": "__passthrough__"},
         "timeoutInMillis": 1000,
         "passthroughBehavior": "never",
         "tlsConfig": {"insecureSkipVerification": True},
         "responses": {
             "default": {"statusCode": "200", "contentHandling": "CONVERT_TO_TEXT"},
-            r"4\d\d": {"statusCode": "404", "responseTemplates": {"application/json": "{}"}},
+            r"4\d\d": {"statusCode": "404", "responseTemplates": {"application/json": "{}", "a/b": "__passthrough__"}},
         },
     }
 
