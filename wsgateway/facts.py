@@ -51,9 +51,15 @@ def node_values(
             "out": counters.compressed_payload_bytes_out,
         },
         "pushes_total": _by_status(counters.pushes),
-        "rest_requests_total": {(api, stage, str(status)): n for (api, stage, status), n in counters.requests.items()},
+        "rest_requests_total": {
+            (*stage, str(status)): n
+            for stage, tallies in gateway.tallies.items()
+            for status, n in tallies.requests.items()
+        },
         "rest_canary_requests_total": {
-            (api, stage, str(status)): n for (api, stage, status), n in counters.canary_requests.items()
+            (*stage, str(status)): n
+            for stage, tallies in gateway.tallies.items()
+            for status, n in tallies.canary_requests.items()
         },
         "rest_cache_requests_total": dict(backends.cache.results),
         "rest_cache_bytes": backends.cache.store.bytes_held,

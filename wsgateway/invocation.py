@@ -7,15 +7,13 @@ logging". Identifiers and times are made on first use, so a message that maps no
 from __future__ import annotations
 
 import time
-from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from hashlib import blake2s
-from os import urandom
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
+from wsgateway.ids import disconnect_request_id, new_request_id, new_root
 from wsgateway.messages import Header, HttpRequest, Message
 from wsgateway.tally import UNCOUNTED
 from wsgateway.trace import Trace
@@ -35,90 +33,12 @@ class EventType(Enum):
     """A request of a REST API; AWS has no word for it."""
 
 
-class _Randomness:
-    """Random bytes cut from blocks of 4 KiB: a call of urandom costs as much as all else an id needs."""
-
-    __slots__ = ("block", "position")
-
-    def __init__(self) -> None:
-        self.block = b""
-        self.position = 0
-
-    def take(self, size: int) -> bytes:
-        start = self.position
-        if start + size > len(self.block):
-            self.block = urandom(4096)
-            start = 0
-        self.position = start + size
-        return self.block[start : start + size]
-
-
-_randomness = _Randomness()
-random_bytes = _randomness.take
-
-
 def header_text(value: bytes) -> str:
     """A header's value as text: UTF-8, which is what clients send beyond ASCII, else Latin-1 (RFC 9110 §5.5)."""
     try:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
-
-
-IDS = 340
-"""Made at a time: one by one they take eight times as long."""
-_ids: list[str] = []
-
-
-def new_request_id() -> str:
-    """16 characters of URL-safe base64 ending `=`, the form of AWS's extended request ids."""
-    if not _ids:
-        random = bytearray(urandom(12 * IDS))
-        random[11::12] = bytes(IDS)  # 11 random bytes each, as in `request_id_of`
-        text = b2a_base64(random, newline=False).translate(_URL_SAFE).decode()
-        _ids.extend([f"{text[start : start + 15]}=" for start in range(0, len(text), 16)])
-    return _ids.pop()
-
-
-def request_id_of(random: bytes) -> str:
-    """The request id of these 11 bytes."""
-    return b2a_base64(random, newline=False).translate(_URL_SAFE).decode()
-
-
-def disconnect_request_id(connection_id: str) -> str:
-    """The id of a connection's DISCONNECT event: the same from every node, so that a backend can tell a second one."""
-    return request_id_of(blake2s(connection_id.encode(), digest_size=11, person=b"closed").digest())
-
-
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
-
-
-def new_trace_id() -> bytes:
-    """The value of an `X-Amzn-Trace-Id` header that starts a trace (AWS X-Ray developer guide, "Tracing header")."""
-    return f"Root=1-{int(time.time()):08x}-{random_bytes(12).hex()}".encode()
-
-
-def new_uuid() -> str:
-    """A version 4 UUID (RFC 9562 §5.4), the form of Lambda's request ids."""
-    if not _uuids:
-        random = bytearray(urandom(16 * UUIDS))
-        random[6::16] = random[6::16].translate(_VERSION)
-        random[8::16] = random[8::16].translate(_VARIANT)
-        text = random.hex()
-        _uuids.extend(
-            [
-                f"{text[at : at + 8]}-{text[at + 8 : at + 12]}-{text[at + 12 : at + 16]}-"
-                f"{text[at + 16 : at + 20]}-{text[at + 20 : at + 32]}"
-                for at in range(0, len(text), 32)
-            ]
-        )
-    return _uuids.pop()
-
-
-UUIDS = 256
-_uuids: list[str] = []
-_VERSION = bytes(0x40 | byte & 0x0F for byte in range(256))
-_VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
 
 
 def request_time(epoch_millis: int) -> str:
@@ -357,7 +277,7 @@ class Invocation:
         mark = None if self.trace is None else self.trace.mark
         if mark is not None:
             return mark.amzn
-        return (None if self.request is None else self.request.header(b"x-amzn-trace-id")) or new_trace_id()
+        return (None if self.request is None else self.request.header(b"x-amzn-trace-id")) or new_root()
 
     @property
     def binary(self) -> bool:

@@ -7,15 +7,14 @@ of query parameters are compared as they are written, as API Gateway does in map
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import unquote
 
 from wsgateway.bodies import Hold
 from wsgateway.errors import GatewayError
 from wsgateway.headers import REMOVED_ON_ARRIVAL, RESTATED
+from wsgateway.ids import new_parent, new_request_id, new_root, new_trace, new_uuid
 from wsgateway.invocation import (
     IDENTITY,
     Client,
@@ -24,10 +23,6 @@ from wsgateway.invocation import (
     Variable,
     Variables,
     header_text,
-    new_request_id,
-    new_trace_id,
-    new_uuid,
-    random_bytes,
     request_time,
 )
 from wsgateway.messages import Header, HttpRequest, Upload
@@ -41,17 +36,17 @@ class MethodRequest(Invocation):
     """One request, routed: `request` is its head, `payload` its whole body.
 
     `resource` is the path of the resource that answers, `path_parameters` what its variables took of the path, as it
-    came. `path` is the request's path as clients wrote it, without the query, `below` what of it is below the stage.
-    `trace` is the client's X-Amzn-Trace-Id.
+    came. `path` is the request's path as clients wrote it, without the query, `below` what of it is below the stage,
+    its segments perhaps. `trace` is the client's X-Amzn-Trace-Id. `route_key` is `VERB /resource`.
     """
 
     __slots__ = (
+        "_below",
         "_binary",
         "_extended_id",
         "_trace_header",
         "_trace_id",
         "account_id",
-        "below",
         "canary",
         "deployment_id",
         "failure",
@@ -82,18 +77,21 @@ class MethodRequest(Invocation):
         resource: str,
         http_method: str,
         path: str,
-        below: str,
+        below: str | Sequence[str],
         path_parameters: Mapping[str, str],
         stage_variables: Mapping[str, str],
         account_id: str,
         binary: bool = False,
         trace: bytes = b"",
+        deployment_id: str = "",
+        route_key: str = "",
     ) -> None:
-        super().__init__(client, EventType.REQUEST, f"{http_method} {resource}", stage_variables, request=request)
+        route_key = route_key or f"{http_method} {resource}"
+        super().__init__(client, EventType.REQUEST, route_key, stage_variables, request=request)
         self.resource = resource
         self.http_method = http_method
         self.path = path
-        self.below = below
+        self._below = below
         self.path_parameters = path_parameters
         self.account_id = account_id
         self.payload = b""
@@ -114,7 +112,7 @@ class MethodRequest(Invocation):
         where it says nothing of it."""
         self.canary: bool | None = None
         """Whether its stage's canary answers it; None where there is none."""
-        self.deployment_id = ""
+        self.deployment_id = deployment_id
         self._extended_id = ""
         self._trace_id = b""
         self._trace_header = trace
@@ -149,6 +147,11 @@ class MethodRequest(Invocation):
         if not value:
             value = self._trace_id = trace_of(self._trace_header)
         return value
+
+    @property
+    def below(self) -> str:
+        """What of the path is below the stage."""
+        return self._below if isinstance(self._below, str) else "/".join(self._below)
 
     @property
     def binary(self) -> bool:
@@ -219,8 +222,7 @@ def trace_of(header: bytes) -> bytes:
     Where it names a parent and does not say whether it is sampled, it is.
     """
     if not header:
-        made = random_bytes(20).hex().encode()
-        return b"%b%b;Parent=%b;Sampled=0" % (_new_root(int(time.time())), made[:24], made[24:])
+        return new_trace()
     given: dict[bytes, bytes] = {}
     for part in header.split(b";"):
         name, _, value = part.strip().partition(b"=")
@@ -228,15 +230,9 @@ def trace_of(header: bytes) -> bytes:
         if fits is not None and fits(value):
             given[name.lower()] = value
     parent = given.get(b"parent")
-    root = b"Root=" + given[b"root"] if b"root" in given else new_trace_id()
+    root = b"Root=" + given[b"root"] if b"root" in given else new_root()
     sampled = given.get(b"sampled", b"0" if parent is None else b"1")
-    return b"%b;Parent=%b;Sampled=%b" % (root, parent or random_bytes(8).hex().encode(), sampled)
-
-
-@lru_cache(maxsize=2)  # many requests share a second
-def _new_root(epoch: int) -> bytes:
-    """The beginning of a trace that begins now."""
-    return b"Root=1-%08x-" % epoch
+    return b"%b;Parent=%b;Sampled=%b" % (root, parent or new_parent(), sampled)
 
 
 _TRACE = {

@@ -87,13 +87,17 @@ class Tally:
 class Routes(dict[str, Tally]):
     """Where a stage's events are counted, by route key or `VERB /resource`; found when it is first asked for."""
 
-    __slots__ = ("_together", "kept")
+    __slots__ = ("_together", "canary_requests", "kept", "requests")
 
     def __init__(self) -> None:
         super().__init__()
         self.kept: dict[str, Tally] = {}
         """All tallies by their `route`. None is ever dropped, whatever the settings say later: sums would fall."""
         self._together: Collection[str] = frozenset()
+        self.requests: dict[int, int] = {}
+        """Of a REST API: answered requests, by status."""
+        self.canary_requests: dict[int, int] = {}
+        """Those of them that the stage's canary answered."""
 
     def __missing__(self, route: str) -> Tally:
         name = "" if route in self._together else route

@@ -11,15 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import CONNECTION_ID, client, connecting, disconnecting, message
+from wsgateway.ids import disconnect_request_id, new_request_id, new_root, new_uuid
 from wsgateway.invocation import (
     CONTEXT,
     EventType,
     Invocation,
-    disconnect_request_id,
     header_text,
-    new_request_id,
-    new_trace_id,
-    new_uuid,
     request_time,
 )
 
@@ -129,7 +126,7 @@ def test_ids_have_awss_form_and_differ() -> None:
     assert len(made) == 1000
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{15}=", one) for one in made)
     assert all(urlsafe_b64encode(urlsafe_b64decode(one)).decode() == one for one in made), "eleven bytes each"
-    assert re.fullmatch(rb"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", new_trace_id())
+    assert re.fullmatch(rb"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", new_root())
 
 
 @pytest.mark.parametrize(

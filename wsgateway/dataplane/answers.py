@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.hub import Sent
 from wsgateway.errors import ServiceUnavailable
-from wsgateway.invocation import iso_time, random_bytes
+from wsgateway.ids import random_bytes
+from wsgateway.invocation import iso_time
 from wsgateway.messages import HttpResponse
 
 if TYPE_CHECKING:

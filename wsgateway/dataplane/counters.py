@@ -8,7 +8,6 @@ class Counters:
 
     __slots__ = (
         "authorizations",
-        "canary_requests",
         "close_codes",
         "compressed_bytes_in",
         "compressed_bytes_out",
@@ -32,7 +31,6 @@ class Counters:
         "relay_doubts",
         "relayed_in",
         "relays",
-        "requests",
         "requests_malformed",
         "route_errors",
         "slow_clients",
@@ -62,10 +60,6 @@ class Counters:
         self.compressed_payload_bytes_out = 0
         self.pushes: dict[int, int] = {}
         """POSTs to `@connections` by the status they were answered with."""
-        self.canary_requests: dict[tuple[str, str, int], int] = {}
-        """Those of `requests` that canaries answered."""
-        self.requests: dict[tuple[str, str, int], int] = {}
-        """Requests of REST APIs by apiId, stage and the status they were answered with."""
         self.route_errors: dict[tuple[str, str, str], int] = {}
         """Messages that ended in an error frame, by apiId, route key and gateway response type."""
         self.disconnect_failures = 0

@@ -13,7 +13,7 @@ from binascii import a2b_base64, b2a_base64
 from hashlib import blake2s
 from hmac import compare_digest
 
-from wsgateway.invocation import random_bytes
+from wsgateway.ids import random_bytes
 
 SLOT_BYTES = 3
 RANDOM_BYTES = 12

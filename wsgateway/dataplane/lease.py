@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from wsgateway.dataplane.identity import new_slot, slot_text
-from wsgateway.invocation import random_bytes
+from wsgateway.ids import random_bytes
 from wsgateway.registry.base import NodeEntry, Nodes, RegistryAway
 
 if TYPE_CHECKING:

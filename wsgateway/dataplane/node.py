@@ -55,7 +55,10 @@ class Node:
     def deploy(self, deployment: Deployment) -> None:
         """Swap to new definitions. Each stage changes in one step; connections of stages that are gone close (1001)."""
         for key, rest in deployment.rest.items():
-            self.gateway.tallies[key].share(rest.together)
+            tallies = self.gateway.tallies[key]
+            tallies.share(rest.together)
+            for each in (rest, *([] if rest.canary is None else [rest.canary.stage])):
+                each.tallies = tallies
         refs: dict[tuple[str, str], StageRef] = {}
         for key, stage in deployment.stages.items():
             self.gateway.tallies[key].share(stage.together)

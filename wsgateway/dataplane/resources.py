@@ -42,7 +42,12 @@ class Resources(Generic[T]):
     def find(self, verb: str, segments: Sequence[str]) -> tuple[T, dict[str, str]] | None:
         """The method that answers `verb` at these segments of a path, as they came, with its path parameters."""
         parameters: dict[str, str] = {}
-        found = None if verb == ANY else _find(self._root, verb, segments, 0, parameters)  # clients have no such verb
+        if verb == ANY:
+            return None  # clients have no such verb
+        found = _straight(self._root, verb, segments, parameters)
+        if found is None:
+            parameters.clear()
+            found = _find(self._root, verb, segments, 0, parameters)
         return None if found is None else (found, parameters)
 
     def _at(self, segments: Sequence[str]) -> _Resource[T]:
@@ -62,6 +67,21 @@ class Resources(Generic[T]):
 def segments_of(path: str) -> list[str]:
     """The segments of a resource's path; none of `/`."""
     return path.split("/")[1:] if path != "/" else []
+
+
+def _straight(resource: _Resource[T], verb: str, segments: Sequence[str], parameters: dict[str, str]) -> T | None:
+    """As `_find` where it never has to turn back; None elsewhere."""
+    for segment in segments:
+        if "%" in segment:
+            return None
+        below = resource.named.get(segment)
+        if below is None:
+            if resource.variable is None or not segment:
+                return None
+            name, below = resource.variable
+            parameters[name] = segment
+        resource = below
+    return resource.method(verb)
 
 
 def _find(resource: _Resource[T], verb: str, segments: Sequence[str], at: int, parameters: dict[str, str]) -> T | None:

@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,10 @@ from wsgateway.errors import (
     RequestTooLarge,
     Throttled,
 )
-from wsgateway.invocation import new_request_id, new_uuid
+from wsgateway.ids import new_request_id, new_uuid
 from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, Upload
 from wsgateway.method_request import MethodRequest
+from wsgateway.tally import Routes
 from wsgateway.templates.content import listed
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class CompiledMethod:
     """One method, ready to run."""
 
     resource: str
+    route_keys: Mapping[str, str]
+    """What its requests are called, `VERB /resource`, by the verb."""
     checks: tuple[Callable[[MethodRequest], None], ...]
     """*Raise* GatewayError where the request may not go on."""
     integrate: Call
@@ -80,9 +83,9 @@ class CompiledMethod:
     """Whether a Lambda function answers in the gateway's place (AWS_PROXY)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class CompiledRestStage:
-    """One stage of a REST API."""
+    """One stage of a REST API. Nothing but `tallies` changes, and that once, when it is deployed."""
 
     api_id: str
     name: str
@@ -111,6 +114,8 @@ class CompiledRestStage:
     """What answers a share of its requests."""
     of_canary: bool = False
     """Whether that is what this is."""
+    tallies: Routes = field(default_factory=Routes)
+    """What becomes of its requests."""
 
     @property
     def log_name(self) -> str:
@@ -198,15 +203,16 @@ class RestApis:
             resource="" if method is None else method.resource,
             http_method=verb,
             path=path,
-            below="/".join(tail) if place.domain is None else path,
+            below=tail if place.domain is None else path,
             path_parameters=parameters,
             stage_variables=stage.variables,
             account_id=gateway.callers.account,
             binary=bool(stage.binary_media_types) and listed(head.content_type, stage.binary_media_types),
             trace=head.trace,
+            deployment_id=stage.deployment_id,
+            route_key="" if method is None else method.route_keys[verb],
         )
         invocation.arrived = arrived
-        invocation.deployment_id = stage.deployment_id
         if canary is not None:
             invocation.canary = stage.of_canary
         logging = None if method is None else method.logging
@@ -220,7 +226,7 @@ class RestApis:
         if method is None:
             fault = MissingAuthenticationToken(f"no resource answers {verb} {invocation.path}")
             return self._refused(stage, invocation, fault)
-        invocation.tally = gateway.tallies[place.api_id, place.stage][invocation.route_key]
+        invocation.tally = stage.tallies[invocation.route_key]
         if method.admit is not None:
             return self._door.enter(stage, method, method.admit, invocation, head.codings)
         return self.go_on(stage, method, invocation, head.codings)
@@ -381,12 +387,10 @@ class RestApis:
 
     def _count(self, stage: CompiledRestStage, invocation: MethodRequest, status: int) -> None:
         invocation.tally.over(self._gateway.clock() - invocation.arrived)
-        requests = self._gateway.counters.requests
-        key = (stage.api_id, stage.name, status)
-        requests[key] = requests.get(key, 0) + 1
+        tallies = stage.tallies
+        tallies.requests[status] = tallies.requests.get(status, 0) + 1
         if stage.of_canary:
-            canary = self._gateway.counters.canary_requests
-            canary[key] = canary.get(key, 0) + 1
+            tallies.canary_requests[status] = tallies.canary_requests.get(status, 0) + 1
 
 
 def _host_of(request: HttpRequest) -> str:

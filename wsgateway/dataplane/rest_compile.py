@@ -23,7 +23,7 @@ from wsgateway.dataplane.method_authorization import (
     policy_of,
 )
 from wsgateway.dataplane.plans import StagePlans
-from wsgateway.dataplane.resources import Resources
+from wsgateway.dataplane.resources import ANY, Resources
 from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
 from wsgateway.dataplane.secrets import secrets_of_method
@@ -33,7 +33,7 @@ from wsgateway.integrations.base import IntegrationType, Site
 from wsgateway.integrations.lambda_place import target_of
 from wsgateway.integrations.mapping.media import sent
 from wsgateway.invocation import EventType
-from wsgateway.method_request import MethodRequest
+from wsgateway.method_request import OF_ANY, MethodRequest
 from wsgateway.model.base import Path
 from wsgateway.model.definitions import Definitions
 from wsgateway.model.integration import Integration
@@ -124,6 +124,7 @@ def compile_rest(
         authorize = authorization_of(api_id, api, method, name, definitions, authorizers, None if made else policy)
         paths.setdefault(path, {})[verb] = CompiledMethod(
             resource=path,
+            route_keys={each: f"{each} {path}" for each in (sorted(OF_ANY) if verb == ANY else [verb])},
             checks=tuple(_checks(api, method, models)),
             integrate=keeping or call,
             traced=integration.type not in ("HTTP_PROXY", "MOCK"),

@@ -30,7 +30,8 @@ from wsgateway.errors import (
     ServiceUnavailable,
     Throttled,
 )
-from wsgateway.invocation import Client, EventType, Invocation, header_text, new_request_id
+from wsgateway.ids import new_request_id
+from wsgateway.invocation import Client, EventType, Invocation, header_text
 from wsgateway.messages import EndpointResponse, HttpRequest, HttpResponse
 from wsgateway.trace import waited_for
 

@@ -19,7 +19,7 @@ from wsgateway.functions.pool import Pool
 from wsgateway.functions.runtime_api import Serve
 from wsgateway.functions.runtimes import Code, locate
 from wsgateway.functions.warden import Warden
-from wsgateway.invocation import new_uuid
+from wsgateway.ids import new_uuid
 from wsgateway.model.function import Function
 
 CHECK_SECONDS = 0.1

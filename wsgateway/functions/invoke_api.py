@@ -21,7 +21,7 @@ from wsgateway.functions.base import (
 )
 from wsgateway.functions.functions import Functions
 from wsgateway.http1 import UnsafeHeader, field
-from wsgateway.invocation import new_uuid
+from wsgateway.ids import new_uuid
 from wsgateway.messages import Header, HttpRequest, HttpResponse, collect
 
 PREFIX = "/2015-03-31/functions/"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from wsgateway.headers import REMOVED_AFTER_MAPPING, Backend
 from wsgateway.http1 import UnsafeHeader, field, fields, request_line
+from wsgateway.ids import new_root
 from wsgateway.integrations.base import carried, noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, client_type, default_headers
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.mapping import check_request, check_responses, compile_request, compile_responses
 from wsgateway.integrations.parameters import compile_parameters, greedy_slots, host_of
-from wsgateway.invocation import new_trace_id
 from wsgateway.messages import EndpointRequest
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _head(integration: Integration, site: Site, method: str) -> Callable[[Mapped
         if request.body and sent not in BODILESS and not typed:
             parts.append(client_type(invocation) if rest else BINARY if request.binary else TEXT)
         if invocation.request is None:
-            parts += (_TRACE, new_trace_id(), b"\r\n")
+            parts += (_TRACE, new_root(), b"\r\n")
         else:
             parts.append(field(b"X-Amzn-Trace-Id", invocation.trace_id))
         return b"".join(parts)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from wsgateway.headers import proxied
 from wsgateway.http1 import UnsafeHeader, field, fields, request_line
+from wsgateway.ids import new_root
 from wsgateway.integrations.base import carried, noted
 from wsgateway.integrations.heads import BINARY, TEXT, RequestTarget, default_headers, header_lines
 from wsgateway.integrations.http_backend import BODILESS, HttpBackend, method_of, unsendable, uri_of, verb_of
 from wsgateway.integrations.parameters import check_parameters, compile_parameters, each, greedy_slots, host_of
-from wsgateway.invocation import EventType, Invocation, new_trace_id
+from wsgateway.invocation import EventType, Invocation
 from wsgateway.method_request import MethodRequest, separated
 from wsgateway.trace import mark_of
 
@@ -75,7 +76,7 @@ class HttpProxy(HttpBackend):
         def ask(invocation: Invocation, payload: bytes) -> Future[EndpointResponse]:
             lines = head + invocation.client.forwarded
             mark = mark_of(invocation.trace)
-            lines += field(b"X-Amzn-Trace-Id", new_trace_id()) if mark is None else mark.lines
+            lines += field(b"X-Amzn-Trace-Id", new_root()) if mark is None else mark.lines
             return send(invocation, lines, payload)
 
         return ask
@@ -164,7 +165,7 @@ def _event_head(
             first if first is not None else request_line(method, target.render(invocation)) + static,
             invocation.client.forwarded if forwarded is None else forwarded(invocation),
             b"X-Amzn-Trace-Id: ",
-            new_trace_id(),
+            new_root(),
             b"\r\n",
         ]
         message = invocation.message

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from wsgateway import http1
 from wsgateway.transport import handshake
 
@@ -39,45 +41,25 @@ def canonical_host(authority: str) -> str | None:
     return None if match is None else match[1].lower().removesuffix(".")
 
 
-class Incoming:
+class Incoming(msgspec.Struct, eq=False):
     """A request whose head is complete and checked, and what came of its body."""
 
-    __slots__ = (
-        "authority",
-        "behind",
-        "behind_bytes",
-        "body",
-        "complete",
-        "headers",
-        "host",
-        "keep_alive",
-        "method",
-        "stream",
-        "target",
-        "trailers",
-        "version",
-        "websocket",
-    )
-
-    def __init__(
-        self, method: str, target: str, version: str, authority: str, host: str, headers: tuple[Header, ...]
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.version = version
-        self.authority = authority
-        self.host = host
-        self.headers = headers
-        self.keep_alive = True
-        self.websocket = False
-        self.body: list[bytes] = []
-        self.stream: BodyStream | None = None
-        self.complete = False
-        self.trailers: list[Header] | None = None
-        """Those that are kept."""
-        self.behind: list[bytes] = []
-        """What came behind a handshake, while it is decided."""
-        self.behind_bytes = 0
+    method: str
+    target: str
+    version: str
+    authority: str
+    host: str
+    headers: tuple[Header, ...]
+    body: list[bytes] = []
+    complete: bool = False
+    keep_alive: bool = True
+    websocket: bool = False
+    stream: BodyStream | None = None
+    trailers: list[Header] | None = None
+    """Those that are kept."""
+    behind: list[bytes] = []
+    """What came behind a handshake, while it is decided."""
+    behind_bytes: int = 0
 
     def wait(self, data: bytes) -> None:
         """Keep bytes that came behind a handshake."""

@@ -53,10 +53,9 @@ class KnownHeads:
         line = _line(data, 0, line_end)
         if line is None:
             return None
-        incoming = Incoming(line[1].decode(), line[2].decode(), "1.1", head.authority, head.host, head.headers)
-        incoming.body.append(data[head_end:])
-        incoming.complete = True
-        return incoming
+        method, target = line.groups()
+        body = [data[head_end:]]
+        return Incoming(method.decode(), target.decode(), "1.1", head.authority, head.host, head.headers, body, True)
 
     def learn(self, data: bytes, headers: tuple[Header, ...], authority: str, host: str, length: int) -> None:
         """Remember the block of `data`, which was one whole request and has been checked."""

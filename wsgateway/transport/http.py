@@ -147,8 +147,11 @@ class HttpConnection(asyncio.Protocol):
         if fresh:
             known = self.listener.heads.recall(data)
             if known is not None:
-                reader.queue.append(known)
-                self._next()
+                if self._blocked or self._turn_over or self._closing or self.paused:
+                    reader.queue.append(known)
+                    self._next()
+                else:
+                    self._take(known, known.body[0])
                 return
             if not self._is_new:  # a new connection's time began with it
                 self._waiting_since = self.listener.clock()
@@ -269,12 +272,16 @@ class HttpConnection(asyncio.Protocol):
                 elif self.ended:
                     self.close()
                 break
-            self._answering = incoming
-            if self._is_new:
-                self._is_new = False
-                self.listener.head_read(self)
-            self._answer(incoming, self._request(incoming, body))
+            self._take(incoming, body)
         self._flow()
+
+    def _take(self, incoming: Incoming, body: Body) -> None:
+        """Have this request answered."""
+        self._answering = incoming
+        if self._is_new:
+            self._is_new = False
+            self.listener.head_read(self)
+        self._answer(incoming, self._request(incoming, body))
 
     def _trailed(self, body: bytes, trailers: list[Header]) -> BodyStream:
         """A body that is here, with what was said behind it."""
@@ -333,7 +340,8 @@ class HttpConnection(asyncio.Protocol):
     def _answer_now(self, incoming: Incoming, response: HttpResponse) -> None:
         self._task = None
         self.respond(incoming, response)
-        self._next()
+        if self._reader.waits or self.ended or self.paused:
+            self._next()
 
     def _answer_later(self, incoming: Incoming, later: asyncio.Future[HttpResponse]) -> None:
         self._task = None

@@ -59,6 +59,11 @@ class RequestReader(HeadReader):
                 if self.incoming is None and self.unparsed > MAX_HEAD_BYTES + MAX_URL_BYTES:
                     self._refuse(Refused(431, f"the request head is over {MAX_HEAD_BYTES} bytes"))
 
+    @property
+    def waits(self) -> bool:
+        """Whether anything is here behind the request being answered."""
+        return bool(self.queue or self.unread) or self.incoming is not None or self.refusal is not None
+
     def has_enough(self, answering: Incoming) -> bool:
         """Whether no more is to be read until the request being answered is through, or reads more of its body."""
         incoming = self.incoming

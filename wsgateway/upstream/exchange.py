@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from wsgateway.errors import GatewayError, IntegrationTimeout
@@ -41,21 +42,28 @@ class Exchange(asyncio.Future[EndpointResponse]):
     it, at once (`Origin.send`, `Deadlines.begin`): an `__init__` would cost 0.4 µs.
     """
 
-    __slots__ = ("gate", "pending", "place")
+    __slots__ = ("gate", "pending", "place", "told")
 
     gate: Gate | None
     pending: dict[Exchange, float]
     place: Place
+    told: Callable[[Exchange], None] | None
+    """Told of its end beside whoever awaits it: of an answer at once, of all else in the next turn of the loop."""
 
     def answer(self, response: EndpointResponse) -> None:
         """End in `response`."""
         self._release()
         self.set_result(response)
+        told = self.told
+        if told is not None:
+            self.told = None  # it may know us, and the collector is to have nothing to do
+            told(self)
 
     def fail(self, error: BaseException) -> None:
         """End in `error`."""
         self._release()
         self.set_exception(error)
+        self._tell_later()
 
     def expire(self, timeout: float) -> None:
         """End for want of time."""
@@ -69,12 +77,29 @@ class Exchange(asyncio.Future[EndpointResponse]):
             return False
         self._release()
         self.place.leave(self)
+        self._tell_later()
         return True
+
+    def _tell_later(self) -> None:
+        # Whoever hears of it may ask for more, and where it was is only about to forget it.
+        if self.told is not None:
+            self.get_loop().call_soon(self.told, self)
+            self.told = None
 
     def _release(self) -> None:
         del self.pending[self]
         if self.gate is not None:
             self.gate.in_flight -= 1
+
+
+def when_over(
+    answer: asyncio.Future[EndpointResponse], told: Callable[[asyncio.Future[EndpointResponse]], None]
+) -> None:
+    """Have `told` called with `answer` once that has ended: an exchange's answer is told at once."""
+    if isinstance(answer, Exchange) and not answer.done():
+        answer.told = told
+    else:
+        answer.add_done_callback(told)
 
 
 def refused(loop: asyncio.AbstractEventLoop, error: GatewayError) -> asyncio.Future[EndpointResponse]:

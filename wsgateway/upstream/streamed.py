@@ -47,6 +47,7 @@ class Streamed(Exchange):
         """The head is here and the body is not, or not all of it; `pause` stops and goes on reading of the backend."""
         loop = self.get_loop()
         self.flow = flow = Flow(loop, pause, self._left, self._over)
+        self._tell_later()  # whoever hears of it may have enough, and the first piece is about to be fed
         super().answer(EndpointResponse(status, headers, None, stream=AnswerBody(flow)))
         return flow
 

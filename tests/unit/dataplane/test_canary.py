@@ -20,11 +20,13 @@ from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway, Log
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
+from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.rest import RestApis
 from wsgateway.errors import DefinitionError
 from wsgateway.functions import Surroundings
 from wsgateway.messages import HttpRequest, HttpResponse
 from wsgateway.model.loader import parse
+from wsgateway.tally import Routes
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
 
@@ -64,14 +66,13 @@ def refuse(request: HttpRequest) -> HttpResponse:
 
 def asked(
     deployment: Deployment, draw: Callable[[], float], times: int = 1, log: Log = no_log
-) -> tuple[list[str], Counters]:
-    """What requests of /v1/a get."""
-    counters = Counters()
+) -> tuple[list[str], Routes]:
+    """What requests of /v1/a get, and how they are counted."""
     gateway = Gateway(
         loop=asyncio.get_running_loop(),
         hub=Hub(),
         ids=ConnectionIds(new_slot()),
-        counters=counters,
+        counters=Counters(),
         faults=Faults(log, time.monotonic),
         log=log,
         stages={},
@@ -79,9 +80,8 @@ def asked(
         callback_url=lambda request, place: ("", ""),
         show_reasons=False,
         max_connections=0,
-        rest=deployment.rest,
-        rest_endpoints=deployment.rest_endpoints,
     )
+    Node(gateway, drain_window=0).deploy(deployment)
     rest = RestApis(gateway, refuse, draw=draw)
     answers = []
     for _ in range(times):
@@ -89,7 +89,7 @@ def asked(
         assert isinstance(answer, HttpResponse)
         assert isinstance(answer.body, bytes)
         answers.append(answer.body.decode())
-    return answers, counters
+    return answers, gateway.tallies["shop", "v1"]
 
 
 def canary(percent: float, more: str = "stageVariableOverrides: {tone: cold}") -> str:
@@ -107,12 +107,11 @@ def canary(percent: float, more: str = "stageVariableOverrides: {tone: cold}") -
     ],
 )
 async def test_each_request_is_drawn_for(percent: float, drawn: float, answered: str) -> None:
-    (said,), counters = asked(deployed(FILE.format(canary(percent), SAYS)), lambda: drawn)
+    (said,), counted = asked(deployed(FILE.format(canary(percent), SAYS)), lambda: drawn)
 
     assert said.startswith(answered)
-    key = ("shop", "v1", 200)
-    assert counters.requests == {key: 1}
-    assert counters.canary_requests == ({key: 1} if answered.startswith("true") else {})
+    assert counted.requests == {200: 1}
+    assert counted.canary_requests == ({200: 1} if answered.startswith("true") else {})
 
 
 async def test_one_request_has_one_answerer_and_the_next_may_have_another() -> None:
@@ -182,9 +181,9 @@ async def test_a_canary_that_fails_is_told_of_by_itself(tmp_path: Path) -> None:
     told: list[tuple[str, object]] = []
 
     draws = iter([0.1, 0.9, 0.1, 0.9])
-    answers, counters = asked(
+    answers, counted = asked(
         deployment, lambda: next(draws), times=4, log=lambda event, **facts: told.append((event, facts["stage"]))
     )
     assert [answer.split()[0] for answer in answers] == ['{"message":"Internal', "false"] * 2
-    assert counters.canary_requests == {("shop", "v1", 500): 2}
+    assert counted.canary_requests == {500: 2}
     assert told == [("integration fails", "v1/Canary")]

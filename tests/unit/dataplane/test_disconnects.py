@@ -32,7 +32,8 @@ from wsgateway.errors import (
     IntegrationTimeout,
     ServiceUnavailable,
 )
-from wsgateway.invocation import Invocation, disconnect_request_id
+from wsgateway.ids import disconnect_request_id
+from wsgateway.invocation import Invocation
 from wsgateway.messages import EndpointResponse
 
 pytestmark = pytest.mark.anyio

@@ -31,7 +31,7 @@ class Place:
 def exchange() -> tuple[Streamed, Place, Gate, list[bool], Callable[[bool], None]]:
     made, place, gate = Streamed(loop=asyncio.get_running_loop()), Place(), Gate(1)
     made.flow, made.passes, made.seconds = None, True, 1.0
-    made.place, made.gate, made.pending = place, gate, {made: 1.0}
+    made.place, made.gate, made.told, made.pending = place, gate, None, {made: 1.0}
     gate.in_flight = 1
     paused: list[bool] = []
     return made, place, gate, paused, paused.append
