@@ -31,6 +31,9 @@ from wsgateway.model.rest_integration import RestIntegration
 from wsgateway.model.rest_stage import RestStage
 from wsgateway.model.stage import StageName
 
+MOST_PATHS = 2000
+MOST_AUTHORIZERS = 100
+"""AWS has 300 and 10, and more for who asks (API Gateway quotas)."""
 MOST_OF_POLICY = 8192
 """Characters of a resource policy."""
 MOST_KEPT_BYTES = 10_485_760
@@ -191,7 +194,7 @@ class RestApi(Definition):
     """Request validators that methods name."""
     gateway_responses: Mapping[ResponseType, GatewayResponse] = Field(default_factory=dict)
     """What clients get where no integration answers, by type, such as DEFAULT_4XX."""
-    authorizers: Annotated[Mapping[Label, RestAuthorizer], MaxLen(10)] = Field(default_factory=dict)
+    authorizers: Annotated[Mapping[Label, RestAuthorizer], MaxLen(MOST_AUTHORIZERS)] = Field(default_factory=dict)
     """Authorizers that methods name."""
     policy: Mapping[str, Any] | None = None
     """Who may call the API at all: a resource policy, with resources such as execute-api:/STAGE/VERB/PATH."""
@@ -199,7 +202,7 @@ class RestApi(Definition):
     """Integrations that methods name. (Ours.)"""
     stages: Annotated[Mapping[StageName, RestStage], MinLen(1)]
     """The stages by name; requests go to `/{stage}/{path}`."""
-    paths: Annotated[Mapping[ResourcePath, Annotated[Mapping[Verb, Method], MinLen(1)]], MinLen(1), MaxLen(300)]
+    paths: Annotated[Mapping[ResourcePath, Annotated[Mapping[Verb, Method], MinLen(1)]], MinLen(1), MaxLen(MOST_PATHS)]
     """The resources by path, each with its methods by verb."""
 
     @property

@@ -35,6 +35,7 @@ def faults(lines: str) -> list[str]:
     "lines",
     [
         pytest.param(f"paths: {{/: {{GET: {MOCK}}}}}", id="the root"),
+        pytest.param("paths: {" + ", ".join(f"/{n}: {{GET: {MOCK}}}" for n in range(400)) + "}", id="many"),
         pytest.param(f"paths: {{'/a/{{b}}/c:d,e/{{proxy+}}': {{ANY: {MOCK}}}}}", id="variables"),
         pytest.param(f"paths: {{'/a/{{b}}': {{GET: {MOCK}}}, '/{{b+}}': {{GET: {MOCK}}}}}", id="at two depths"),
         pytest.param(
