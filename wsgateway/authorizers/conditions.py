@@ -11,17 +11,21 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from operator import eq, ge, gt, le, lt
+from typing import TypeVar
 
 from wsgateway.authorizers.condition_keys import MANY_VALUED, Keys, checked
 from wsgateway.authorizers.policy_elements import PolicyError
-from wsgateway.authorizers.variables import NoValue, Scope, Test, parse
+from wsgateway.authorizers.variables import NoValue, Scope, Template, Test, as_one_of, parse
+from wsgateway.authorizers.wildcards import Wild
 
+S = TypeVar("S")
+T = TypeVar("T")
 Condition = Callable[[Keys], bool]
 """Whether a request, given by its keys, is one the statement is about."""
-Make = Callable[[str, Scope], Test]
-"""What asks of one value of the request whether it is as one value of the policy says. *Raises* ValueError, in words,
+Make = Callable[[list[str], Scope], list[Test]]
+"""Tests of which one holds where a value of the request is as one of the policy's says. *Raises* ValueError, in words,
 for what the policy can't say; what a request brings that can't be read does not match."""
 
 
@@ -58,7 +62,7 @@ def _condition(written: str, key: str, values: list[str], scope: Scope, allows: 
     if key in MANY_VALUED and not quantifier:
         raise ValueError(f"the key has several values: write ForAnyValue:{name} or ForAllValues:{name}")
     negated = operator in NEGATED
-    tests = [make(value, scope) for value in values]
+    tests = make(values, scope)
 
     def holds(value: str, keys: Keys) -> bool:
         for test in tests:
@@ -105,16 +109,20 @@ def _values(written: object) -> Iterator[str]:
                 raise ValueError("values are texts, numbers or true and false")
 
 
-def _equals(wanted: str, scope: Scope) -> Test:
-    return parse(wanted, scope).equal()
+def _equals(wanted: list[str], scope: Scope) -> list[Test]:
+    return as_one_of([parse(value, scope).literal() for value in wanted])
 
 
-def _equals_ignoring_case(wanted: str, scope: Scope) -> Test:
-    return parse(wanted, scope).equal(str.casefold)
+def _equals_ignoring_case(wanted: list[str], scope: Scope) -> list[Test]:
+    return as_one_of([parse(value, scope).literal(str.casefold) for value in wanted], str.casefold)
 
 
-def _like(wanted: str, scope: Scope) -> Test:
-    return parse(wanted, scope).like()
+def _like(wanted: list[str], scope: Scope) -> list[Test]:
+    return as_one_of([parse(value, scope) for value in wanted])
+
+
+def _arns(wanted: list[str], scope: Scope) -> list[Test]:
+    return [_arn(value, scope) for value in wanted]
 
 
 def _arn(wanted: str, scope: Scope) -> Test:
@@ -122,65 +130,102 @@ def _arn(wanted: str, scope: Scope) -> Test:
     parts = parse(wanted, scope).split(":", 5)
     if len(parts) != 6 or parts[0].parts != ["arn"]:
         raise ValueError(f"{wanted} is no ARN")
-    tests = [part.like() for part in parts]
+    tests = tuple(_plain_or(part) for part in parts[1:])
 
     def matches(value: str, keys: Keys) -> bool:
-        found = value.split(":", 5)
-        return len(found) == 6 and all(test(part, keys) for test, part in zip(tests, found, strict=True))
+        kind, *found = value.split(":", 5)
+        if kind != "arn" or len(found) != len(tests):
+            return False
+        return all(
+            part == test if isinstance(test, str) else test(part, keys) for test, part in zip(tests, found, strict=True)
+        )
 
     return matches
+
+
+def _plain_or(part: Template) -> str | Test:
+    """The part of an ARN, where it is always the same text, else what tells whether one is like it."""
+    match part.fixed:
+        case []:
+            return ""
+        case [str(text)]:
+            return text
+        case [Wild.MANY]:
+            return _any
+        case _:
+            return part.like()
+
+
+def _any(text: str, keys: Keys) -> bool:
+    return True
+
+
+def _compared(
+    read: Callable[[str], T], seen: Callable[[str], S | None], compare: Callable[[S, T], bool], what: str
+) -> Make:
+    """Values that are read once: the policy's by `read`, which raises ValueError for what is not `what`."""
+
+    def make(written: list[str], scope: Scope) -> list[Test]:
+        wanted = [_as(read, value, what) for value in written]
+
+        def test(value: str, keys: Keys) -> bool:
+            found = seen(value)
+            return found is not None and any(compare(found, each) for each in wanted)
+
+        return [test]
+
+    return make
+
+
+def _as(read: Callable[[str], T], value: str, what: str) -> T:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"{value} is {what}") from error
+
+
+def _some(seen: Callable[[str], T | None]) -> Callable[[str], T]:
+    """Reads what has to be there."""
+
+    def read(value: str) -> T:
+        found = seen(value)
+        if found is None:
+            raise ValueError
+        return found
+
+    return read
 
 
 def _number(compare: Callable[[float, float], bool]) -> Make:
-    def make(wanted: str, scope: Scope) -> Test:
-        limit = _as_number(wanted)
-        if limit is None:
-            raise ValueError(f"{wanted} is no number")
-        return lambda value, keys: (number := _as_number(value)) is not None and compare(number, limit)
-
-    return make
+    return _compared(_some(_as_number), _as_number, compare, "no number")
 
 
 def _date(compare: Callable[[float, float], bool]) -> Make:
-    def make(wanted: str, scope: Scope) -> Test:
-        limit = _as_time(wanted)
-        if limit is None:
-            raise ValueError(f"{wanted} is neither an ISO 8601 time nor seconds since 1970")
-        return lambda value, keys: (moment := _as_time(value)) is not None and compare(moment, limit)
-
-    return make
+    return _compared(_some(_as_time), _as_time, compare, "neither an ISO 8601 time nor seconds since 1970")
 
 
-def _bool(wanted: str, scope: Scope) -> Test:
-    if wanted.lower() not in ("true", "false"):
-        raise ValueError(f"{wanted} is neither true nor false")
-    return lambda value, keys: value.lower() == wanted.lower()
+def _as_boolean(text: str) -> str | None:
+    return text.lower() if text.lower() in ("true", "false") else None
 
 
-def _binary(wanted: str, scope: Scope) -> Test:
+def _network(text: str) -> IPv4Network | IPv6Network:
+    network = ip_network(text, strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))
+
+
+def _as_address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        b64decode(wanted, validate=True)
-    except ValueError as error:
-        raise ValueError(f"{wanted} is no Base64") from error
-    return lambda value, keys: value == wanted
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
 
 
-def _address(wanted: str, scope: Scope) -> Test:
-    try:
-        network = ip_network(wanted, strict=False)
-    except ValueError as error:
-        raise ValueError(f"{wanted} is no address or CIDR block") from error
-
-    def matches(value: str, keys: Keys) -> bool:
-        try:
-            address = ip_address(value)
-        except ValueError:
-            return False
-        if address.version == 6 and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return address in network
-
-    return matches
+def _base64(text: str) -> str:
+    b64decode(text, validate=True)
+    return text
 
 
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
@@ -201,6 +246,10 @@ def _as_time(text: str) -> float | None:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
+_BOOLEAN = _compared(_some(_as_boolean), _as_boolean, eq, "neither true nor false")
+_BINARY = _compared(_base64, str, eq, "no Base64")
+_ADDRESS = _compared(_network, _as_address, lambda address, network: address in network, "no address or CIDR block")
+
 OPERATORS: Mapping[str, Make] = {
     "StringEquals": _equals,
     "StringNotEquals": _equals,
@@ -220,13 +269,13 @@ OPERATORS: Mapping[str, Make] = {
     "DateLessThanEquals": _date(le),
     "DateGreaterThan": _date(gt),
     "DateGreaterThanEquals": _date(ge),
-    "Bool": _bool,
-    "BinaryEquals": _binary,
-    "IpAddress": _address,
-    "NotIpAddress": _address,
-    "ArnEquals": _arn,
-    "ArnLike": _arn,
-    "ArnNotEquals": _arn,
-    "ArnNotLike": _arn,
+    "Bool": _BOOLEAN,
+    "BinaryEquals": _BINARY,
+    "IpAddress": _ADDRESS,
+    "NotIpAddress": _ADDRESS,
+    "ArnEquals": _arns,
+    "ArnLike": _arns,
+    "ArnNotEquals": _arns,
+    "ArnNotLike": _arns,
 }
 NEGATED = frozenset(name for name in OPERATORS if "Not" in name)

@@ -43,7 +43,7 @@ from wsgateway.templates import pattern
 
 MAX_METHOD_ARN = 1600
 """Bytes of the ARN of what is asked for (API Gateway quotas)."""
-SWELLING = 18
+SWELLING = 20
 """Bytes of memory that a byte of an answer takes, its policy compiled."""
 
 Event = Callable[[Invocation, str, Sequence[str], bool], bytes]

@@ -16,8 +16,8 @@ from wsgateway.authorizers.condition_keys import Keys
 from wsgateway.authorizers.conditions import Condition, compile_conditions
 from wsgateway.authorizers.policy_elements import PolicyError, texts_of
 from wsgateway.authorizers.principals import Callers, Principals, principals_of
-from wsgateway.authorizers.variables import NoValue, Scope, Template, Test, parse
-from wsgateway.authorizers.wildcards import Matcher, any_of, one_of
+from wsgateway.authorizers.variables import NoValue, Scope, Template, Test, as_one_of, parse
+from wsgateway.authorizers.wildcards import Matcher, any_of
 
 MAX_RESOURCE = 512
 """Characters of a statement's resource (API Gateway quotas)."""
@@ -240,14 +240,11 @@ def _behind_account(template: Template) -> Template:
 
 def _resource(templates: list[Template], *, negated: bool, allows: bool) -> Test:
     """Whether a statement is about a resource."""
-    known = one_of([template.fixed for template in templates if template.fixed is not None])
-    tests = [template.like() for template in templates if template.fixed is None]
-    if not tests:
-        return (lambda resource, keys: not known(resource)) if negated else (lambda resource, keys: known(resource))
+    tests = as_one_of(templates)
+    if len(tests) == 1 and not negated:
+        return tests[0]
 
     def covered(resource: str, keys: Keys) -> bool:
-        if known(resource):
-            return not negated
         for test in tests:
             try:
                 if test(resource, keys):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from wsgateway.authorizers.condition_keys import MANY_VALUED, Keys, checked
-from wsgateway.authorizers.wildcards import Glob, Part, Wild, one_of, parts_of
+from wsgateway.authorizers.wildcards import Glob, Part, one_of, parts_of
 
 Test = Callable[[str, Keys], bool]
 """Whether a text is as a policy says, given the keys of the request. *Raises* NoValue."""
@@ -55,20 +55,22 @@ class Template:
         found = [part for part in self.parts if not isinstance(part, Variable)]
         return found if len(found) == len(self.parts) else None
 
-    def like(self) -> Test:
-        """Whether a text is as this one, wildcards included."""
+    def literal(self, as_read: Callable[[str], str] = str) -> Template:
+        """The same with its wildcards as the characters that they are written by; texts are compared `as_read`."""
+        return Template(
+            [
+                part if isinstance(part, Variable) else as_read(part if isinstance(part, str) else part.value)
+                for part in self.parts
+            ]
+        )
+
+    def like(self, as_read: Callable[[str], str] = str) -> Test:
+        """Whether a text is as this one, wildcards included; texts and values are compared `as_read`."""
         fixed = self.fixed
         if fixed is not None:
             matches = one_of([fixed])
-            return lambda text, keys: matches(text)
-        return lambda text, keys: Glob(self._filled(keys)).matches(text)
-
-    def equal(self, as_read: Callable[[str], str] = str) -> Test:
-        """Whether a text is this one, where wildcards are none; both are compared `as_read`."""
-        if self.fixed is not None:
-            wanted = as_read(self._text({}))
-            return lambda text, keys: as_read(text) == wanted
-        return lambda text, keys: as_read(text) == as_read(self._text(keys))
+            return lambda text, keys: matches(as_read(text))
+        return lambda text, keys: Glob(self._filled(keys, as_read)).matches(as_read(text))
 
     def split(self, at: str, most: int) -> list[Template]:
         """The texts between the first `most` places where `at` stands, which no variable is looked into for."""
@@ -80,13 +82,17 @@ class Template:
                 found += [[text] for text in rest]
             else:
                 found[-1].append(part)
-        return [Template(parts) for parts in found]
+        return [Template([part for part in parts if part]) for parts in found]
 
-    def _filled(self, keys: Keys) -> Iterator[Part]:
-        return (_value(part, keys) if isinstance(part, Variable) else part for part in self.parts)
+    def _filled(self, keys: Keys, as_read: Callable[[str], str]) -> Iterator[Part]:
+        return (as_read(_value(part, keys)) if isinstance(part, Variable) else part for part in self.parts)
 
-    def _text(self, keys: Keys) -> str:
-        return "".join(part.value if isinstance(part, Wild) else part for part in self._filled(keys))
+
+def as_one_of(templates: Sequence[Template], as_read: Callable[[str], str] = str) -> list[Test]:
+    """Those of which one holds where a text is as one of the templates."""
+    known = one_of([template.fixed for template in templates if template.fixed is not None])
+    others = [template.like(as_read) for template in templates if template.fixed is None]
+    return [lambda text, keys: known(as_read(text)), *others]
 
 
 def _value(variable: Variable, keys: Keys) -> str:

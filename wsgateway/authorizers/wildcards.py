@@ -69,33 +69,37 @@ class Glob:
 class _Holed:
     """What stands between two stars, where it has a `?`."""
 
-    __slots__ = ("_any", "_bits", "_size")
+    __slots__ = ("_holes", "_text")
 
     def __init__(self, parts: Sequence[Part]) -> None:
-        characters = [character for part in parts for character in (part if isinstance(part, str) else (None,))]
-        self._size = len(characters)
-        self._any = sum(1 << place for place, character in enumerate(characters) if character is None)
-        """The places that every character may have, as bits; `_bits` are those that one may have."""
-        self._bits: dict[str, int] = {}
-        for place, character in enumerate(characters):
-            if character is not None:
-                self._bits[character] = self._bits.get(character, self._any) | 1 << place
+        self._text = "".join([part.value if isinstance(part, Wild) else part for part in parts])
+        self._holes = 0
+        """The places that every character may have, as bits."""
+        at = 0
+        for part in parts:
+            if isinstance(part, Wild):
+                self._holes |= 1 << at
+            at += 1 if isinstance(part, Wild) else len(part)
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._text)
 
     def is_at(self, text: str, start: int) -> bool:
-        return all(self._bits.get(text[start + place], self._any) >> place & 1 for place in range(self._size))
+        holes = self._holes
+        return all(holes >> at & 1 or text[start + at] == character for at, character in enumerate(self._text))
 
     def find(self, text: str, start: int, end: int) -> int:
         """Where it first stands between `start` and `end`; -1 where it does not."""
         # All places where it may have begun are followed at once, one bit each (Baeza-Yates and Gonnet, "A New
         # Approach to Text Searching").
-        bits, every, last, begun = self._bits, self._any, 1 << self._size - 1, 0
+        places: dict[str, int] = {}
+        for at, character in enumerate(self._text):
+            places[character] = places.get(character, self._holes) | 1 << at
+        last, begun = 1 << len(self._text) - 1, 0
         for at in range(start, end):
-            begun = (begun << 1 | 1) & bits.get(text[at], every)
+            begun = (begun << 1 | 1) & places.get(text[at], self._holes)
             if begun & last:
-                return at + 1 - self._size
+                return at + 1 - len(self._text)
         return -1
 
 

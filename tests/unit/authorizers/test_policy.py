@@ -129,6 +129,8 @@ def test_one_statement_needs_no_list() -> None:
         pytest.param({"NotIpAddress": {"a:b": "2001:db8::/32"}}, {"a:b": ["2001:db9::1"]}, True, id="another network"),
         pytest.param({"NotIpAddress": {"a:b": "10.0.0.0/8"}}, {"a:b": ["2001:db8::1"]}, True, id="of another kind"),
         pytest.param({"IpAddress": {"a:b": "10.1.2.3"}}, {"a:b": ["10.1.2.3"]}, True, id="one address"),
+        pytest.param({"IpAddress": {"a:b": "::ffff:10.0.0.0/104"}}, {"a:b": ["10.1.2.3"]}, True, id="IPv4 as IPv6"),
+        pytest.param({"IpAddress": {"a:b": "::/0"}}, {"a:b": ["10.1.2.3"]}, False, id="IPv6 alone"),
         pytest.param({"IpAddressIfExists": {"a:b": "::1"}}, {}, True, id="no address, IfExists"),
         pytest.param({"ArnEquals": {"a:b": "arn:aws:s3:::x?z"}}, {"a:b": ["arn:aws:s3:::xyz"]}, True, id="ArnEquals"),
         pytest.param({"ArnNotEquals": {"a:b": "arn:aws:s3:::x"}}, {"a:b": ["arn:aws:s3:::x"]}, False, id="another ARN"),
