@@ -22,7 +22,7 @@ from wsgateway.dataplane.event_traces import trace_of
 from wsgateway.dataplane.rest_answers import Heads as Answers
 from wsgateway.dataplane.rest_answers import Later
 from wsgateway.dataplane.rest_bodies import PASSED_BYTES, Passed, begun, bounded, hold_of, whole
-from wsgateway.dataplane.rest_client import Heads, client_of
+from wsgateway.dataplane.rest_client import Heads, capitalized, client_of
 from wsgateway.dataplane.rest_door import LEFT, Door
 from wsgateway.errors import (
     AccessDenied,
@@ -104,6 +104,8 @@ class CompiledRestStage:
     """What is done to every answer, if anything is."""
     quotas: Quotas
     """Of the TCP connections that its requests come on."""
+    edge: bool = False
+    """Whether header names of requests are capitalized."""
     together: frozenset[str] = frozenset()
     """Methods whose requests have no metrics of their own."""
     cache: tuple[str, str] | None = None
@@ -187,7 +189,9 @@ class RestApis:
         if canary is not None and self._draw() * 100 < canary.percent:
             stage = canary.stage
         head = self._heads.of(request.headers)
-        if head.respelled is not None:
+        if stage.edge:
+            request = replace(request, headers=capitalized(request.headers))
+        elif head.respelled is not None:
             request = replace(request, headers=head.respelled)
         verb = head.verb or request.method
         found = stage.resources.find(verb, tail if tail and tail[0] and tail[-1] else _segments(tail))

@@ -85,6 +85,16 @@ class Heads:
         return head
 
 
+def capitalized(headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    """With names as CloudFront writes them, in front of EDGE APIs: `X-Tenant-Id`, however clients and proxies do."""
+    return tuple([(_capitalized(name), value) for name, value in headers])
+
+
+@lru_cache(maxsize=1024)
+def _capitalized(name: bytes) -> bytes:
+    return b"-".join([word.capitalize() for word in name.split(b"-")])
+
+
 def client_of(request: HttpRequest, head: Head, place: Place) -> Client:
     """The client of one request."""
     return Client(

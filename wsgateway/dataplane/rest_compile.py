@@ -156,6 +156,7 @@ def compile_rest(
         if api.cors is not None or api.minimum_compression_size is not None
         else None,
         quotas=resolve(api.profile, Limits()),
+        edge=api.endpoint_configuration is not None and api.endpoint_configuration.edge,
         together=frozenset(_together(api, stage)),
         cache=(api_id, cache_name) if stage.cache_cluster_enabled else None,
         deployment_id=deployment_id,

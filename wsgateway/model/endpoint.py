@@ -51,8 +51,8 @@ class EndpointConfiguration(Definition):
     """From where a REST API is reached."""
 
     types: list[Annotated[Literal["EDGE", "REGIONAL", "PRIVATE"], Among(TYPES)]] | None = None
-    """One of EDGE and REGIONAL, which are the same here, and PRIVATE: the internal listener alone. Absent: EDGE; with
-    vpcEndpointIds, as OpenAPI documents have them, PRIVATE."""
+    """REGIONAL; EDGE, the same, but that header names of requests are capitalized, as CloudFront does it; or PRIVATE:
+    the internal listener alone. Absent: REGIONAL; with vpcEndpointIds, as OpenAPI documents have them, PRIVATE."""
     vpc_endpoint_ids: list[EndpointId] | None = None
     """Of PRIVATE: `vpcEndpoints` whose names lead to it, as the Host `{apiId}-{vpceId}.execute-api.…`."""
 
@@ -65,6 +65,11 @@ class EndpointConfiguration(Definition):
             yield Problem(
                 ("vpcEndpointIds",), "has no effect: only PRIVATE APIs are reached by VPC endpoints; remove it"
             )
+
+    @property
+    def edge(self) -> bool:
+        """Whether mappings find header names capitalized."""
+        return self.types is not None and "EDGE" in self.types
 
     @property
     def private(self) -> bool:
