@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from wsgateway.authorizers.condition_keys import MANY_VALUED, Keys, checked
 from wsgateway.authorizers.policy_elements import PolicyError
-from wsgateway.authorizers.variables import NoValue, Scope, Template, Test, as_one_of, parse
+from wsgateway.authorizers.variables import Scope, Template, Test, as_one_of, parse, whether
 from wsgateway.authorizers.wildcards import Wild
 
 S = TypeVar("S")
@@ -62,18 +62,7 @@ def _condition(written: str, key: str, values: list[str], scope: Scope, allows: 
     if key in MANY_VALUED and not quantifier:
         raise ValueError(f"the key has several values: write ForAnyValue:{name} or ForAllValues:{name}")
     negated = operator in NEGATED
-    tests = make(values, scope)
-
-    def holds(value: str, keys: Keys) -> bool:
-        for test in tests:
-            try:
-                if test(value, keys):
-                    return not negated
-            except NoValue:
-                # It is like nothing. And who may be unlike it is not let in, nor kept from being denied.
-                if negated and allows:
-                    return False
-        return negated
+    holds = whether(make(values, scope), negated=negated, allows=allows)
 
     def condition(keys: Keys) -> bool:
         found = keys.get(key, ())

@@ -16,7 +16,7 @@ from wsgateway.authorizers.condition_keys import Keys
 from wsgateway.authorizers.conditions import Condition, compile_conditions
 from wsgateway.authorizers.policy_elements import PolicyError, texts_of
 from wsgateway.authorizers.principals import Callers, Principals, principals_of
-from wsgateway.authorizers.variables import NoValue, Scope, Template, Test, as_one_of, parse
+from wsgateway.authorizers.variables import Scope, Template, Test, as_one_of, parse, whether
 from wsgateway.authorizers.wildcards import Matcher, any_of
 
 MAX_RESOURCE = 512
@@ -170,7 +170,7 @@ def _statement(written: object, path: str, of_resource: bool, scope: Scope) -> _
     return _Statement(
         allows=allows,
         action=_action(written, path, of_resource),
-        resource=_resource(resources, negated="NotResource" in written, allows=allows),
+        resource=whether(as_one_of(resources), negated="NotResource" in written, allows=allows),
         conditions=conditions,
         principals=principals,
         conditional=bool(conditions) or any(template.fixed is None for template in resources),
@@ -236,23 +236,3 @@ def _behind_account(template: Template) -> Template:
     if template.fixed is None and any(part.fixed is None for part in template.split(":", 5)[:5]):
         raise ValueError("policy variables stand behind the fifth colon of an ARN")
     return template
-
-
-def _resource(templates: list[Template], *, negated: bool, allows: bool) -> Test:
-    """Whether a statement is about a resource."""
-    tests = as_one_of(templates)
-    if len(tests) == 1 and not negated:
-        return tests[0]
-
-    def covered(resource: str, keys: Keys) -> bool:
-        for test in tests:
-            try:
-                if test(resource, keys):
-                    return not negated
-            except NoValue:
-                # It is like nothing. And who may be unlike it is not let in, nor kept from being denied.
-                if negated and allows:
-                    return False
-        return negated
-
-    return covered

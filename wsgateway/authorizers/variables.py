@@ -95,6 +95,25 @@ def as_one_of(templates: Sequence[Template], as_read: Callable[[str], str] = str
     return [lambda text, keys: known(as_read(text)), *others]
 
 
+def whether(tests: Sequence[Test], *, negated: bool, allows: bool) -> Test:
+    """Whether one of the tests holds, or none where it is `negated`, of a statement that `allows`. Never raises.
+
+    What lacks a value is like nothing. Who may be unlike it is not let in by that, nor kept from being denied.
+    """
+
+    def holds(text: str, keys: Keys) -> bool:
+        for test in tests:
+            try:
+                if test(text, keys):
+                    return not negated
+            except NoValue:
+                if negated and allows:
+                    return False
+        return negated
+
+    return holds
+
+
 def _value(variable: Variable, keys: Keys) -> str:
     found = keys.get(variable.key)
     if found:
