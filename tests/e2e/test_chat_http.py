@@ -23,9 +23,11 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 CHAT = ROOT / "examples" / "chat-http"
 DEADLINE = 20.0
+START = 40.0
+"""For processes that start one after another."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -37,10 +39,10 @@ class Running:
         self.process = process
         self.output: list[str] = []
 
-    async def prints(self, pattern: str) -> re.Match[str]:
+    async def prints(self, pattern: str, seconds: float = DEADLINE) -> re.Match[str]:
         """Wait for a line that matches. Fails, with all that was printed, if none comes."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(seconds):
             while line := (await self.process.stdout.readline()).decode():
                 self.output.append(line)
                 if match := re.search(pattern, line):
@@ -83,8 +85,15 @@ async def sample(directory: Path) -> AsyncIterator[Sample]:
     """The one command that starts it all."""
     ports = ("--port", "0", "--internal-port", "0", "--backend-port", "0")
     async with running(str(CHAT), *ports, "--database", str(directory / "chat.sqlite3")) as launcher:
-        match = await launcher.prints(r"The chat is at (http://\S+)\?gateway=(ws://\S+)$")
+        match = await launcher.prints(r"The chat is at (http://\S+)\?gateway=(ws://\S+)$", START)
         yield Sample(launcher, match[1], match[2])
+
+
+@pytest.fixture(scope="module")
+async def chat(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sample]:
+    """One for all that do it no harm; each has rooms of its own there."""
+    async with sample(tmp_path_factory.mktemp("chat")) as running:
+        yield running
 
 
 def refusal(message: str) -> dict[str, object]:
@@ -103,7 +112,7 @@ async def gateway(backend_port: int) -> AsyncIterator[str]:
     """The gateway alone, with the shipped definition: its URL."""
     command = ("-m", "wsgateway", "dev", str(CHAT / "routes.yaml"), "--port", "0", "--internal-port", "0")
     async with running(*command, CHAT_BACKEND=f"127.0.0.1:{backend_port}") as process:
-        match = await process.prints(r"ready public=http(\S+)")
+        match = await process.prints(r"ready public=http(\S+)", START)
         yield f"ws{match[1]}/dev"
 
 
@@ -114,8 +123,8 @@ def fetch(url: str) -> tuple[str, str]:
         return response.headers["Content-Type"], response.read().decode()
 
 
-async def test_two_people_chat(tmp_path: Path) -> None:
-    async with sample(tmp_path) as chat, visiting(chat.gateway) as ada:
+async def test_two_people_chat(chat: Sample) -> None:
+    async with visiting(chat.gateway) as ada:
         assert await ada.joins("lobby", "Ada") == ["Ada"]
 
         async with visiting(chat.gateway) as bob:
@@ -132,14 +141,14 @@ async def test_two_people_chat(tmp_path: Path) -> None:
         assert (await ada.hears(type="left", name="Bob"))["here"] == ["Ada"]
 
 
-async def test_rooms_are_apart(tmp_path: Path) -> None:
-    async with sample(tmp_path) as chat, visiting(chat.gateway) as ada, visiting(chat.gateway) as bob:
-        await ada.joins("lobby", "Ada")
+async def test_rooms_are_apart(chat: Sample) -> None:
+    async with visiting(chat.gateway) as ada, visiting(chat.gateway) as bob:
+        await ada.joins("hall", "Ada")
         assert await bob.joins("kitchen", "Bob") == ["Bob"]
         await bob.sends(action="say", text="only in the kitchen")
         await bob.hears(type="said", text="only in the kitchen")
 
-        assert await bob.joins("lobby", "Bob") == ["Ada", "Bob"]
+        assert await bob.joins("hall", "Bob") == ["Ada", "Bob"]
         first = json.loads(await ada.connection.recv())
         assert (first["type"], first["name"]) == ("joined", "Bob")
 
@@ -155,8 +164,8 @@ async def test_rooms_are_apart(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_a_message_gets_a_direct_reply(tmp_path: Path, message: str, reply: dict[str, object]) -> None:
-    async with sample(tmp_path) as chat, visiting(chat.gateway) as ada:
+async def test_a_message_gets_a_direct_reply(chat: Sample, message: str, reply: dict[str, object]) -> None:
+    async with visiting(chat.gateway) as ada:
         await ada.connection.send(message)
 
         assert json.loads(await ada.connection.recv()) == reply
@@ -188,13 +197,12 @@ async def test_the_chat_goes_on_across_a_restart_of_its_backend(tmp_path: Path) 
                 assert (await bob.hears(type="here"))["here"] == ["Ada", "Bob"]
 
 
-async def test_the_page_is_served(tmp_path: Path) -> None:
-    async with sample(tmp_path) as chat:
-        content_type, page = await asyncio.to_thread(fetch, chat.page)
+async def test_the_page_is_served(chat: Sample) -> None:
+    content_type, page = await asyncio.to_thread(fetch, chat.page)
 
-        assert content_type == "text/html; charset=utf-8"
-        assert "<!doctype html>" in page
-        assert "innerHTML" not in page, "what people write is text, never HTML"
+    assert content_type == "text/html; charset=utf-8"
+    assert "<!doctype html>" in page
+    assert "innerHTML" not in page, "what people write is text, never HTML"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
