@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,26 @@ sys.dont_write_bytecode = False
 # How long an example takes says how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+# What is read for the tests stays: garbage is looked for in what they leave alone.
+gc.disable()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are CPUs: much of the time tests wait."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files go to a worker. The longest comes first and the shortest last, so that no worker ends alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/promises/"))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
