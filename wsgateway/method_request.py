@@ -17,8 +17,6 @@ from wsgateway.headers import REMOVED_ON_ARRIVAL, RESTATED
 from wsgateway.ids import new_parent, new_request_id, new_root, new_trace, new_uuid
 from wsgateway.invocation import (
     IDENTITY,
-    Client,
-    EventType,
     Invocation,
     Variable,
     Variables,
@@ -32,91 +30,51 @@ OF_ANY = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 """The verbs that ANY stands for."""
 
 
-class MethodRequest(Invocation):
+def _nothing_more(action: str) -> None:
+    return None
+
+
+class MethodRequest(Invocation, kw_only=True, eq=False):
     """One request, routed: `request` is its head, `payload` its whole body.
 
     `resource` is the path of the resource that answers, `path_parameters` what its variables took of the path, as it
-    came. `path` is the request's path as clients wrote it, without the query, `below` what of it is below the stage,
-    its segments perhaps. `trace` is the client's X-Amzn-Trace-Id. `route_key` is `VERB /resource`.
+    came. `path` is the request's path as clients wrote it, without the query, `tail` what of it is below the stage, its
+    segments perhaps. `trace_header` is the client's X-Amzn-Trace-Id.
     """
-
-    __slots__ = (
-        "_below",
-        "_binary",
-        "_extended_id",
-        "_trace_header",
-        "_trace_id",
-        "account_id",
-        "canary",
-        "deployment_id",
-        "failure",
-        "granted",
-        "hold",
-        "http_method",
-        "identified",
-        "kept",
-        "path",
-        "path_parameters",
-        "payload",
-        "permits",
-        "resource",
-        "signed",
-        "upload",
-    )
 
     variables: ClassVar[Variables]
 
-    hold: Hold
-    """Counts its body; set only where that is done, for most bodies are small."""
-
-    def __init__(
-        self,
-        client: Client,
-        request: HttpRequest,
-        *,
-        resource: str,
-        http_method: str,
-        path: str,
-        below: str | Sequence[str],
-        path_parameters: Mapping[str, str],
-        stage_variables: Mapping[str, str],
-        account_id: str,
-        binary: bool = False,
-        trace: bytes = b"",
-        deployment_id: str = "",
-        route_key: str = "",
-    ) -> None:
-        route_key = route_key or f"{http_method} {resource}"
-        super().__init__(client, EventType.REQUEST, route_key, stage_variables, request=request)
-        self.resource = resource
-        self.http_method = http_method
-        self.path = path
-        self._below = below
-        self.path_parameters = path_parameters
-        self.account_id = account_id
-        self.payload = b""
-        self.upload: Upload | None = None
-        """The body, where it is still arriving; `payload` is empty then."""
-        self.signed: HttpRequest | None = None
-        """The request as it came, where its body was compressed: what a signature stands for."""
-        self.failure: GatewayError | None = None
-        """What a gateway response is about."""
-        self.identified = False
-        """Whether its method's authorizer, or its signature, has said who sends it."""
-        self.granted = False
-        """Whether the API's own policy lets in whom its authorizer's says nothing of."""
-        self.kept = False
-        """Whether its answer was made for another request."""
-        self.permits: Callable[[str], bool | None] = _nothing_more
-        """Whether what let the client in allows another action on what it asks for, such as execute-api:Invoke; None
-        where it says nothing of it."""
-        self.canary: bool | None = None
-        """Whether its stage's canary answers it; None where there is none."""
-        self.deployment_id = deployment_id
-        self._extended_id = ""
-        self._trace_id = b""
-        self._trace_header = trace
-        self._binary = binary
+    resource: str
+    http_method: str
+    path: str
+    tail: str | Sequence[str]
+    path_parameters: Mapping[str, str]
+    account_id: str
+    of_binary_type: bool = False
+    trace_header: bytes = b""
+    deployment_id: str = ""
+    payload: bytes = b""
+    upload: Upload | None = None
+    """The body, where it is still arriving; `payload` is empty then."""
+    hold: Hold | None = None
+    """Counts its body, where that is done, for most bodies are small."""
+    signed: HttpRequest | None = None
+    """The request as it came, where its body was compressed: what a signature stands for."""
+    failure: GatewayError | None = None
+    """What a gateway response is about."""
+    identified: bool = False
+    """Whether its method's authorizer, or its signature, has said who sends it."""
+    granted: bool = False
+    """Whether the API's own policy lets in whom its authorizer's says nothing of."""
+    kept: bool = False
+    """Whether its answer was made for another request."""
+    permits: Callable[[str], bool | None] = _nothing_more
+    """Whether what let the client in allows another action on what it asks for, such as execute-api:Invoke; None where
+    it says nothing of it."""
+    canary: bool | None = None
+    """Whether its stage's canary answers it; None where there is none."""
+    _extended_id: str = ""
+    _trace_id: bytes = b""
 
     @property
     def request_id(self) -> str:
@@ -145,18 +103,18 @@ class MethodRequest(Invocation):
             return mark.amzn
         value = self._trace_id
         if not value:
-            value = self._trace_id = trace_of(self._trace_header)
+            value = self._trace_id = trace_of(self.trace_header)
         return value
 
     @property
     def below(self) -> str:
         """What of the path is below the stage."""
-        return self._below if isinstance(self._below, str) else "/".join(self._below)
+        return self.tail if isinstance(self.tail, str) else "/".join(self.tail)
 
     @property
     def binary(self) -> bool:
         """Whether the body's media type is among the API's `binaryMediaTypes`."""
-        return self._binary
+        return self.of_binary_type
 
     def body(self) -> bytes:
         return self.payload
@@ -210,10 +168,6 @@ def separated(query: str) -> str:
 
 
 _NOT_THE_CLIENTS = REMOVED_ON_ARRIVAL | RESTATED
-
-
-def _nothing_more(action: str) -> None:
-    return None
 
 
 def trace_of(header: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsgateway.invocation import Client
+from wsgateway.invocation import Client, EventType
 from wsgateway.messages import Header, HttpRequest
 from wsgateway.method_request import MethodRequest
 
@@ -32,12 +32,14 @@ def method_request(
     )
     return MethodRequest(
         client,
-        HttpRequest(method, f"/v1{resource}", "shop.example", headers, source=source),
+        EventType.REQUEST,
+        f"{method} {resource}",
+        {},
+        request=HttpRequest(method, f"/v1{resource}", "shop.example", headers, source=source),
         resource=resource,
         http_method=method,
         path=f"/v1{resource}",
-        below=resource,
+        tail=resource,
         path_parameters=taken or {},
-        stage_variables={},
         account_id="123456789012",
     )

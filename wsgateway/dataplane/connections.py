@@ -26,7 +26,7 @@ from wsgateway.dataplane.answers import (
     too_large,
 )
 from wsgateway.dataplane.counters import count
-from wsgateway.dataplane.event_traces import ConnectionsCall, answered, trace_of
+from wsgateway.dataplane.event_traces import answered, connections_call, trace_of
 from wsgateway.dataplane.inspection import Inspection
 from wsgateway.dataplane.reply import text_message
 from wsgateway.dataplane.seals import Verb
@@ -139,7 +139,7 @@ class ConnectionsApi:
         stage = self._gateway.stages[place.api_id, place.stage].current
         if (stage.access is None and self._gateway.tracing is None) or request.method not in VERBS:
             return self._called(request, place, connection, connection_id, stage.quotas)
-        trace = trace_of(self._gateway, ConnectionsCall(request, place, connection_id), stage.access, None)
+        trace = trace_of(self._gateway, connections_call(request, place, connection_id), stage.access, None)
         return answered(trace, self._called(request, place, connection, connection_id, stage.quotas, trace))
 
     def _called(

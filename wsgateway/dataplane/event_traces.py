@@ -53,26 +53,22 @@ def _row(gateway: Gateway, access: AccessLog, invocation: Invocation, base_path:
     return row
 
 
-class ConnectionsCall(Invocation):
+def connections_call(request: HttpRequest, place: Place, connection_id: str) -> Invocation:
     """A call of `@connections` for a connection, as far as is told of it: it is its caller who is the client."""
-
-    __slots__ = ()
-
-    def __init__(self, request: HttpRequest, place: Place, connection_id: str) -> None:
-        agent = request.header(b"user-agent")
-        caller = Client(
-            api_id=place.api_id,
-            stage=place.stage,
-            connection_id=connection_id,
-            connected_at=0,
-            domain_name=request.host,
-            source_ip=request.source,
-            user_agent=None if agent is None else header_text(agent),
-            callback_url="",
-            forwarded=b"",
-        )
-        route_key = f"{request.method} /@connections/{{connectionId}}"
-        super().__init__(caller, EventType.CONNECTION_API, route_key, {}, request=request)
+    agent = request.header(b"user-agent")
+    caller = Client(
+        api_id=place.api_id,
+        stage=place.stage,
+        connection_id=connection_id,
+        connected_at=0,
+        domain_name=request.host,
+        source_ip=request.source,
+        user_agent=None if agent is None else header_text(agent),
+        callback_url="",
+        forwarded=b"",
+    )
+    route_key = f"{request.method} /@connections/{{connectionId}}"
+    return Invocation(caller, EventType.CONNECTION_API, route_key, {}, request=request)
 
 
 def answered(

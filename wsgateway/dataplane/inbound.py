@@ -137,9 +137,15 @@ class Messages(ABC):
     def _start(self, message: Message, arrived: float) -> None:
         stage = self._stage.current
         operation = (stage.select_binary if message.binary else stage.select)(message.data)
-        invocation = Invocation(self.client, EventType.MESSAGE, operation.key, stage.variables, message=message)
-        invocation.arrived = arrived
-        invocation.tally = self._stage.tallies[operation.key]
+        invocation = Invocation(
+            self.client,
+            EventType.MESSAGE,
+            operation.key,
+            stage.variables,
+            message=message,
+            tally=self._stage.tallies[operation.key],
+            arrived=arrived,
+        )
         if operation.logging is not None or stage.access is not None or self._gateway.tracing is not None:
             invocation.trace = trace_of(self._gateway, invocation, stage.access, operation.logging)
         if operation.admit is not None:

@@ -33,6 +33,7 @@ from wsgateway.errors import (
     Throttled,
 )
 from wsgateway.ids import new_request_id, new_uuid
+from wsgateway.invocation import EventType
 from wsgateway.messages import EndpointResponse, Handler, HttpRequest, HttpResponse, Upload
 from wsgateway.method_request import MethodRequest
 from wsgateway.tally import Routes
@@ -203,20 +204,21 @@ class RestApis:
             client.identity = gateway.vpc_endpoints.identity(request.source)
         invocation = MethodRequest(
             client,
-            request,
+            EventType.REQUEST,
+            "" if method is None else method.route_keys[verb],
+            stage.variables,
+            request=request,
+            arrived=arrived,
             resource="" if method is None else method.resource,
             http_method=verb,
             path=path,
-            below=tail if place.domain is None else path,
+            tail=tail if place.domain is None else path,
             path_parameters=parameters,
-            stage_variables=stage.variables,
             account_id=gateway.callers.account,
-            binary=bool(stage.binary_media_types) and listed(head.content_type, stage.binary_media_types),
-            trace=head.trace,
+            of_binary_type=bool(stage.binary_media_types) and listed(head.content_type, stage.binary_media_types),
+            trace_header=head.trace,
             deployment_id=stage.deployment_id,
-            route_key="" if method is None else method.route_keys[verb],
         )
-        invocation.arrived = arrived
         if canary is not None:
             invocation.canary = stage.of_canary
         logging = None if method is None else method.logging

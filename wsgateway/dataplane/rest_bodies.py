@@ -25,7 +25,7 @@ PASSED_OVER_SECONDS = 1.0
 
 def hold_of(invocation: MethodRequest, bodies: BodyMemory) -> Hold:
     """What counts the request's body: one thing, whoever reads it."""
-    hold: Hold | None = getattr(invocation, "hold", None)
+    hold = invocation.hold
     if hold is None:
         hold = invocation.hold = bodies.hold("request")
     return hold

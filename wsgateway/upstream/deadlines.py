@@ -43,6 +43,7 @@ class Deadlines:
         queue = self._queues.get(timeout)
         if queue is None:
             queue = self._queues[timeout] = DeadlineQueue(timeout)
+        exchange.told = None
         pending = exchange.pending = queue.pending
         pending[exchange] = now + timeout
         if not queue.armed:

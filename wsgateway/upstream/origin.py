@@ -137,7 +137,6 @@ class Origin:
             exchange = Exchange(loop=loop)
         exchange.gate = gate
         exchange.place = self
-        exchange.told = None
         now = monotonic()
         self._deadlines.begin(exchange, now, timeout)
         if not self._start(exchange, request, max_body, now):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgateway.dataplane.cache_key import key_of
-from wsgateway.invocation import Client
+from wsgateway.invocation import Client, EventType
 from wsgateway.messages import HttpRequest
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.rest import RestApi
@@ -48,8 +48,8 @@ def key(
     if access_key:
         client.identity = {"accessKey": access_key}
     request = MethodRequest(
-        client, HttpRequest(verb, target, "h", headers), resource=path, http_method=verb, path="/v1/a/1",
-        below="a/1", path_parameters={"id": taken}, stage_variables={}, account_id="000000000000",
+        client, EventType.REQUEST, f"{verb} {path}", {}, request=HttpRequest(verb, target, "h", headers), resource=path,
+        http_method=verb, path="/v1/a/1", tail="a/1", path_parameters={"id": taken}, account_id="000000000000",
     )  # fmt: skip
     return key_of(read, path, read.integration_of(read.paths[path]["GET"]))(request)
 
@@ -141,8 +141,8 @@ def test_what_is_mapped_is_read_as_the_mapping_reads_it() -> None:
             user_agent=None, callback_url="", forwarded=b"",
         )  # fmt: skip
         request = MethodRequest(
-            client, HttpRequest("POST", "/v1/a", "h"), resource="/a", http_method="POST", path="/v1/a",
-            below="a", path_parameters={}, stage_variables={}, account_id="000000000000",
+            client, EventType.REQUEST, "POST /a", {}, request=HttpRequest("POST", "/v1/a", "h"), resource="/a",
+            http_method="POST", path="/v1/a", tail="a", path_parameters={}, account_id="000000000000",
         )  # fmt: skip
         request.payload = body
         return key_of(api, "/a", api.integration_of(api.paths["/a"]["POST"]))(request)

@@ -10,7 +10,7 @@ import pytest
 from wsgateway.dataplane.cached_method import INVALIDATE, WARNING, cached
 from wsgateway.dataplane.response_cache import HAD, KEPT, LINES_BURST, PUTS_AT_ONCE, ResponseCache
 from wsgateway.errors import AccessDenied, IntegrationTimeout, RegistryAway
-from wsgateway.invocation import Client, Invocation
+from wsgateway.invocation import Client, EventType, Invocation
 from wsgateway.messages import EndpointResponse, HttpRequest
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.rest import RestApi
@@ -113,8 +113,8 @@ def request(query: str = "q=1", *headers: tuple[bytes, bytes]) -> MethodRequest:
         user_agent=None, callback_url="", forwarded=b"",
     )  # fmt: skip
     return MethodRequest(
-        client, HttpRequest("GET", f"/v1/a?{query}", "h", headers), resource="/a", http_method="GET", path="/v1/a",
-        below="a", path_parameters={}, stage_variables={}, account_id="000000000000",
+        client, EventType.REQUEST, "GET /a", {}, request=HttpRequest("GET", f"/v1/a?{query}", "h", headers),
+        resource="/a", http_method="GET", path="/v1/a", tail="a", path_parameters={}, account_id="000000000000",
     )  # fmt: skip
 
 

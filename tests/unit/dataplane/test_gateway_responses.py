@@ -17,7 +17,7 @@ from wsgateway.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from wsgateway.invocation import Client
+from wsgateway.invocation import Client, EventType
 from wsgateway.messages import HttpRequest, HttpResponse
 from wsgateway.method_request import MethodRequest
 from wsgateway.model.gateway_response import TYPES, GatewayResponse
@@ -30,8 +30,8 @@ def request(*headers: tuple[bytes, bytes]) -> MethodRequest:
     )  # fmt: skip
     head = HttpRequest("GET", "/v1/a/7?q=1&q=2", "h", headers)
     return MethodRequest(
-        client, head, resource="/a/{id}", http_method="GET", path="/v1/a/7",
-        below="a/7", path_parameters={"id": "7"}, stage_variables={"tone": "warm"}, account_id="000000000000",
+        client, EventType.REQUEST, "GET /a/{id}", {"tone": "warm"}, request=head, resource="/a/{id}", http_method="GET",
+        path="/v1/a/7", tail="a/7", path_parameters={"id": "7"}, account_id="000000000000",
     )  # fmt: skip
 
 

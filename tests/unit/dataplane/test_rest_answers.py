@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.requests import method_request
 from wsgateway.dataplane.rest_answers import KEPT, Heads, Later
 from wsgateway.errors import BadGateway
 from wsgateway.http1 import UnsafeHeader
@@ -55,7 +56,8 @@ def later() -> tuple[Later, asyncio.Future[EndpointResponse], Rest]:
     made, rest = Later(loop=loop), Rest()
     made.asked = loop.create_future()
     made.rest = rest
-    made.stage = made.method = made.invocation = None  # type: ignore[assignment]  # only handed on
+    made.stage = made.method = None  # type: ignore[assignment]  # only handed on
+    made.invocation = method_request()
     made.begin()
     return made, made.asked, rest
 
