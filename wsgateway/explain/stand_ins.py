@@ -14,6 +14,7 @@ from wsgateway.explain.base import Question, no_log
 from wsgateway.functions import Functions, Surroundings
 from wsgateway.functions.base import FunctionResult, Invoke
 from wsgateway.functions.streams import Pieces
+from wsgateway.ids import new_uuid
 from wsgateway.integrations.publish.base import Broker
 from wsgateway.integrations.publish.brokers import Brokers
 from wsgateway.integrations.publish.outlet import Outlet
@@ -94,7 +95,7 @@ class _Functions(Functions):
 
     def invoke(self, *function: Any, over: Callable[[], None] | None = None, **more: Any) -> Invoke:
         invoke = Invoke(loop=get_running_loop())
-        invoke.arn, invoke.timer, invoke.over = "the function", None, over
+        invoke.arn, invoke.request_id, invoke.timer, invoke.over = "the function", new_uuid(), None, over
         pieces = Pieces(invoke, lambda pause: None)
         pieces.feed(self._result.payload)
         pieces.end(self._result.payload, self._result.failed, b"")
