@@ -79,7 +79,7 @@ class Process(asyncio.Protocol):
         return out, err
 
     async def _feed(self, data: bytes) -> None:
-        if self.stdin is not None:
+        if self.stdin is not None and not self.stdin.is_closing():  # it may have ended before
             with suppress(BrokenPipeError, ConnectionResetError):
                 self.stdin.write(data)
                 await self.stdin.drain()

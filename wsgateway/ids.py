@@ -6,7 +6,7 @@ import time
 from binascii import b2a_base64
 from functools import lru_cache
 from hashlib import blake2s
-from os import urandom
+from os import register_at_fork, urandom
 
 MADE = 256
 """Of one kind at a time."""
@@ -121,4 +121,15 @@ class _Randomness:
         return self.block[start : start + size]
 
 
-random_bytes = _Randomness().take
+_randomness = _Randomness()
+random_bytes = _randomness.take
+
+
+def _forget() -> None:
+    """A fork makes its own: its parent has what is left here."""
+    for made in (_uuids, _roots, _parents, _traces, _request_ids):
+        made.clear()
+    _randomness.block = b""
+
+
+register_at_fork(after_in_child=_forget)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from itertools import count as count_from
+from os import register_at_fork
 from typing import TYPE_CHECKING
 
 from wsgateway.dataplane.hub import Sent
@@ -124,6 +125,10 @@ class _AnswerIds:
     __slots__ = ("_count", "_lines")
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew: the ids of a fork are not its parent's."""
         random = random_bytes(24).hex().encode()
         self._count = count_from(int.from_bytes(random_bytes(4)))
         uuid = b"%b-%b-4%b-a%b-" % (random[:8], random[8:12], random[12:15], random[15:18])
@@ -139,3 +144,4 @@ class _AnswerIds:
 
 
 _ids = _AnswerIds()
+register_at_fork(after_in_child=_ids.begin)
