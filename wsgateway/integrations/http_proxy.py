@@ -94,8 +94,12 @@ def _call(
             raise unsendable(error) from error
         if invocation.trace is None:
             return send(invocation, head, body)
-        invocation.trace.asked(head, body)
-        return noted(invocation, send(invocation, carried(invocation, head), body))
+        trace = invocation.trace
+        trace.asked(head, body)
+        if trace.marks:
+            head = carried(invocation, head)
+        answer = send(invocation, head, body)
+        return noted(invocation, answer) if trace.wants_answers else answer
 
     return call
 

@@ -63,6 +63,10 @@ class Rows:
         rows, self._rows = self._rows, []
         if self._writer is None:
             self._writer = LogWriter(self._sink, name="access log")
+        together = "\n".join(rows)
+        if len(together) <= self._piece:
+            self._writer.write(together, len(rows))
+            return
         begin = size = 0
         for number, row in enumerate(rows):
             if size and size + len(row) >= self._piece:
