@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 from wsgateway.dataplane.callback import in_url
@@ -21,7 +22,10 @@ def announce(settings: Settings, *, port: int, tls_port: int, internal_port: int
         urls["tls"] = f"https://{in_url(settings.host)}:{tls_port}"
     if settings.ready_file is not None:
         _write(settings.ready_file, json.dumps(urls | {"pid": os.getpid()}) + "\n")
-    print("wsgateway ready", *(f"{name}={url}" for name, url in urls.items()), f"pid={os.getpid()}", flush=True)
+    said = " ".join(["wsgateway ready", *(f"{name}={url}" for name, url in urls.items()), f"pid={os.getpid()}"])
+    # In one piece, unbuffered as well (PYTHONUNBUFFERED): the log may go to the same place.
+    sys.stdout.write(f"{said}\n")
+    sys.stdout.flush()
 
 
 def _write(file: Path, content: str) -> None:
