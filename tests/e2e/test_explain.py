@@ -109,6 +109,7 @@ def test_a_mock_of_the_shipped_file_goes_all_the_way() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "wsgateway", "explain", "--body", "-"],
         cwd=ROOT, capture_output=True, text=True, input='{"action": "ping"}', timeout=PATIENCE * 2,
+        env=os.environ | {"VIRTUAL_ENV": sys.prefix},
     )  # fmt: skip
 
     assert result.stdout.splitlines() == [
