@@ -136,8 +136,10 @@ async def wsgateway(
 
 
 def _early(name: str) -> bool:
-    """Whether Python reads this variable as it starts; what says the same in other words for each is left aside."""
-    return name.startswith(("PYTHON", "LC_", "LANG")) and name not in ("PYTHONPATH", "PYTHONWARNINGS")
+    """Whether Python, or a library below it, reads this variable as it starts; what says the same in other words for
+    each is left aside."""
+    early = "PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OPENSSL_", "TZ"
+    return name.startswith(early) and name not in ("PYTHONPATH", "PYTHONWARNINGS")
 
 
 def _stream(kind: int, number: int, before: list[int]) -> tuple[int, int | None]:

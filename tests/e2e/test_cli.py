@@ -7,6 +7,8 @@ import datetime
 import json
 import os
 import socket
+import subprocess
+import sys
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,8 @@ apis:
           requestTemplates: {$default: '{"statusCode": 200}'}
           integrationResponses: {$default: {responseTemplates: {$default: pong}}}
 """
+PETS = str(Path(__file__).parents[2] / "examples" / "petstore" / "openapi.yaml")
+NOBODY = "http://127.0.0.1:1"
 INVALID = VALID.replace("HTTP_PROXY", "HTPP_PROXY").replace("protocolType: WEBSOCKET", "protocolType: SOCKET")
 
 
@@ -273,6 +277,29 @@ async def test_schema_is_a_json_schema() -> None:
 
 async def test_version() -> None:
     assert (await wsgateway("version")).out.startswith("wsgateway ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param(["version"], 0, id="version"),
+        pytest.param(["schema"], 0, id="schema"),
+        pytest.param(["export", "openapi", PETS], 0, id="export"),
+        pytest.param(["import", "openapi", PETS], 0, id="import"),
+        pytest.param(["keys", "create", "ann"], 0, id="keys"),
+        pytest.param(["usage", "--endpoint", NOBODY], 1, id="usage"),
+        pytest.param(["cache", "flush", "pets", "dev", "--endpoint", NOBODY], 1, id="cache"),
+    ],
+)
+def test_a_verb_imports_itself_what_it_needs(arguments: list[str], code: int) -> None:
+    """Those that are started for real nowhere else: other tests fork a process that has imported everything."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "wsgateway", *arguments],
+        capture_output=True, text=True, timeout=PATIENCE, env=os.environ | {"VIRTUAL_ENV": sys.prefix},
+    )  # fmt: skip
+
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 # Mistakes
