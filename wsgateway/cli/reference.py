@@ -138,14 +138,20 @@ def _default(value: object) -> str:
         return ""
     if isinstance(value, Enum):
         return f"`{value.value}`"
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    return f"`{_number(value)}`" if isinstance(value, float) else f"`{value}`"
 
 
 def _range(info: ArgumentInfo | OptionInfo) -> str:
     """The least and the most a number may be."""
     if info.min is None:
         return ""
-    return f" At least {info.min:g}." if info.max is None else f" From {info.min:g} to {info.max:g}."
+    least = _number(info.min)
+    return f" At least {least}." if info.max is None else f" From {least} to {_number(info.max)}."
+
+
+def _number(value: float) -> str:
+    """A number as one would write it, all digits of it."""
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _code(texts: Iterable[str]) -> str:

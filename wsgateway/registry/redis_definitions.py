@@ -1,7 +1,7 @@
 """The deployments that are kept, in Redis.
 
 Keys begin with the installation's prefix and `:{definitions}:`, so that in a Cluster they lie in one place. None of
-them runs out; together they hold ten texts at most, of 2 MiB each.
+them runs out; together they hold ten texts at most, of 6 MiB each.
 
 | key | type | |
 | --- | --- | --- |
