@@ -1,4 +1,4 @@
-"""The composition root: settings in, a running gateway out. The only module that names every concrete class."""
+"""The composition root: settings in, a running gateway out. It and `wiring` alone name every concrete class."""
 
 from __future__ import annotations
 
@@ -16,21 +16,14 @@ import uvloop
 from wsgateway import __version__
 from wsgateway.api_docs import ApiDocs
 from wsgateway.archive import Archive
-from wsgateway.authorizers.jwt_authorizer import JwtAuthorizers
-from wsgateway.authorizers.lambda_authorizer import LambdaAuthorizers, request_event, token_event
-from wsgateway.authorizers.sessions import SessionLookups
-from wsgateway.authorizers.ticket_authorizer import TicketAuthorizers
 from wsgateway.authorizers.tickets import TicketOffice
-from wsgateway.aws import Credentials, CredentialSets, NoEndpoint, ServiceEndpoints
-from wsgateway.backends import Backends, check
+from wsgateway.aws import NoEndpoint, ServiceEndpoints
+from wsgateway.backends import check
 from wsgateway.bodies import BodyMemory, MessageMemory
 from wsgateway.condition import checks_of
 from wsgateway.dataplane.agreement import Agreement
-from wsgateway.dataplane.authorization import Authorizers
-from wsgateway.dataplane.buckets import Buckets
 from wsgateway.dataplane.cache_page import CachePage
 from wsgateway.dataplane.callback import CallbackUrls, in_url
-from wsgateway.dataplane.compiled import Deployment
 from wsgateway.dataplane.connections import ConnectionsApi
 from wsgateway.dataplane.counters import Counters
 from wsgateway.dataplane.directory import Directory, NodesPage
@@ -38,11 +31,9 @@ from wsgateway.dataplane.disconnects import Disconnects
 from wsgateway.dataplane.endpoint import Endpoints, Place
 from wsgateway.dataplane.faults import Faults
 from wsgateway.dataplane.gateway import Gateway
-from wsgateway.dataplane.gateway import Log as Logged
 from wsgateway.dataplane.hub import Hub
 from wsgateway.dataplane.identity import ConnectionIds, new_slot
 from wsgateway.dataplane.leases import Leases
-from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.node import Node
 from wsgateway.dataplane.response_cache import ResponseCache
 from wsgateway.dataplane.rest import RestApis
@@ -51,24 +42,13 @@ from wsgateway.dataplane.usage import UsagePage
 from wsgateway.dataplane.websocket import WebSocketApis
 from wsgateway.deploy import Deployments
 from wsgateway.deployments_api import DeploymentsApi
-from wsgateway.errors import Problem, StartError
+from wsgateway.errors import StartError
 from wsgateway.facts import node_values
-from wsgateway.functions import Account, Functions, InvokeApi, Surroundings
+from wsgateway.functions import Account, InvokeApi, Surroundings
 from wsgateway.guard import UNGUARDED, Guard
 from wsgateway.installation import Installation
-from wsgateway.integrations.aws_access import AwsAccess
-from wsgateway.integrations.aws_lambda import AwsProxy
-from wsgateway.integrations.aws_service import AwsService
-from wsgateway.integrations.base import IntegrationType
-from wsgateway.integrations.http import Http
-from wsgateway.integrations.http_proxy import HttpProxy
-from wsgateway.integrations.mock import Mock
-from wsgateway.integrations.publish.brokers import Brokers
-from wsgateway.integrations.publish.publish import Publish
-from wsgateway.integrations.resilience import Resilience
 from wsgateway.messages import Handler, HttpRequest
 from wsgateway.model.loader import Loaded, load
-from wsgateway.model.remarks import remarks as definition_remarks
 from wsgateway.registry.answers import MemoryAnswers
 from wsgateway.registry.base import DefinitionStore, NodeEntry
 from wsgateway.registry.memory import MemoryDefinitions, MemoryStore
@@ -85,115 +65,15 @@ from wsgateway.telemetry.unit import UnitProbes
 from wsgateway.telemetry.writer import LogWriter
 from wsgateway.transport.certificates import Certificates
 from wsgateway.transport.files import share_out_here
-from wsgateway.transport.keyring import Keyring, development_keyring, remarks
-from wsgateway.transport.listener import Listener, Report, is_loopback_host
+from wsgateway.transport.keyring import Keyring, development_keyring
+from wsgateway.transport.listener import Listener, is_loopback_host
 from wsgateway.transport.proxies import TrustedProxies
-from wsgateway.upstream.documents import Documents
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
+from wsgateway.wiring import backends_of, function_port
 from wsgateway.workers import Worker
 
 DEFAULT_REGION = "us-east-1"
-
-
-def integration_types(
-    upstream: Upstream, functions: Functions, aws: AwsAccess, resilience: Resilience, brokers: Brokers
-) -> dict[str, IntegrationType]:
-    """Every integration type by AWS's name."""
-    lambdas = AwsProxy(functions, aws, resilience)
-    return {
-        "AWS": AwsService(functions, aws, resilience, lambdas.counts),
-        "AWS_PROXY": lambdas,
-        "HTTP": Http(upstream, resilience),
-        "HTTP_PROXY": HttpProxy(upstream, resilience),
-        "MOCK": Mock(),
-        "PUBLISH": Publish(brokers, resilience),
-    }
-
-
-def authorizers_of(
-    documents: Documents,
-    types: Mapping[str, IntegrationType],
-    account: Account,
-    endpoints: ServiceEndpoints,
-    log: Logged,
-    tickets: TicketOffice | None,
-) -> Authorizers:
-    """Every type of authorizer by AWS's name, and how the backends of authorizers are asked."""
-    services, urls = types["AWS"], types["HTTP_PROXY"]
-    assert isinstance(services, AwsService)
-    assert isinstance(urls, HttpProxy)
-    return Authorizers(
-        types={
-            "JWT": JwtAuthorizers(documents.get, log, pools=lambda: endpoints.configured("Cognito Identity Provider")),
-            "TICKET": TicketAuthorizers(tickets or TicketOffice(MemoryTickets())),
-            "REQUEST": LambdaAuthorizers(request_event, region=account.region, account=account.account_id),
-            "TOKEN": LambdaAuthorizers(token_event, region=account.region, account=account.account_id),
-        },
-        asks={"AWS": services.asking, "HTTP_PROXY": urls.asking},
-    )
-
-
-def aws_access(
-    upstream: Upstream,
-    endpoints: ServiceEndpoints,
-    log: Logged,
-    environ: Mapping[str, str],
-    credentials: CredentialSets | None = None,
-) -> AwsAccess:
-    """How integrations reach AWS, with the credentials of the process and of roles."""
-    sets = credentials or CredentialSets(Credentials(log), log, endpoints, environ)
-    return AwsAccess(upstream, endpoints, sets, log)
-
-
-def backends_of(
-    upstream: Upstream,
-    surroundings: Surroundings,
-    endpoints: ServiceEndpoints,
-    log: Logged,
-    environ: Mapping[str, str],
-    *,
-    functions: Functions | None = None,
-    credentials: CredentialSets | None = None,
-    brokers: Brokers | None = None,
-    tickets: TicketOffice | None = None,
-) -> Backends:
-    """Every integration type, and what they share; what is given stands for what would be made."""
-    aws = aws_access(upstream, endpoints, log, environ, credentials)
-    functions = functions or Functions(surroundings)
-    resilience = Resilience(asyncio.get_running_loop(), log)
-    types = integration_types(upstream, functions, aws, resilience, brokers or Brokers(log))
-    documents = Documents(upstream, f"wsgateway/{__version__}")
-    return Backends(
-        types=types,
-        authorizers=authorizers_of(documents, types, surroundings.account, endpoints, log, tickets),
-        sessions=SessionLookups(documents.post, log),
-        upstream=upstream,
-        functions=functions,
-        aws=aws,
-        account=surroundings.account,
-        resilience=resilience,
-        buckets=Buckets(time.monotonic),
-        meters=Meters(time.time, log),
-        cache=ResponseCache(log),
-    )
-
-
-async def function_port(handler: Handler, egress: Egress, report: Report, counters: Counters) -> Listener:
-    """A port of its own on loopback for one of Lambda's APIs; no backend URL reaches it."""
-    listener = Listener(handler=handler, report=report, counters=counters)
-    await listener.start("127.0.0.1", 0, name="functions")
-    egress.deny("127.0.0.1", listener.port)
-    return listener
-
-
-def backends_to_check(
-    environ: Mapping[str, str], region: str | None, egress: Egress, account_id: str = "000000000000"
-) -> Backends:
-    """As of `serve`, in a process that serves nobody and starts no function."""
-    account = Account(account_id=account_id)
-    surroundings = Surroundings(serve=_no_runtime_api, log=_no_log, environ=environ, account=account)
-    return backends_of(Upstream(egress=egress), surroundings, ServiceEndpoints(environ, region), _no_log, environ)
 
 
 def check_callback_auth(settings: Settings) -> None:
@@ -203,21 +83,6 @@ def check_callback_auth(settings: Settings) -> None:
             f"--callback-auth none lets everybody who reaches {settings.host} push to every client; "
             "bind the public listener to loopback (--host 127.0.0.1) or use --callback-auth sigv4"
         )
-
-
-async def check_definitions(
-    loaded: Loaded, environ: Mapping[str, str], region: str | None = None
-) -> tuple[Deployment, list[Problem]]:
-    """All that `serve` would refuse, without serving; gives what it would remark upon.
-
-    *Raises* DefinitionError with every problem.
-    """
-    backends = backends_to_check(environ, region, Egress())
-    try:
-        checked = check(loaded, backends, Keyring())
-        return checked.deployment, [*remarks(checked.certificates, loaded.source), *definition_remarks(loaded)]
-    finally:
-        await backends.aclose()
 
 
 def run(settings: Settings, environ: Mapping[str, str], worker: Worker | None = None) -> int:
@@ -361,40 +226,9 @@ class _App:
             partial(node_values, gateway, backends, deployments, agreement, self._log.writer, rows, installation),
             shown=None if worker is None else worker.show,
         )
-        guard = Guard(self._secret, open=is_loopback_host(settings.internal_host))
-        directory = Directory(gateway, self._entry, None if installation is None else installation.peers)
-        tickets = TicketsApi(
-            gateway,
-            self._tickets,
-            refusal=guard.refusal,
-            otherwise=RestApis(gateway, ConnectionsApi(gateway, signed=False, directory=directory), private=True),
-        )
-        if guard.shut:
-            node.deployed.append(partial(tickets.warn, UNGUARDED))
         checks = partial(checks_of, node, deployments, installation)
-        probes = Probes(
-            checks=checks,
-            version=__version__,
-            metrics=metrics,
-            otherwise=DeploymentsApi(
-                deployments,
-                nodes=directory.living,
-                guard=guard,
-                otherwise=ApiDocs(
-                    lambda: deployments.executed,
-                    server=partial(self._server, settings.host in LOOPBACK or is_loopback_host(settings.host)),
-                    guard=guard,
-                    otherwise=NodesPage(
-                        directory,
-                        UsagePage(
-                            gateway,
-                            guard.refusal,
-                            otherwise=CachePage(gateway, backends.cache, directory, guard.refusal, otherwise=tickets),
-                        ),
-                    ),
-                ),
-            ),
-        )
+        pages = self._pages(deployments, backends.cache)
+        probes = Probes(checks=checks, version=__version__, metrics=metrics, otherwise=pages)
 
         def inside(handler: Handler) -> Listener:
             return Listener(
@@ -429,27 +263,7 @@ class _App:
             functions.invoke_address = f"127.0.0.1:{invoke_api.port}"
             if settings.dev:
                 functions.warm()  # a handler that can't be imported says so now
-            shared = worker is not None
-            if worker is not None:
-                port = worker.seat.node_ports[worker.index]
-                await own.start(settings.internal_host, port, name="node's", backlog=files.backlog, share_port=True)
-            await internal.start(
-                settings.internal_host,
-                settings.internal_port,
-                name="internal",
-                backlog=files.backlog,
-                share_port=shared,
-            )
-            await public.start(settings.host, settings.port, name="public", backlog=files.backlog, share_port=shared)
-            if keyring.needed:
-                await self._start_tls(public)
-            elif any(checked.certificates.named()):
-                self._log("certificates of domains are not used: no port speaks TLS; give --tls-port")
-            hosts = settings.host, settings.host, settings.internal_host
-            for host, port in zip(hosts, (public.port, public.tls_port, internal.port), strict=True):
-                egress.deny_own(host, port)
-            for port in () if worker is None else worker.seat.node_ports:
-                egress.deny_own(settings.internal_host, port)
+            await self._open(public, internal, keyring)
             await Serving(
                 settings=settings,
                 node=node,
@@ -474,6 +288,25 @@ class _App:
                 await tracing.aclose()
             rows.close()
             self._log.writer.close()
+
+    def _pages(self, deployments: Deployments, cache: ResponseCache) -> Handler:
+        """What the internal listener has beside probes and metrics: each page hands on what is not its own."""
+        gateway, installation, host = self._gateway, self._installation, self._settings.host
+        guard = Guard(self._secret, open=is_loopback_host(self._settings.internal_host))
+        directory = Directory(gateway, self._entry, None if installation is None else installation.peers)
+        private = RestApis(gateway, ConnectionsApi(gateway, signed=False, directory=directory), private=True)
+        tickets = TicketsApi(gateway, self._tickets, refusal=guard.refusal, otherwise=private)
+        if guard.shut:
+            self._node.deployed.append(partial(tickets.warn, UNGUARDED))
+        caches = CachePage(gateway, cache, directory, guard.refusal, otherwise=tickets)
+        nodes = NodesPage(directory, UsagePage(gateway, guard.refusal, otherwise=caches))
+        docs = ApiDocs(
+            lambda: deployments.executed,
+            server=partial(self._server, host in LOOPBACK or is_loopback_host(host)),
+            guard=guard,
+            otherwise=nodes,
+        )
+        return DeploymentsApi(deployments, nodes=directory.living, guard=guard, otherwise=docs)
 
     def _join(self, node: Node, egress: Egress, cache: ResponseCache) -> Installation | None:
         """The node's part in an installation; None where the registry is its own memory, and there are no others."""
@@ -500,6 +333,25 @@ class _App:
         if settings.dev and settings.tls_files is None:
             return development_keyring(self._environ, settings.host, self._log)
         return Keyring(files=settings.tls_files, needed=settings.dev or settings.tls_port is not None)
+
+    async def _open(self, public: Listener, internal: Listener, keyring: Keyring) -> None:
+        """Open the ports; no backend URL reaches them. *Raises* StartError where one can't be had."""
+        settings, worker, backlog = self._settings, self._worker, self._files.backlog
+        shared = worker is not None
+        ours = [] if worker is None else worker.seat.node_ports
+        inside = settings.internal_host
+        if worker is not None:
+            await self._own.start(inside, ours[worker.index], name="node's", backlog=backlog, share_port=True)
+        await internal.start(inside, settings.internal_port, name="internal", backlog=backlog, share_port=shared)
+        await public.start(settings.host, settings.port, name="public", backlog=backlog, share_port=shared)
+        if keyring.needed:
+            await self._start_tls(public)
+        elif any(self._certificates.current.named()):
+            self._log("certificates of domains are not used: no port speaks TLS; give --tls-port")
+        for port in (public.port, public.tls_port):
+            self._egress.deny_own(settings.host, port)
+        for port in (internal.port, *ours):
+            self._egress.deny_own(inside, port)
 
     async def _start_tls(self, public: Listener) -> None:
         """The public listener's port for TLS. In `dev` another one where the usual one is taken."""
@@ -579,13 +431,5 @@ def _account(settings: Settings, endpoints: ServiceEndpoints) -> Account:
         raise StartError(str(error)) from error
 
 
-async def _no_runtime_api(handler: Handler) -> Listener:
-    raise StartError("a check starts no function")
-
-
 def _no_callback_url(request: HttpRequest, place: Place) -> tuple[str, str]:
     raise AssertionError("there are no listeners yet")
-
-
-def _no_log(event: str, **facts: object) -> None:
-    """A check tells what it finds as problems."""

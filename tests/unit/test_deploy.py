@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import pytest
 
-from wsgateway.app import backends_of
 from wsgateway.archive import Archive
 from wsgateway.aws import ServiceEndpoints
 from wsgateway.backends import check
@@ -31,6 +30,7 @@ from wsgateway.transport.keyring import Keyring
 from wsgateway.transport.listener import Listener
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
+from wsgateway.wiring import backends_of
 
 pytestmark = pytest.mark.anyio
 

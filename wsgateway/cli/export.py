@@ -81,10 +81,10 @@ def export_openapi(
     openapi_lenient: OpenApiLenient = False,
 ) -> None:
     """Print a stage of a REST API of FILE as an OpenAPI document, for clients, tools, API Gateway, or an import."""
-    from wsgateway.app import check_definitions
     from wsgateway.model.export.document import export
     from wsgateway.model.loader import load
     from wsgateway.model.openapi.reading import Reading
+    from wsgateway.wiring import check_definitions
 
     wanted = _extensions(extensions)
     loaded = load(file, os.environ, Reading(None, openapi_stage, openapi_base_path, openapi_lenient))

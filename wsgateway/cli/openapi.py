@@ -71,8 +71,8 @@ def _check(imported: Imported, output_file: Path | None, environ: dict[str, str]
 
     *Raises* DefinitionError.
     """
-    from wsgateway.app import check_definitions
     from wsgateway.model.loader import parse
+    from wsgateway.wiring import check_definitions
 
     asyncio.run(check_definitions(imported.loaded, environ, region))
     name, folder = ("routes.yaml", Path()) if output_file is None else (str(output_file), output_file.parent)

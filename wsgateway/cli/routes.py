@@ -36,9 +36,9 @@ def routes(
     openapi_lenient: OpenApiLenient = False,
 ) -> None:
     """Show what each route, and each method, of each stage of FILE calls, and who decides who may."""
-    from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
     from wsgateway.model.openapi.reading import Reading
+    from wsgateway.wiring import check_definitions
 
     reading = Reading(stage=openapi_stage, base_path=openapi_base_path, lenient=openapi_lenient)
     loaded = load(file, os.environ, reading)

@@ -17,9 +17,9 @@ def validate(
     openapi_lenient: OpenApiLenient = False,
 ) -> None:
     """Check FILE as `serve` would; exit code 2 and every problem on stderr if it is invalid."""
-    from wsgateway.app import check_definitions
     from wsgateway.model.loader import load
     from wsgateway.model.openapi.reading import Reading
+    from wsgateway.wiring import check_definitions
 
     reading = Reading(stage=openapi_stage, base_path=openapi_base_path, lenient=openapi_lenient)
     loaded = load(file, os.environ, reading)

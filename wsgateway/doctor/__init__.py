@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wsgateway.app import backends_to_check
 from wsgateway.backends import Backends, Checked
 from wsgateway.doctor.base import Finding, Verdict
 from wsgateway.doctor.definition import checked_with, definition, loaded_from, secret_files
@@ -24,6 +23,7 @@ from wsgateway.redis.target import Target
 from wsgateway.settings import Settings, installation_secret
 from wsgateway.transport.listener import is_loopback_host
 from wsgateway.upstream.egress import Egress
+from wsgateway.wiring import backends_to_check
 
 __all__ = ["Finding", "Report", "Verdict", "examine"]
 

@@ -6,7 +6,6 @@ from asyncio import Future, get_running_loop
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wsgateway.app import backends_of, function_port
 from wsgateway.aws import Credentials, CredentialSets, Keys, ServiceEndpoints
 from wsgateway.backends import Backends, Checked
 from wsgateway.dataplane.counters import Counters
@@ -26,6 +25,7 @@ from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.exchange import Exchange
 from wsgateway.upstream.origin import Origin
 from wsgateway.upstream.pool import Upstream
+from wsgateway.wiring import backends_of, function_port
 
 
 def backends_for(question: Question, environ: Mapping[str, str], region: str | None) -> Backends:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.unit.dataplane.test_compile import no_runtime_api
-from wsgateway.app import backends_of
 from wsgateway.aws import ServiceEndpoints
 from wsgateway.dataplane.compile import compile_deployment
 from wsgateway.dataplane.compiled import Deployment
@@ -29,6 +28,7 @@ from wsgateway.model.loader import parse
 from wsgateway.tally import Routes
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
+from wsgateway.wiring import backends_of
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.unit.dataplane.values import connecting, disconnecting, message, quotas
-from wsgateway.app import backends_of
 from wsgateway.aws import ServiceEndpoints
 from wsgateway.dataplane.compile import compile_deployment
 from wsgateway.dataplane.compiled import CompiledStage, Deployment
@@ -19,6 +18,7 @@ from wsgateway.messages import EndpointResponse, Handler
 from wsgateway.model.loader import parse
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
+from wsgateway.wiring import backends_of
 
 pytestmark = pytest.mark.anyio
 

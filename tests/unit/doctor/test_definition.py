@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority
-from wsgateway.app import backends_to_check
 from wsgateway.backends import check
 from wsgateway.doctor import Report
 from wsgateway.doctor.base import Finding, Verdict, failed, ok, warning
@@ -21,6 +20,7 @@ from wsgateway.settings import Settings
 from wsgateway.transport.certificates import read_pair
 from wsgateway.transport.keyring import Keyring
 from wsgateway.upstream.egress import Egress
+from wsgateway.wiring import backends_to_check
 
 OK, WARNING, FAILED = Verdict.OK, Verdict.WARNING, Verdict.FAILED
 NOW = datetime.now(UTC)

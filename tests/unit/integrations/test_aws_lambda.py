@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.dataplane.values import disconnecting, quotas
-from wsgateway.app import aws_access
 from wsgateway.aws import ServiceEndpoints
 from wsgateway.errors import GatewayError, IntegrationTimeout
 from wsgateway.functions import Functions
@@ -21,6 +20,7 @@ from wsgateway.invocation import EventType
 from wsgateway.model.integration import Integration
 from wsgateway.upstream.egress import Egress
 from wsgateway.upstream.pool import Upstream
+from wsgateway.wiring import aws_access
 
 pytestmark = pytest.mark.anyio
 
