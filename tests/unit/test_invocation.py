@@ -14,6 +14,7 @@ from tests.unit.dataplane.values import CONNECTION_ID, client, connecting, disco
 from wsgateway.ids import disconnect_request_id, new_request_id, new_root, new_uuid
 from wsgateway.invocation import (
     CONTEXT,
+    NOBODY,
     EventType,
     Invocation,
     header_text,
@@ -75,6 +76,12 @@ def test_an_identity_has_what_a_signature_says() -> None:
     assert invocation.context("identity.userArn") == "arn:aws:iam::123456789012:user/ann"
     assert invocation.context("identity.accountId") is None
     assert invocation.context("identity.sourceIp") == "203.0.113.9"
+
+
+def test_clients_nobody_asked_share_what_is_known_of_them() -> None:
+    one = client()
+
+    assert one.authorizer is one.claims is one.identity is NOBODY
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -70,8 +70,9 @@ def compile_rule(expression: str) -> Callable[[bytes, Mapping[str, Any], Format]
 
     def allows(data: bytes, authorizer: Mapping[str, Any], format: Format) -> bool:
         document = format.decode_with(data, number_value)
+        known = authorizer or {}  # JMESPath's functions take no other mapping than a dict
         try:
-            found = compiled.search({"authorizer": authorizer, "body": None if document is MISSING else document})
+            found = compiled.search({"authorizer": known, "body": None if document is MISSING else document})
         except _FAILURES:
             return False
         return found is True

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsgateway.invocation import NOBODY
 from wsgateway.templates.document import JSON
 from wsgateway.templates.expression import ExpressionError
 from wsgateway.templates.jmes import compile_rule
@@ -34,7 +35,8 @@ def test_a_rule(rule: str, body: bytes, yes: bool) -> None:
 
 
 def test_nobody_is_let_by_a_rule_about_clients() -> None:
-    assert not compile_rule("authorizer.sub == body.sub && authorizer.sub != `null`")(b"{}", {}, JSON)
+    assert not compile_rule("authorizer.sub == body.sub && authorizer.sub != `null`")(b"{}", NOBODY, JSON)
+    assert compile_rule("length(keys(authorizer)) == `0` && body.n == `1`")(b'{"n": 1}', NOBODY, JSON)
 
 
 @pytest.mark.parametrize(
