@@ -33,6 +33,7 @@ from tests.chart import (
 )
 from wsgateway import __version__
 from wsgateway.cli import app
+from wsgateway.settings import CACHE_MEMORY
 
 OLDEST, NEWEST = "1.27", "1.37"
 SELECTOR = {
@@ -473,6 +474,16 @@ def test_a_million_is_written_as_one() -> None:
 
     assert {"name": "WSGATEWAY_MAX_CONNECTIONS", "value": "1000000"} in env
     assert {"name": "WSGATEWAY_DISCONNECT_RETRY_SECONDS", "value": "0"} in env
+
+
+def test_all_that_one_process_may_hold_at_a_time_is_within_the_limit() -> None:
+    """Bodies are copied, and what a process and its connections take by themselves is beside (docs/sizing.md)."""
+    pod = container(render({}))
+    named = {variable["name"]: variable.get("value") for variable in pod["env"]}
+    bodies, messages = int(named["WSGATEWAY_BODY_MEMORY"]), int(named["WSGATEWAY_MESSAGE_MEMORY"])
+
+    assert pod["resources"]["limits"]["memory"] == "1Gi"
+    assert (128 << 20) + CACHE_MEMORY + 3 * bodies + messages <= 1 << 30
 
 
 def test_secrets_are_named_and_never_written() -> None:
