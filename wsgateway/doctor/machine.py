@@ -23,6 +23,8 @@ PROCESS_BYTES = 60 * MIB
 CONNECTION_BYTES = 3 << 10
 COMPRESSED_BYTES = 50 << 10
 """Of a connection that keeps what was compressed before. All three are what docs/operations.md says."""
+BODY_COPIES = 3
+"""So much of --body-memory is taken where every body is copied, for an event or by a template (docs/sizing.md)."""
 PARTS = ("uvloop", "httptools", "websockets", "msgspec", "redis", "hiredis")
 
 
@@ -90,8 +92,8 @@ def memory(settings: Settings, definitions: Definitions | None, clients: int, th
 def large(settings: Settings, there: int) -> Finding:
     """Whether there is memory for all that large bodies and messages may hold, beside the processes themselves."""
     where, workers = "--body-memory, --message-memory", settings.workers
-    wanted = (settings.body_memory + settings.message_memory) * workers
-    found = f"{wanted // MIB:,} MiB for large bodies and messages, of {there // MIB:,} MiB"
+    wanted = (BODY_COPIES * settings.body_memory + settings.message_memory) * workers
+    found = f"up to {wanted // MIB:,} MiB for large bodies, their copies, and large messages, of {there // MIB:,} MiB"
     if PROCESS_BYTES * workers + wanted <= there:
         return ok("large bodies", where, found)
     mend = "give them less, or it more memory: somebody who sends much at a time may get it killed"

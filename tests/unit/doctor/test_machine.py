@@ -65,8 +65,9 @@ def test_backlog(content: str | None, verdict: Verdict, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "there", "verdict"),
     [
-        pytest.param({}, 1024 * MIB, OK, id="enough"),
-        pytest.param({}, 512 * MIB, WARNING, id="the processes' own is missing"),
+        pytest.param({}, 2048 * MIB, OK, id="enough"),
+        pytest.param({}, 1024 * MIB, WARNING, id="the processes' own is missing"),
+        pytest.param({}, 768 * MIB, WARNING, id="there is no room for copies"),
         pytest.param({"body_memory": 16 * MIB, "message_memory": 16 * MIB}, 128 * MIB, OK, id="less is asked for"),
         pytest.param({"workers": 4, "redis_url": "redis://a"}, 2048 * MIB, WARNING, id="each worker has as much"),
     ],
