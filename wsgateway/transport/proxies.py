@@ -48,9 +48,12 @@ class TrustedProxies:
         # From the nearest hop back: the first address that is no proxy of ours is the client's.
         for item in reversed(chain):
             try:
-                source = str(ipaddress.ip_address(item.decode("ascii", "replace")))
+                address = ipaddress.ip_address(item.decode("ascii", "replace"))
             except ValueError:
                 break
+            if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+                break  # of one link (RFC 4007 §11), so that of no client; and its zone may be any text
+            source = str(address)
             if not self.trusts(source):
                 break
         for name, value in headers:

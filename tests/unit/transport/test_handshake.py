@@ -135,6 +135,7 @@ PROXIES = TrustedProxies([ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_netwo
         pytest.param("10.0.0.1", b"10.0.0.7", "10.0.0.7", id="a proxy as the client"),
         pytest.param("10.0.0.1", b"", "10.0.0.1", id="an empty chain"),
         pytest.param("10.0.0.1", b"1.1.1.1, unknown, 10.0.0.2", "10.0.0.2", id="up to what is no address"),
+        pytest.param("10.0.0.1", b'fe80::1%"x, 10.0.0.2', "10.0.0.2", id="up to what has a zone, which is any text"),
         pytest.param("", b"1.1.1.1", "", id="no address at all"),
     ],
 )
