@@ -91,11 +91,13 @@ def _names(signer: Signer, account: str) -> Callers:
     """What a policy may call a signer.
 
     Who allows our own account leaves it to the policies of its users and roles (IAM user guide, "AWS JSON policy
-    elements: Principal").
+    elements: Principal"). An account's root is known by the account alone, however a policy writes that.
     """
     theirs = principal.account_of(signer.principal)
+    if signer.principal.endswith(":root"):
+        return {theirs: True}
     known = [signer.principal, *signer.keys.get("aws:principalarn", ())]
-    return dict.fromkeys(known, True) | {theirs: theirs != account or signer.principal.endswith(":root")}
+    return dict.fromkeys(known, True) | {theirs: theirs != account}
 
 
 def _expanded(document: Mapping[str, Any], api: str) -> dict[str, Any]:

@@ -31,6 +31,10 @@ def statement(effect: str = "Allow", resource: object = "execute-api:/*", **more
     return {"Effect": effect, "Principal": "*", "Action": "execute-api:Invoke", "Resource": resource} | more
 
 
+def unnamed(effect: str) -> dict[str, object]:
+    return {key: value for key, value in statement(effect).items() if key != "Principal"}
+
+
 def policy(*statements: dict[str, object]) -> ResourcePolicy:
     return ResourcePolicy({"Version": "2012-10-17", "Statement": list(statements)}, "shop", SIGNERS)
 
@@ -241,6 +245,9 @@ def test_an_account_is_its_root_and_leaves_the_rest_to_policies(partition: str, 
         allowed, denied = (policy(statement(effect, Principal={"AWS": named})) for effect in ("Allow", "Deny"))
         assert allowed.decide(request, arns.of_method(request), signer) is decision
         assert denied.decide(request, arns.of_method(request), signer) is DENY
+        # Of all in the account it is the root alone whom its name names in full.
+        others = policy({**unnamed("Deny"), "NotPrincipal": {"AWS": named}})
+        assert others.decide(request, arns.of_method(request), signer) is (NONE if signs == "root" else DENY)
 
 
 INVALIDATE = "execute-api:InvalidateCache"
