@@ -57,7 +57,11 @@ class Exchange(asyncio.Future[EndpointResponse]):
         told = self.told
         if told is not None:
             self.told = None  # it may know us, and the collector is to have nothing to do
-            told(self)
+            try:
+                told(self)
+            except Exception as error:
+                # As of any callback: else it would be the connection's, which brought the answer and is not to blame.
+                self.get_loop().call_exception_handler({"message": "telling of an answer failed", "exception": error})
 
     def fail(self, error: BaseException) -> None:
         """End in `error`."""

@@ -47,6 +47,22 @@ async def test_an_answer_is_told_at_once_and_once() -> None:
     assert told == [made]
 
 
+async def test_whoever_brings_an_answer_hears_of_no_fault_of_the_told() -> None:
+    made = exchange()
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    fault = ValueError("odd")
+
+    def broken(_: object) -> None:
+        raise fault
+
+    when_over(made, broken)
+    made.answer(EndpointResponse(200))
+
+    assert heard == [fault]
+    assert (await made).status == 200
+
+
 async def test_a_failure_is_told_in_the_next_turn() -> None:
     made = exchange()
     told: Told = []
