@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -216,6 +216,11 @@ class PromptAnswer(asyncio.Future[HttpResponse]):
     __slots__ = ("told",)
 
     told: Callable[[HttpResponse], None] | None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """End because nobody waits any more: nobody is told."""
+        self.told = None  # it knows who waited, who knows us, and the collector is to have nothing to do
+        return super().cancel(msg)
 
     def tell(self, response: HttpResponse) -> None:
         """End in `response`."""

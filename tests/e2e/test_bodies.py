@@ -15,7 +15,19 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.harness import PATIENCE, Answer, Backend, Gateway, Request, backend, gateway, heard, http
+from tests.harness import (
+    PATIENCE,
+    Answer,
+    Backend,
+    Gateway,
+    Request,
+    backend,
+    forget_peak,
+    gateway,
+    heard,
+    http,
+    resident,
+)
 from tests.wire import MASK, Wire, frame, text, wire
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +54,11 @@ apis:
     paths:
       /stored: {POST: {integration: stored}}
       /given: {GET: {integration: given}}
+      /valid: {POST: {integration: stored, requestValidator: body, requestModels: {application/json: Numbers}}}
+    requestValidators:
+      body: {validateRequestBody: true}
+    models:
+      Numbers: {contentType: application/json, schema: {type: array}}
   chat:
     protocolType: WEBSOCKET
     routeSelectionExpression: $request.body.action
@@ -185,6 +202,23 @@ async def test_a_body_is_held_while_its_method_runs_however_that_ends(service: S
         service.go.set()
         assert (await answered.answer()).status == 200
         assert (await failed.answer()).status == 502
+
+
+async def test_a_body_goes_with_the_error_it_ends_in(service: Service) -> None:
+    """At once, not when the collector comes: it may hold no room for so long that there is none left."""
+
+    async def crash(request: Request) -> None:
+        return None
+
+    service.backend.answers("/stored", crash)
+    body = b'"%b"' % (b"x" * 5 * MIB)
+    for path, status in (("valid", 400), ("stored", 502)):
+        await service.post(f"/execute-api/files/v1/{path}", body)
+        forget_peak(service.gateway.pid)
+        before = resident(service.gateway.pid)
+        for _ in range(16):
+            assert (await service.post(f"/execute-api/files/v1/{path}", body)).status == status
+        assert resident(service.gateway.pid) < before + 40 * MIB
 
 
 async def test_a_compressed_body_takes_what_it_becomes(service: Service) -> None:

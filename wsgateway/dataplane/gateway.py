@@ -161,6 +161,9 @@ class Gateway:
                 request_id=invocation.request_id,
                 connection_id=client.connection_id,
             )
+            # The event knows its error, and that the frames it came through, which know the event: so let these go now.
+            # Else what the client has sent, a body of many MB perhaps, stays until the collector comes.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
             return error
         self.counters.unexpected_errors += 1
         self.log(

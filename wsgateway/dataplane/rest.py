@@ -343,7 +343,7 @@ class RestApis:
         self._gateway.running -= 1
         invocation.tally.integration_latency.add(self._gateway.clock() - invocation.called)
 
-    def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse:
+    def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: BaseException) -> HttpResponse:
         fault = self._gateway.fault_of(error, invocation, stage.log_name)
         if isinstance(fault, Throttled):
             self._gateway.throttled(fault, invocation)

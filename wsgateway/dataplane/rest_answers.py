@@ -87,13 +87,13 @@ class Later(PromptAnswer):
                 stream.close()
             return
         error = ServiceUnavailable("the call was given up") if asked.cancelled() else asked.exception()
+        self.tell(self._answered(asked) if error is None else self.rest.failed(self.stage, self.invocation, error))
+
+    def _answered(self, asked: Future[EndpointResponse]) -> HttpResponse:
         try:
-            if error is not None:
-                raise error
-            response = self.rest.answered(self.stage, self.method, self.invocation, asked.result())
+            return self.rest.answered(self.stage, self.method, self.invocation, asked.result())
         except Exception as fault:
-            response = self.rest.failed(self.stage, self.invocation, fault)
-        self.tell(response)
+            return self.rest.failed(self.stage, self.invocation, fault)
 
 
 class Answering(Protocol):
@@ -102,7 +102,7 @@ class Answering(Protocol):
     def answered(
         self, stage: CompiledRestStage, method: CompiledMethod, invocation: MethodRequest, answer: EndpointResponse
     ) -> HttpResponse: ...
-    def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: Exception) -> HttpResponse: ...
+    def failed(self, stage: CompiledRestStage, invocation: MethodRequest, error: BaseException) -> HttpResponse: ...
     def left(self, stage: CompiledRestStage, invocation: MethodRequest) -> None: ...
     def over(self, invocation: MethodRequest) -> None:
         """An integration is done, however."""

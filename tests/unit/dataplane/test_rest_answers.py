@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -92,3 +94,39 @@ async def test_a_call_that_is_cancelled_is_answered_all_the_same() -> None:
     asked.cancel()
     assert (await waiting).body == b"ServiceUnavailable"
     assert rest.running == 0
+
+
+class Client:
+    """Waits for an answer, and knows it meanwhile."""
+
+    def __init__(self, waiting: Later) -> None:
+        self.waiting: Later | None = waiting
+        self.response: HttpResponse | None = None
+        waiting.told = self.hear
+
+    def hear(self, response: HttpResponse) -> None:
+        self.waiting, self.response = None, response
+
+
+@pytest.mark.parametrize("ending", ["answer", "failure", "client"])
+async def test_what_is_over_is_gone_without_the_collector(ending: str) -> None:
+    gc.disable()
+    try:
+        waiting, asked, rest = later()
+        client = Client(waiting)
+        match ending:
+            case "answer":
+                asked.set_result(EndpointResponse(200))
+            case "failure":
+                asked.set_exception(BadGateway("x"))
+            case _:
+                waiting.cancel()
+        await asyncio.wait([asked])
+        await asyncio.sleep(0)
+        assert (client.response is None) is (ending == "client")
+        gone = weakref.ref(waiting)
+        del waiting, asked, rest, client
+
+        assert gone() is None
+    finally:
+        gc.enable()
