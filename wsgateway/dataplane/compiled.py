@@ -12,7 +12,7 @@ from wsgateway.dataplane.buckets import Limit
 from wsgateway.dataplane.checks import Check
 from wsgateway.dataplane.endpoint import Endpoints
 from wsgateway.dataplane.execution_log import Logging
-from wsgateway.dataplane.rest import CompiledRestStage
+from wsgateway.dataplane.rest_compiled import CompiledRestStage
 from wsgateway.dataplane.vpc_endpoints import VpcEndpoints
 from wsgateway.integrations.base import Call, Site
 from wsgateway.messages import HttpRequest

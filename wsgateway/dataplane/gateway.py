@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.ledger import Ledger
     from wsgateway.dataplane.relay import Relay
-    from wsgateway.dataplane.rest import CompiledRestStage
+    from wsgateway.dataplane.rest_compiled import CompiledRestStage
     from wsgateway.invocation import Invocation
     from wsgateway.messages import HttpRequest
     from wsgateway.model.usage_plan import UsagePlan

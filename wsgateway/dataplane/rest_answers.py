@@ -12,7 +12,7 @@ from wsgateway.messages import EndpointResponse, HttpResponse, PromptAnswer
 from wsgateway.upstream.exchange import when_over
 
 if TYPE_CHECKING:
-    from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
+    from wsgateway.dataplane.rest_compiled import CompiledMethod, CompiledRestStage
     from wsgateway.messages import Header
     from wsgateway.method_request import MethodRequest
 

@@ -25,7 +25,7 @@ from wsgateway.dataplane.method_authorization import (
 from wsgateway.dataplane.plans import StagePlans
 from wsgateway.dataplane.resources import ANY, Resources
 from wsgateway.dataplane.response_cache import ResponseCache
-from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
+from wsgateway.dataplane.rest_compiled import CompiledMethod, CompiledRestStage
 from wsgateway.dataplane.secrets import secrets_of_method
 from wsgateway.dataplane.throttle import Throttle
 from wsgateway.errors import ApiConfigurationError, BadRequest, BadRequestBody, Problem

@@ -12,8 +12,8 @@ from wsgateway.dataplane.canary import CANARY, Version, canary_of, deployment_id
 from wsgateway.dataplane.meters import Meters
 from wsgateway.dataplane.method_authorization import asked_by_methods, method_authorizer_uses
 from wsgateway.dataplane.response_cache import ResponseCache
-from wsgateway.dataplane.rest import Canary, CompiledRestStage
 from wsgateway.dataplane.rest_compile import check_rest, compile_rest, uses_of
+from wsgateway.dataplane.rest_compiled import Canary, CompiledRestStage
 from wsgateway.errors import Problem
 from wsgateway.integrations.base import IntegrationType, Site
 from wsgateway.model.integration import Integration

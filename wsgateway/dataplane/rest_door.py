@@ -27,7 +27,7 @@ from wsgateway.messages import HttpRequest, HttpResponse
 if TYPE_CHECKING:
     from wsgateway.dataplane.admit import Admit
     from wsgateway.dataplane.gateway import Gateway
-    from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
+    from wsgateway.dataplane.rest_compiled import CompiledMethod, CompiledRestStage
     from wsgateway.method_request import MethodRequest
 
 REFUSED_RATE = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.dataplane.test_compile import compiled, problems
-from wsgateway.dataplane.rest import CompiledMethod
+from wsgateway.dataplane.rest_compiled import CompiledMethod
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.requests import method_request
 from wsgateway.dataplane.counters import Counters
-from wsgateway.dataplane.rest import CompiledMethod, CompiledRestStage
+from wsgateway.dataplane.rest_compiled import CompiledMethod, CompiledRestStage
 from wsgateway.dataplane.rest_door import LEFT, REFUSED_BURST, Door
 from wsgateway.errors import AccessDenied, AuthorizerFailure, GatewayError, InvalidApiKey, Throttled, Unauthorized
 from wsgateway.messages import HttpResponse
