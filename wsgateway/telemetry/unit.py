@@ -166,6 +166,10 @@ async def fetch(host: str, port: int, path: str) -> bytes:
             body += piece
             if len(body) > MOST_PAGE_BYTES:
                 raise ValueError(f"worker at port {port} answers with too much")
+        if b"\r\ncontent-length: %d\r\n" % len(body) not in head.lower():
+            raise EOFError(
+                f"worker at port {port} ended in the middle of its answer"
+            )  # every line before is a good one
         return bytes(body)
     finally:
         writer.close()

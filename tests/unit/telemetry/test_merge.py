@@ -15,7 +15,7 @@ from wsgateway.telemetry.base import Value
 from wsgateway.telemetry.catalog import BY_NAME, OF_NODE, Metric
 from wsgateway.telemetry.merge import MOST_PAGE_BYTES, PROCESS, Merged, packed, unpacked
 from wsgateway.telemetry.metrics import SLICE, Metrics
-from wsgateway.telemetry.unit import readiness
+from wsgateway.telemetry.unit import fetch, readiness
 from wsgateway.workers import Board, State
 
 pytestmark = pytest.mark.anyio
@@ -232,3 +232,19 @@ def test_nobody_is_ready_when_all_are_to_end() -> None:
     board = Board(states=("ready", "ready"), started=True, draining=True)
 
     assert readiness(board, 0, "") == (False, "draining")
+
+
+async def test_a_page_whose_worker_ends_in_the_middle_of_it_is_none() -> None:
+    """Its lines are good ones: without those that are missing counts would fall, and begin anew for whoever reads."""
+    pages = [PAGE, PAGE[: PAGE.index(b"# HELP wsgateway_seconds")]]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), pages.pop(0)))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await fetch("127.0.0.1", port, "/metrics") == PAGE
+        with pytest.raises(EOFError):
+            await fetch("127.0.0.1", port, "/metrics")
