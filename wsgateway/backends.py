@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wsgateway.authorizers import signed
+from wsgateway.authorizers import resource_policy, signed
 from wsgateway.authorizers.lambda_authorizer import LambdaAuthorizers
 from wsgateway.authorizers.sessions import SessionLookups
 from wsgateway.authorizers.signed import NOBODY_SIGNS, Signers
@@ -179,6 +179,19 @@ class Checked:
             return []
         found = signed.strangers(definitions.credentials, self.callers.account)
         return [self.loaded.source.locate(Problem(("credentials", *each.path), each.text)) for each in found]
+
+    @property
+    def misplaced(self) -> list[Problem]:
+        """What policies of APIs say of other regions and accounts: nothing is ever asked for there."""
+        text = f"is nothing of {self.callers.account} in {self.callers.region} (--account-id, --region): write"
+        return [
+            self.loaded.source.locate(
+                Problem(("apis", api_id, "policy", *at), f"{resource} {text} execute-api:/STAGE/VERB/PATH")
+            )
+            for api_id, api in self.loaded.definitions.rest_apis.items()
+            if api.policy is not None
+            for at, resource in resource_policy.misplaced(api.policy, self.callers)
+        ]
 
 
 def check(loaded: Loaded, backends: Backends, keyring: Keyring) -> Checked:

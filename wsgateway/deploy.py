@@ -277,7 +277,7 @@ class Deployments:
         """Show these certificates in handshakes from now on; tell what is remarkable."""
         before, self.certificates.current = self.certificates.current, checked.certificates
         tell(before, checked.certificates, checked.loaded.source, self._log)
-        for remark in (*remarks(checked.loaded), *checked.strangers):
+        for remark in (*remarks(checked.loaded), *checked.strangers, *checked.misplaced):
             self._log("definition needs care", problem=remark)
 
     def _limit(self, deployment: Deployment) -> None:

@@ -73,14 +73,30 @@ def faults(document: Mapping[str, Any], api_id: str, signers: Signers) -> list[P
 
 def foreign(document: Mapping[str, Any], api_id: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Resources in a policy that can be evaluated that are none of this API: where they stand, and what they are."""
+    for at, text in _resources(document):
+        resource = text.split(":", 5)[5:]
+        named = resource[0].partition("/")[0] if resource else "*"
+        if "${" not in named and not any_of([named])(api_id):
+            yield at, text
+
+
+def misplaced(document: Mapping[str, Any], signers: Signers) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The same of those in another region or account than ours: no request asks for any, and a Deny denies nothing."""
+    ours = arns.execute_api(signers.region, signers.account, "").split(":")[:5]
+    for at, text in _resources(document):
+        parts = text.split(":", 5)
+        if text.startswith(SHORT) or (len(parts) < 6 and "*" in text):
+            continue  # of the API itself, or no telling what its stars go over
+        if not all(any_of([part])(own) for part, own in zip(parts, ours, strict=False)):
+            yield at, text
+
+
+def _resources(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     written = document["Statement"]
     for number, statement in enumerate(written if isinstance(written, list) else [written]):
         for key in {"Resource", "NotResource"} & statement.keys():
             for text in statement[key] if isinstance(statement[key], list) else [statement[key]]:
-                resource = text.split(":", 5)[5:]
-                named = resource[0].partition("/")[0] if resource else "*"
-                if "${" not in named and not any_of([named])(api_id):
-                    yield ("Statement", number, key), text
+                yield ("Statement", number, key), text
 
 
 def _api(api_id: str, signers: Signers) -> str:

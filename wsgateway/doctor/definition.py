@@ -44,7 +44,7 @@ def definition(checked: Checked, settings: Settings, backends: Backends) -> Iter
     stages = [*checked.deployment.stages, *checked.deployment.rest]
     found = f"valid; APIs: {len({api_id for api_id, _ in stages})}, stages: {len(stages)}"
     yield ok("definition", loaded.source.file, found)
-    for remark in (*remarks(loaded), *checked.strangers):
+    for remark in (*remarks(loaded), *checked.strangers, *checked.misplaced):
         yield _remarked("definition", remark)
     functions, directory = loaded.definitions.functions, loaded.source.directory
     for problem in backends.functions.remarks(functions, directory):

@@ -17,7 +17,7 @@ from tests.unit.requests import method_request
 from wsgateway.authorizers import arns, principal
 from wsgateway.authorizers.policy import Decision, compile_policy
 from wsgateway.authorizers.policy_elements import PolicyError
-from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign
+from wsgateway.authorizers.resource_policy import ResourcePolicy, foreign, misplaced
 from wsgateway.authorizers.signed import Signer, Signers
 from wsgateway.errors import NotAuthorized
 
@@ -114,6 +114,22 @@ def test_resources_of_other_apis_are_told() -> None:
     found = foreign({"Statement": [statement(resource=known), statement(resource=[*known, other])]}, "shop")
 
     assert list(found) == [(("Statement", 1, "Resource"), other)]
+
+
+def test_resources_of_other_regions_and_accounts_are_told() -> None:
+    """A Deny of them would deny nothing."""
+    known = ["execute-api:/*", f"{API}/*", "arn:aws:execute-api:*:*:shop/*", "*", "arn:aws:execute-api:*"]
+    known += [f"{API}/v1/GET/${{aws:username}}", "arn:aws:execute-api", f"arn:aws:execute-api:eu-west-?:{OURS}"]
+    others = [
+        f"arn:aws:execute-api:us-east-1:{OURS}:shop/*",
+        f"arn:aws:execute-api:*:{OTHER}:shop/*",
+        f"arn:aws-cn:execute-api:eu-west-1:{OURS}:shop/*",
+        "arn:aws:execute-api:us-east-1",
+    ]
+
+    found = misplaced({"Statement": [statement(resource=known), statement("Deny", [*known, *others])]}, SIGNERS)
+
+    assert list(found) == [(("Statement", 1, "Resource"), other) for other in others]
 
 
 JSON = st.recursive(

@@ -88,6 +88,32 @@ async def test_keys_of_another_account_that_are_let_in_nowhere(account: str, lin
     assert [problem.line for problem in checked.strangers] == lines
 
 
+POLICY = """
+apis:
+  shop:
+    protocolType: REST
+    stages: {v1: {}}
+    policy:
+      Statement:
+        - {Effect: Allow, Principal: "*", Action: "*", Resource: "execute-api:/*"}
+        - {Effect: Deny, Principal: "*", Action: "*", Resource: "arn:aws:execute-api:*:123456789012:shop/v1/DELETE/*"}
+    paths: {/a: {GET: {integration: {type: MOCK}}}}
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("account", "lines"), [("123456789012", []), ("000000000000", [9])])
+async def test_a_policy_of_another_account_denies_nothing(account: str, lines: list[int], tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(POLICY)
+    backends = backends_to_check({}, None, Egress(), account)
+    try:
+        checked = check(load(tmp_path / "shop.yaml", {}), backends, Keyring())
+    finally:
+        await backends.aclose()
+
+    assert [problem.line for problem in checked.misplaced] == lines
+
+
 @pytest.mark.parametrize(
     ("mode", "found"),
     [
