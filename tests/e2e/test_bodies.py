@@ -47,12 +47,19 @@ apis:
         httpMethod: POST
         uri: "http://${stageVariables.backend}/stored"
         integrationResponses: {"200": {}}
+      mapped:
+        type: HTTP
+        httpMethod: POST
+        uri: "http://${stageVariables.backend}/stored"
+        requestTemplates: {application/json: $context.requestId, text/plain: $context.requestId}
+        integrationResponses: {"200": {}}
       given:
         type: HTTP_PROXY
         httpMethod: GET
         uri: "http://${stageVariables.backend}/given"
     paths:
       /stored: {POST: {integration: stored}}
+      /mapped: {POST: {integration: mapped}}
       /given: {GET: {integration: given}}
       /valid: {POST: {integration: stored, requestValidator: body, requestModels: {application/json: Numbers}}}
     requestValidators:
@@ -212,13 +219,31 @@ async def test_a_body_goes_with_the_error_it_ends_in(service: Service) -> None:
 
     service.backend.answers("/stored", crash)
     body = b'"%b"' % (b"x" * 5 * MIB)
-    for path, status in (("valid", 400), ("stored", 502)):
+    for path, status in (("valid", 400), ("stored", 502), ("mapped", 502)):
         await service.post(f"/execute-api/files/v1/{path}", body)
         forget_peak(service.gateway.pid)
         before = resident(service.gateway.pid)
         for _ in range(16):
             assert (await service.post(f"/execute-api/files/v1/{path}", body)).status == status
         assert resident(service.gateway.pid) < before + 40 * MIB
+
+
+async def test_a_body_goes_with_its_client(service: Service) -> None:
+    async def hang(request: Request) -> tuple[int, dict[str, str], bytes]:
+        await service.go.wait()
+        return 200, {}, b"done"
+
+    service.backend.answers("/stored", hang)
+    forget_peak(service.gateway.pid)
+    before = resident(service.gateway.pid)
+    for _ in range(16):
+        async with wire(service.gateway.port) as leaving:
+            await leaving.send(upload(5 * MIB, path="/execute-api/files/v1/mapped") + b"x" * 5 * MIB)
+            await service.held("request", 5 * MIB)
+            leaving.drop()
+            await service.held("request", 0)
+    service.go.set()
+    assert resident(service.gateway.pid) < before + 40 * MIB
 
 
 async def test_a_compressed_body_takes_what_it_becomes(service: Service) -> None:

@@ -154,6 +154,7 @@ class Gateway:
         `stage` is what the log calls the stage, where that is not its name.
         """
         client = invocation.client
+        invocation.template_context = None  # the two refer to each other, and no response template follows
         if isinstance(error, GatewayError):
             self.faults.failed(
                 (client.api_id, stage or client.stage, invocation.route_key),

@@ -241,6 +241,7 @@ class RestApis:
 
     def left(self, stage: CompiledRestStage, invocation: MethodRequest, status: int = LEFT) -> None:
         """The client has gone, and gets no answer: its event is over, though."""
+        invocation.template_context = None  # as where it fails
         if invocation.trace is not None:
             invocation.trace.note("response", HttpResponse(status))
         self._count(stage, invocation, status)
