@@ -291,8 +291,8 @@ def refused(status: int, kind: str) -> tuple[int, dict[str, str], bytes]:
     return status, {"x-amzn-ErrorType": kind}, b'{"Message": "no"}'
 
 
-async def of_lambda(asked: Backend, folder: Path, *answers: Any) -> tuple[Gateway, dict[str, float]]:
-    """A connection ends, and these are Lambda's answers."""
+async def of_lambda(asked: Backend, folder: Path, *answers: Any, told: str = "") -> tuple[Gateway, dict[str, float]]:
+    """A connection ends, and these are Lambda's answers; `told` stands in the log then."""
     asked.answers(INVOKE, Script(*answers))
     env = {
         "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{asked.port}",
@@ -305,7 +305,9 @@ async def of_lambda(asked: Backend, folder: Path, *answers: Any) -> tuple[Gatewa
         await ends(running)
         await asked.saw(INVOKE, len(answers))
         await sample(running, "disconnects_running", 0)
-        return running, await sample(running, "disconnects_waiting", 0)
+        metrics = await sample(running, "disconnects_waiting", 0)
+        await running.logged(told)
+        return running, metrics
 
 
 @pytest.mark.parametrize(
@@ -336,12 +338,10 @@ async def test_lambda_that_could_not_is_asked_again(asked: Backend, tmp_path: Pa
     ],
 )
 async def test_any_other_answer_of_lambda_is_final(asked: Backend, tmp_path: Path, answer: Any, failed: bool) -> None:
-    running, metrics = await of_lambda(asked, tmp_path, answer)
+    running, metrics = await of_lambda(asked, tmp_path, answer, told="$disconnect failed" if failed else "")
 
     assert metrics["wsgateway_disconnect_retries_total"] == 0
     assert metrics["wsgateway_disconnect_failures_total"] == failed
-    if failed:
-        await running.logged("$disconnect failed")
-    else:
+    if not failed:
         assert not any("$disconnect failed" in line for line in running.log)
     assert asked.count(INVOKE) == 1
