@@ -317,6 +317,14 @@ class SettingError(StartError):
     """A flag, or its variable of the environment, holds what can't be used: wrong usage, like a flag nobody knows."""
 
 
+def placeless(error: BaseException) -> BaseException:
+    """What a future may end in: one of ours without the frames it came through, for futures keep these (CPython 3.11),
+    they may know the future, and all of it, messages and bodies, would stay until the collector comes."""
+    if isinstance(error, GatewayError):
+        error.__traceback__ = None
+    return error
+
+
 def complaint(error: DefinitionError | StartError) -> tuple[str, int]:
     """What an operator is told of it on stderr, and the exit code: 2 for wrong usage or an invalid definition."""
     if isinstance(error, DefinitionError):

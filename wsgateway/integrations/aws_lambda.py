@@ -19,6 +19,7 @@ from wsgateway.errors import (
     MalformedResult,
     Problem,
     ServiceUnavailable,
+    placeless,
 )
 from wsgateway.functions.base import FunctionNotFound, InvokeRefused, TooManyInvocations
 from wsgateway.integrations.base import noted, with_variables
@@ -193,7 +194,7 @@ def _landed(
     except GatewayError as fault:
         if stream is not None:
             stream.close()
-        outcome.set_exception(fault)
+        outcome.set_exception(placeless(fault))
 
 
 def _over(gate: Gate | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from typing import TYPE_CHECKING, Any
 
-from wsgateway.errors import GatewayError, ServiceUnavailable
+from wsgateway.errors import GatewayError, ServiceUnavailable, placeless
 from wsgateway.messages import EndpointResponse
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Tries(Future[EndpointResponse]):
         if isinstance(outcome, EndpointResponse):
             self.set_result(outcome)
         else:
-            self.set_exception(outcome)
+            self.set_exception(placeless(outcome))
 
     def _wait_no_more(self) -> None:
         if self.timer is not None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from wsgateway.errors import GatewayError, IntegrationTimeout
+from wsgateway.errors import GatewayError, IntegrationTimeout, placeless
 from wsgateway.messages import EndpointResponse
 
 
@@ -66,7 +66,7 @@ class Exchange(asyncio.Future[EndpointResponse]):
     def fail(self, error: BaseException) -> None:
         """End in `error`."""
         self._release()
-        self.set_exception(error)
+        self.set_exception(placeless(error))
         self._tell_later()
 
     def expire(self, timeout: float) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Callable
 
 import pytest
 
 from wsgateway.errors import BadGateway
+from wsgateway.integrations.mapping.future import Mapped, then
 from wsgateway.messages import EndpointResponse
 from wsgateway.upstream.exchange import Exchange, when_over
 
@@ -101,3 +105,35 @@ async def test_what_has_ended_and_what_is_no_exchange_is_told_in_the_next_turn()
     assert not told
     await turn()
     assert told == [over, other]
+
+
+def misread(answer: EndpointResponse) -> EndpointResponse:
+    raise BadGateway("it can't be used")
+
+
+def mapped() -> asyncio.Future[EndpointResponse]:
+    made = Mapped(loop=asyncio.get_running_loop())
+    made.place, made.gate, made.told, made.pending, made.use = Place(), None, None, {made: 1.0}, misread
+    made.answer(EndpointResponse(200))
+    return made
+
+
+def awaited() -> asyncio.Future[EndpointResponse]:
+    asked: asyncio.Future[EndpointResponse] = asyncio.get_running_loop().create_future()
+    asked.set_result(EndpointResponse(200))
+    return then(asked, misread)
+
+
+@pytest.mark.parametrize("make", [mapped, awaited])
+async def test_what_failed_is_gone_without_the_collector(make: Callable[[], asyncio.Future[EndpointResponse]]) -> None:
+    gc.disable()
+    try:
+        made = make()
+        await asyncio.wait([made])
+        assert isinstance(made.exception(), BadGateway)
+        gone = weakref.ref(made)
+        del made
+
+        assert gone() is None
+    finally:
+        gc.enable()

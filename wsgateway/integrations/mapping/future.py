@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable
 
+from wsgateway.errors import placeless
 from wsgateway.messages import EndpointResponse
 from wsgateway.upstream.exchange import Exchange
 
@@ -32,7 +33,7 @@ def then(answer: Future[EndpointResponse], use: Use) -> Future[EndpointResponse]
         try:
             result = use(answer.result())
         except Exception as fault:  # whoever waits for the outcome has to hear of it
-            outcome.set_exception(fault)
+            outcome.set_exception(placeless(fault))
         else:
             outcome.set_result(result)
 
