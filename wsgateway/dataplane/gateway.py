@@ -28,6 +28,7 @@ from wsgateway.tally import Histogram, Tallies
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from wsgateway.dataplane.access_log import WriteRow
     from wsgateway.dataplane.compiled import StageRef
     from wsgateway.dataplane.endpoint import Place
     from wsgateway.dataplane.ledger import Ledger
@@ -91,7 +92,7 @@ class Gateway:
     """Messages whose integration has not answered, those of closed connections too."""
     closing: int = 0
     """Closed connections whose $disconnect has not begun."""
-    write_row: Callable[[str], None] = lambda row: None
+    write_row: WriteRow = lambda text, values: None
     """Takes the rows of access logs; it never waits."""
     tracing: Tracing | None = None
     """Makes the spans of events; None where nobody collects them."""

@@ -7,6 +7,7 @@ import stat
 import sys
 import time
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -33,17 +34,17 @@ class Rows:
         self._piece = piece
         self._writer: LogWriter | None = None
         """Made for the first rows: most gateways have none."""
-        self._rows: list[str] = []
+        self._rows: list[tuple[Callable[[tuple[object, ...]], str], tuple[object, ...]]] = []
 
     @property
     def dropped(self) -> int:
         """Rows that a slow sink did not take."""
         return 0 if self._writer is None else self._writer.dropped
 
-    def write(self, row: str) -> None:
-        """Take one row, without its line break."""
+    def write(self, text: Callable[[tuple[object, ...]], str], values: tuple[object, ...]) -> None:
+        """Take one row: what makes its text, without a line break, of these values when it is written."""
         rows = self._rows
-        rows.append(row)
+        rows.append((text, values))
         if len(rows) == 1:
             self._loop.call_later(GATHERED_SECONDS, self._flush)
         elif len(rows) == GATHERED:
@@ -60,7 +61,8 @@ class Rows:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        rows, self._rows = self._rows, []
+        rows = [text(values) for text, values in self._rows]
+        self._rows = []
         if self._writer is None:
             self._writer = LogWriter(self._sink, name="access log")
         together = "\n".join(rows)

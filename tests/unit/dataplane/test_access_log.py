@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.dataplane.values import connecting, message
 from tests.unit.requests import method_request
-from wsgateway.dataplane.access_log import MAX_VALUE, AccessLog, Row, check_access_log
+from wsgateway.dataplane.access_log import MAX_VALUE, AccessLog, Row, WriteRow, check_access_log
 from wsgateway.errors import AccessDenied, BadGateway, InvalidSignature, Unauthorized
 from wsgateway.invocation import CONTEXT, Invocation
 from wsgateway.messages import EndpointRequest, EndpointResponse, HttpResponse, Message
@@ -22,13 +22,18 @@ FUNCTION = {"function": "chat", "body": b"{}"}
 REQUEST = EndpointRequest(b"POST / HTTP/1.1\r\n", b"", "POST")
 
 
+def into(rows: list[str]) -> WriteRow:
+    """What writes rows here."""
+    return lambda text, values: rows.append(text(values))
+
+
 def settings(text: str) -> AccessLogSettings:
     return AccessLogSettings.model_validate({"format": text})
 
 
 def row_of(text: str, invocation: Invocation, *steps: tuple[str, Any]) -> str:
     rows: list[str] = []
-    row = Row(AccessLog(settings(text), CONTEXT), rows.append, invocation)
+    row = Row(AccessLog(settings(text), CONTEXT), into(rows), invocation)
     for step, value in steps:
         row.note(step, value)
     (written,) = rows
@@ -186,7 +191,7 @@ def test_the_formats_of_awss_console(text: str, expected: str) -> None:
     rows: list[str] = []
     request = method_request()
     access = AccessLog(settings(text), MethodRequest.variables)
-    Row(access, rows.append, request).note("response", HttpResponse(403))
+    Row(access, into(rows), request).note("response", HttpResponse(403))
     known = {"ID": request.request_id, "TIME": str(request.context("requestTime"))}
     for name, value in known.items():
         expected = expected.replace(name, value)
@@ -231,7 +236,7 @@ def test_whatever_a_client_sends_stays_one_value_of_one_line(agent: str) -> None
 def test_a_verb_that_a_client_made_up_stays_one_value(verb: str) -> None:
     rows: list[str] = []
     access = AccessLog(settings('{"id":"$context.requestId","verb":"$context.httpMethod"}'), MethodRequest.variables)
-    Row(access, rows.append, method_request(method=verb)).note("response", HttpResponse(403))
+    Row(access, into(rows), method_request(method=verb)).note("response", HttpResponse(403))
     (row,) = rows
     assert len(row.splitlines()) == 1
     expected = verb if len(verb) <= MAX_VALUE else verb[:MAX_VALUE] + "…"

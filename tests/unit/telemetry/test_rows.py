@@ -16,6 +16,11 @@ from wsgateway.telemetry.rows import PIECE, Rows, RowsFile, rows_of
 pytestmark = pytest.mark.anyio
 
 
+def first(values: tuple[object, ...]) -> str:
+    """The text of a row."""
+    return str(values[0])
+
+
 class Sink(io.StringIO):
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +35,7 @@ async def test_rows_of_a_moment_are_written_together_and_in_order() -> None:
     sink = Sink()
     rows = Rows(asyncio.get_running_loop(), sink)
     for number in range(3):
-        rows.write(f"row {number}")
+        rows.write(first, (f"row {number}",))
     rows.close()
     assert sink.pieces == ["row 0\nrow 1\nrow 2\n"]
     assert rows.dropped == 0
@@ -40,7 +45,7 @@ async def test_many_are_written_in_pieces() -> None:
     sink = Sink()
     rows = Rows(asyncio.get_running_loop(), sink)
     for _ in range(100):
-        rows.write("x" * 500)
+        rows.write(first, ("x" * 500,))
     rows.close()
     assert sink.getvalue() == ("x" * 500 + "\n") * 100
     assert max(len(piece) for piece in sink.pieces) < PIECE + 600
@@ -64,7 +69,7 @@ async def test_a_fifo_waits_for_whoever_reads_it(tmp_path: Path) -> None:
     os.mkfifo(path)
     rows = await asyncio.to_thread(rows_of, asyncio.get_running_loop(), str(path))
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    rows.write("one")
+    rows.write(first, ("one",))
     rows.close()
     assert os.read(reader, 100) == b"one\n"
     os.close(reader)
@@ -90,7 +95,7 @@ async def test_a_place_that_can_not_be_written_to_is_told_at_start(tmp_path: Pat
 
 async def test_a_full_disk_loses_rows_and_nothing_else(tmp_path: Path) -> None:
     rows = rows_of(asyncio.get_running_loop(), "/dev/full")
-    rows.write("row")
-    rows.write("row")
+    rows.write(first, ("row",))
+    rows.write(first, ("row",))
     rows.close()
     assert rows.dropped == 2
