@@ -84,9 +84,10 @@ def new_request_id() -> str:
     if not _request_ids:
         random = bytearray(urandom(12 * MADE))
         random[11::12] = bytes(MADE)  # 11 random bytes each, as in `request_id_of`
-        text = bytearray(request_id_of(random).encode())
-        text[15::16] = b"\n" * MADE
-        _request_ids.extend([f"{each}=" for each in text.decode().split()])
+        made = bytearray(request_id_of(random).encode())
+        made[15::16] = b"=" * MADE
+        text = made.decode()
+        _request_ids.extend([text[at : at + 16] for at in range(0, len(text), 16)])
     return _request_ids.pop()
 
 

@@ -77,10 +77,14 @@ class Row(Trace):
     began = 0.0
     _over = False
 
-    def __init__(self, access: AccessLog, write: WriteRow, invocation: Invocation) -> None:
+    def __init__(
+        self, access: AccessLog, write: WriteRow, invocation: Invocation, base_path: str | None = None
+    ) -> None:
         self._access = access
         self._write = write
         self.invocation = invocation
+        if base_path is not None:
+            self.base_path = base_path
         if access.timed:
             self.began = time.monotonic()
         if access.dated:

@@ -29,28 +29,22 @@ def trace_of(
 ) -> Trace | None:
     """The Trace of an event that begins now; None where nobody hears of it. `base_path` is the key of the mapping of a
     custom domain that led here."""
-    tracing = gateway.tracing
-    parent = None if tracing is None else tracing.parent(invocation.request)
+    tracing, request = gateway.tracing, invocation.request
+    asked = tracing is not None and (request is not None or tracing.ratio > 0)  # a call for each message costs
+    parent = tracing.parent(request) if asked and tracing is not None else None
     if parent is None and logging is None:
-        return None if access is None else _row(gateway, access, invocation, base_path)
+        return None if access is None else Row(access, gateway.write_row, invocation, base_path)
     traces: list[Trace] = []
     if tracing is not None and parent is not None:
         traces.append(tracing.begin(invocation, parent))
     if access is not None:
-        traces.append(_row(gateway, access, invocation, base_path))
+        traces.append(Row(access, gateway.write_row, invocation, base_path))
     if logging is not None:
         if isinstance(invocation, MethodRequest):
             traces.append(MethodLog(gateway.log, logging, invocation))
         else:
             traces.append(ExecutionLog(gateway.log, logging, invocation))
     return Traces(*traces) if len(traces) > 1 else traces[0] if traces else None
-
-
-def _row(gateway: Gateway, access: AccessLog, invocation: Invocation, base_path: str | None) -> Row:
-    row = Row(access, gateway.write_row, invocation)
-    if base_path is not None:
-        row.base_path = base_path
-    return row
 
 
 def connections_call(request: HttpRequest, place: Place, connection_id: str) -> Invocation:

@@ -49,6 +49,9 @@ class Log(Protocol):
 class Tracing(Protocol):
     """Decides which events have spans, and makes them."""
 
+    ratio: float
+    """So many of the events that belong to no trace yet begin one, from 0 to 1."""
+
     def parent(self, request: HttpRequest | None) -> Any:
         """What an event that `request` began belongs below; None where it has no span."""
 

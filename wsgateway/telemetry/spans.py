@@ -159,7 +159,7 @@ class Tracing:
 
         The rest of it (in which batches they go to the exporter) the library reads from the environment.
         """
-        self._ratio = ratio
+        self.ratio = ratio
         self._parents = parents
         resource = Resource.create(({} if named else {SERVICE_NAME: "wsgateway"}) | {"service.version": version})
         self._provider = TracerProvider(
@@ -181,7 +181,7 @@ class Tracing:
             if told is not None:
                 sampled, parent = told
                 return parent if sampled else None
-        return ROOT if self._ratio and random.random() < self._ratio else None
+        return ROOT if self.ratio and random.random() < self.ratio else None
 
     def begin(self, invocation: Invocation, parent: Parent) -> Trace:
         """The spans of an event that begins now."""

@@ -72,6 +72,8 @@ class Told(Trace):
 class Tracer:
     """Has every event traced."""
 
+    ratio = 1.0
+
     def __init__(self) -> None:
         self.told = Told()
 

@@ -123,7 +123,7 @@ def test_without_the_package_of_the_protocol_it_is_said_what_to_install(monkeypa
 
 def tracing(ratio: float, *, parents: bool) -> Tracing:
     made = Tracing.__new__(Tracing)  # without an exporter
-    made._ratio, made._parents = ratio, parents
+    made.ratio, made._parents = ratio, parents
     return made
 
 
