@@ -227,7 +227,8 @@ def main(control: socket.socket) -> None:
             if (pid := os.fork()) == 0:
                 for inherited in (control, woken, waking, telling, *born.values()):
                     inherited.close()
-                return _become(*json.loads(request), descriptors[1:])
+                arguments, folder, environ = json.loads(request)
+                return _become(arguments, folder, environ, descriptors[1:])
             born[pid] = telling
             telling.sendall(b"%d\n" % pid)
             for descriptor in descriptors[1:]:

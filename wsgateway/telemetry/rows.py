@@ -15,12 +15,12 @@ from wsgateway.errors import StartError
 from wsgateway.telemetry.writer import LogWriter, Sink
 
 GATHERED_SECONDS: Final = 0.05
-GATHERED: Final = 200
+GATHERED: Final = 1000
 """Rows that wait for that at most."""
 PIECE: Final = 4096
 """Characters that are written at once at most, but for a longer row: of a pipe that several processes share, such a
 piece is not torn."""
-PIECE_OF_FILE: Final = 65_536
+PIECE_OF_FILE: Final = 262_144
 """The same of a file that is appended to."""
 LOOKED_AT_SECONDS: Final = 1.0
 
