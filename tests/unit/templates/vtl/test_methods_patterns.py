@@ -13,7 +13,7 @@ from wsgateway.templates.vtl.values import NoMethod, RenderError, Value, Work, c
 
 
 def called(value: Value, name: str, *arguments: Value) -> Value:
-    return call(value, name, list(arguments), Work())
+    return call(value, name, list(arguments), Work(clock=lambda: 0.0))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_many_parts_are_paid_for(separator: str) -> None:
 
 
 def test_a_long_replacement_is_paid_for_though_nothing_comes_of_it() -> None:
-    work = Work(steps=3000)
+    work = Work(steps=3000, clock=lambda: 0.0)
     for _ in range(2):
         call("a", "replaceAll", ["(c)?a", "$1" * 5000], work)
 
@@ -98,7 +98,7 @@ def test_a_long_replacement_is_paid_for_though_nothing_comes_of_it() -> None:
 
 
 def test_what_compiling_a_pattern_takes_is_paid_for() -> None:
-    work = Work(steps=3000)
+    work = Work(steps=3000, clock=lambda: 0.0)
     for number in range(2):
         call("a", "matches", [f"{number}" * 256], work)
         call("a", "matches", [f"{number}" * 256], work)  # kept
