@@ -30,8 +30,8 @@ def trace_of(
     """The Trace of an event that begins now; None where nobody hears of it. `base_path` is the key of the mapping of a
     custom domain that led here."""
     tracing, request = gateway.tracing, invocation.request
-    asked = tracing is not None and (request is not None or tracing.ratio > 0)  # a call for each message costs
-    parent = tracing.parent(request) if asked and tracing is not None else None
+    # A call for each message would cost.
+    parent = None if tracing is None or (request is None and not tracing.ratio) else tracing.parent(request)
     if parent is None and logging is None:
         return None if access is None else Row(access, gateway.write_row, invocation, base_path)
     traces: list[Trace] = []

@@ -159,31 +159,31 @@ def test_what_a_library_logs_is_a_line_like_all_others(writer: Kept) -> None:
     try:
         raise ConnectionError("http://me:secret@host is gone")
     except ConnectionError:
-        logging.getLogger("some.library").exception("can't say\n%s", LONG)
+        logging.getLogger("another.package").exception("can't say\n%s", LONG)
     (line,) = writer.read
 
     assert str(line["event"]).startswith("can't say\nxxx")
     assert len(str(line["event"])) == MAX_VALUE + 1
-    assert (line["level"], line["logger"], line["worker"]) == ("ERROR", "some.library", 2)
+    assert (line["level"], line["logger"], line["worker"]) == ("ERROR", "another.package", 2)
     assert line["error"] == "ConnectionError: http://***@host is gone"
     assert str(line["at"]).startswith("test_log.py:")
     assert line.keys() == {"worker", "event", "logger", "level", "error", "at", "timestamp"}
 
 
 def test_chatter_of_a_library_is_not_told(writer: Kept) -> None:
-    logging.getLogger("some.library").info("hello")
+    logging.getLogger("another.package").info("hello")
 
     assert writer.lines == []
 
 
 def test_a_record_that_can_not_be_made_a_line_is_told_and_hurts_nobody() -> None:
-    record = logging.LogRecord("some.library", logging.ERROR, "", 1, "%d of them", ("none",), None)
+    record = logging.LogRecord("another.package", logging.ERROR, "", 1, "%d of them", ("none",), None)
     writer = Kept()
     with libraries_too(log_to(writer)):
         logging.getLogger().handlers[-1].handle(record)
     (line,) = writer.read
 
-    assert (line["event"], line["logger"]) == ("a library's record can't be logged", "some.library")
+    assert (line["event"], line["logger"]) == ("a library's record can't be logged", "another.package")
     assert str(line["error"]).startswith("TypeError: ")
 
 
